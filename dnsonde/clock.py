@@ -1,0 +1,66 @@
+"""Time as an argument: whoever needs the time is given a clock."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the rest of the house knows of time."""
+
+    def now_us(self) -> int:
+        """Wall time, microseconds since 1970-01-01 UTC; may jump."""
+        ...
+
+    def monotonic_us(self) -> int:
+        """Microseconds since some fixed moment; never goes back."""
+        ...
+
+    def sleep_us(self, duration_us: int) -> None:
+        """Let `duration_us` microseconds pass; none or a negative number returns at once."""
+        ...
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now_us(self) -> int:
+        """Wall time in microseconds (CLOCK_REALTIME)."""
+        return time.time_ns() // 1000
+
+    def monotonic_us(self) -> int:
+        """Monotonic time in microseconds (CLOCK_MONOTONIC)."""
+        return time.monotonic_ns() // 1000
+
+    def sleep_us(self, duration_us: int) -> None:
+        """Sleep; the pace of a real network needs real time."""
+        if duration_us > 0:
+            time.sleep(duration_us / 1e6)
+
+
+class VirtualClock:
+    """A clock that moves only when told to, for tests and replays.
+
+    `start_us` is the wall time at which it begins; monotonic time begins at 0.
+    """
+
+    def __init__(self, start_us: int = 1_700_000_000_000_000) -> None:
+        self.wall_us = start_us
+        self.elapsed_us = 0
+
+    def now_us(self) -> int:
+        """Wall time in microseconds, as set."""
+        return self.wall_us
+
+    def monotonic_us(self) -> int:
+        """Microseconds that have passed since the clock was made."""
+        return self.elapsed_us
+
+    def sleep_us(self, duration_us: int) -> None:
+        """Move both times forward."""
+        if duration_us > 0:
+            self.wall_us += duration_us
+            self.elapsed_us += duration_us
+
+    def jump_us(self, by_us: int) -> None:
+        """Move the wall time alone, as an NTP step does; `by_us` may be negative."""
+        self.wall_us += by_us

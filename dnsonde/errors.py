@@ -1,0 +1,46 @@
+"""Every exception that dnsonde raises, in one place.
+
+::
+
+    DnsondeError            anything the programmer or the operator can put right
+    ├── UsageError          a wrong flag or argument                               exit 2
+    │   └── PlanError       a plan the rules forbid or that cannot be read         exit 2
+    └── Failure             the work could not be done                             exit 3
+        ├── RunError        a run or lake that is missing, foreign or damaged
+        ├── SystemRefusal   the machine said no: port, permission, route, disk
+        └── LabError        the lab could not be built
+
+What the *network* did is never an exception: it is a ``status`` or an ``outcome`` in a table.
+"""
+
+
+class DnsondeError(Exception):
+    """A sentence that says what is wrong and what to do about it."""
+
+    exit_code = 3
+
+
+class UsageError(DnsondeError):
+    """A flag or an argument that cannot be meant."""
+
+    exit_code = 2
+
+
+class PlanError(UsageError):
+    """A plan that the rules forbid, or that cannot be read."""
+
+
+class Failure(DnsondeError):
+    """The work could not be done."""
+
+
+class RunError(Failure):
+    """A run or a lake that is missing, from another version, or damaged."""
+
+
+class SystemRefusal(Failure):
+    """The machine said no: a port in use, no permission, no route, a full disk."""
+
+
+class LabError(Failure):
+    """The lab could not be built."""
