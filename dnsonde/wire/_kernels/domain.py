@@ -1,0 +1,135 @@
+"""Kernel: the registered domain of every name, and what its labels are made of."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+FNV = np.uint64(0x100000001B3)
+SEED = np.uint64(0xCBF29CE484222325)
+MIX = np.uint64(0x9E3779B97F4A7C15)
+HALF = np.uint64(32)
+
+NORMAL = 1  # rule "X"
+WILDCARD = 2  # rule "*.X", kept under X
+EXCEPTION = 4  # rule "!X"
+
+DOT = 46
+BACKSLASH = 92
+
+
+@njit(cache=True, nogil=True)
+def mix(state):
+    """Spread a running hash over all 64 bits; 0 is kept for "none"."""
+    state = (state ^ (state >> HALF)) * MIX
+    state ^= state >> HALF
+    return state if state != 0 else np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, counts, out):
+    """Fill `out` (dtype wire.domain.NAME_FACTS) for each text name.
+
+    data u1, offset i8 (n,), length i4 (n,): lower-case presentation names without the last dot.
+    rule_hash u8, rule_kind u1 (m,), m a power of two: open addressing, hash 0 is free.
+    rule_depth: most labels of a rule.
+    Scratch: starts i4 (256,), counts i4 (256,) all zero (left so).
+    """
+    mask = np.uint64(len(rule_hash) - 1)
+    for i in range(len(length)):
+        row = out[i]
+        begin = offset[i]
+        size = length[i]
+        # Label starts, left to right; a backslash hides the octet after it.
+        labels = 0
+        longest = 0
+        digits = 0
+        at = 0
+        start = 0
+        if size > 0 and not (size == 1 and data[begin] == DOT):
+            while at < size:
+                c = data[begin + at]
+                if c == BACKSLASH:
+                    at += 2
+                    continue
+                if c == DOT:
+                    starts[labels] = start
+                    longest = max(longest, at - start)
+                    start = at + 1
+                    labels += 1
+                    if labels == 255:
+                        break
+                elif 48 <= c <= 57:
+                    digits += 1
+                at += 1
+            starts[labels] = start
+            longest = max(longest, size - start)
+            labels += 1
+        row.labels = labels
+        row.label_max = longest
+        row.digits = digits
+        # Suffixes, right to left: the longest rule wins, an exception beats all (publicsuffix.org/list).
+        suffix = min(1, labels)
+        state = SEED
+        at = size - 1
+        for depth in range(1, min(labels, rule_depth) + 1):
+            stop = starts[labels - depth]
+            while at >= stop:
+                state = (state ^ np.uint64(data[begin + at])) * FNV
+                at -= 1
+            key = mix(state)
+            slot = key & mask
+            kind = 0
+            while rule_hash[slot] != 0:
+                if rule_hash[slot] == key:
+                    kind = rule_kind[slot]
+                    break
+                slot = (slot + np.uint64(1)) & mask
+            if kind & EXCEPTION:
+                suffix = depth - 1
+                break
+            if kind & NORMAL:
+                suffix = max(suffix, depth)
+            if kind & WILDCARD:  # the rule's own root is public too, as the list's linter demands
+                suffix = max(suffix, min(depth + 1, labels))
+        domain = starts[labels - suffix - 1] if suffix < labels else -1
+        row.domain_start = domain
+        # The part left of the registered domain.
+        row.sub_hash = 0
+        row.entropy = 0.0
+        row.sub_bytes = max(domain - 1, 0)
+        if domain > 1:
+            state = SEED
+            for at in range(domain - 1):
+                c = data[begin + at]
+                state = (state ^ np.uint64(c)) * FNV
+                counts[c] += 1
+            row.sub_hash = np.int64(mix(state))
+            total = 0
+            for at in range(domain - 1):
+                if data[begin + at] != DOT:
+                    total += 1
+            bits = 0.0
+            for at in range(domain - 1):
+                c = data[begin + at]
+                if counts[c] > 0:
+                    if c != DOT:
+                        share = counts[c] / total
+                        bits -= share * math.log2(share)
+                    counts[c] = 0
+            row.entropy = bits
+
+
+@njit(cache=True, nogil=True)
+def gather(data, start, length, out, end):
+    """Copy n slices of `data` (start i8, length i4) one behind another into `out`; `end` i4 (n,): where each ends.
+
+    A length of 0 or less is an empty slice.
+    """
+    at = 0
+    for i in range(len(start)):
+        for k in range(length[i]):
+            out[at + k] = data[start[i] + k]
+        if length[i] > 0:
+            at += length[i]
+        end[i] = at
