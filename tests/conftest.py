@@ -26,6 +26,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skipped_servers and must_have_servers():
         terminalreporter.write_line(
-            f"failed: {len(skipped_servers)} tests with real DNS servers were skipped, where CI must run them",
+            f"failed: {len(skipped_servers)} tests with real DNS servers were skipped; CI must run them here",
             red=True,
         )

@@ -1,0 +1,55 @@
+# Sourced by demo, test and check: goes to the project's folder and makes its virtual environment, once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "$*"; }
+
+# The first of these that is Python 3.11 or newer.
+find_python() {
+  local name
+  for name in python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      printf '%s' "$name"
+      return
+    fi
+  done
+  say "dnsonde needs Python 3.11 or newer; none was found." >&2
+  say "On Debian 12 and later: apt-get install python3 python3-venv" >&2
+  exit 3
+}
+
+# environment run|dev: the pinned packages in .venv; nothing to do where they already are.
+environment() {
+  local extra="" python stamp state
+  [ "$1" = dev ] && extra="[dev]"
+  stamp=".venv/ready-$1"
+  state=$(cat pyproject.toml constraints.txt | cksum)
+  if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
+    python=$(find_python)
+    say "Making a virtual environment in .venv with $("$python" --version)."
+    rm -rf .venv
+    if ! "$python" -m venv .venv >/dev/null 2>&1; then
+      if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "Adding Debian's python3-venv."
+        apt_get update && apt_get install python3-venv
+        rm -rf .venv
+      fi
+      "$python" -m venv .venv || { say "Python's venv module is missing: apt-get install python3-venv" >&2; exit 3; }
+    fi
+  fi
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
+    say "Installing the pinned packages (a minute or two, once)."
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$extra"
+    printf '%s' "$state" >"$stamp"
+    # The development set holds everything that running needs.
+    [ "$1" = dev ] && printf '%s' "$state" >.venv/ready-run
+  fi
+  PATH="$PWD/.venv/bin:$PATH"
+  export PATH
+}
+
+apt_get() {
+  local action=$1
+  shift
+  DEBIAN_FRONTEND=noninteractive apt-get "$action" -qq -y --no-install-recommends "$@" >/dev/null
+}
