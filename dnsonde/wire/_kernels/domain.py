@@ -122,7 +122,7 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
 
 @njit(cache=True, nogil=True)
 def gather(data, start, length, out, end):
-    """Copy n slices of `data` (start i8, length i4) one behind another into `out`; `end` i4 (n,): where each ends.
+    """Copy n slices of `data` (start i8, length i4) into `out`; `end` i4 (n,): where each ends.
 
     A length of 0 or less is an empty slice.
     """
