@@ -74,3 +74,23 @@ class EdnsOption(IntEnum):
     ECS = 8
     COOKIE = 10
     EDE = 15
+
+
+class PacketStatus(IntEnum):
+    """What decoding one packet came to: below 16 not ours to parse, from 16 malformed; each is counted."""
+
+    PARSED = 0
+    UNKNOWN_LINK = 1  # a link type that is not read here
+    NOT_IP = 2  # ARP, LLDP, spanning tree ...
+    ENCRYPTED = 3  # 802.11 protected frames
+    CUT = 4  # the capture kept fewer octets than its headers need (snap length)
+    SHORT_LINK = 16  # ends within the link-layer header
+    BAD_VERSION = 17  # neither 4 nor 6 where an IP version belongs
+    SHORT_IP = 18  # ends within the IP header, or a header length under 20 octets (RFC 791, 3.1)
+    BAD_LENGTH = 19  # a total length shorter than the header (RFC 791, 3.1)
+    BAD_EXTENSION = 20  # an IPv6 extension header that overruns (RFC 8200, 4)
+    SHORT_TRANSPORT = 21  # ends within the transport header
+    BAD_TRANSPORT = 22  # UDP length under 8 (RFC 768), TCP data offset under 5 or past the end (RFC 9293, 3.1)
+    BAD_FRAGMENT = 23  # reaches past 65,535 octets, or not a multiple of 8 before the last (RFC 791, 3.2)
+    OVERLAP = 24  # fragments that overlap: the whole datagram is refused (RFC 5722)
+    UNFINISHED = 25  # fragments whose datagram was never completed

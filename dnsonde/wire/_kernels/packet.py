@@ -1,0 +1,632 @@
+"""Kernel: link layer, tunnels, IP and transport headers of many packets.
+
+One packet is walked as a chain of protocols. `kind` says what stands at `pos`: an Ethertype, or one of the
+numbers past 0xFFFF below. Every step consumes octets or gives up, so that no input holds it up.
+"""
+
+from numba import njit
+
+from dnsonde.wire.codes import PacketStatus
+
+UNKNOWN_LINK = int(PacketStatus.UNKNOWN_LINK)
+NOT_IP = int(PacketStatus.NOT_IP)
+ENCRYPTED = int(PacketStatus.ENCRYPTED)
+SHORT_LINK = int(PacketStatus.SHORT_LINK)
+BAD_VERSION = int(PacketStatus.BAD_VERSION)
+SHORT_IP = int(PacketStatus.SHORT_IP)
+BAD_LENGTH = int(PacketStatus.BAD_LENGTH)
+BAD_EXTENSION = int(PacketStatus.BAD_EXTENSION)
+SHORT_TRANSPORT = int(PacketStatus.SHORT_TRANSPORT)
+BAD_TRANSPORT = int(PacketStatus.BAD_TRANSPORT)
+BAD_FRAGMENT = int(PacketStatus.BAD_FRAGMENT)
+
+IP = 0x10000  # either version, told by its first nibble
+ETHERNET = 0x10001
+PPP = 0x10002
+NOTHING = 0x10003  # the chain ends here
+
+V4 = 0x0800
+V6 = 0x86DD
+MPLS = 0x8847
+LLC = 0x05FF  # the greatest 802.3 length: an LLC header follows
+
+FNV_SEED = -3750763034362895579  # 0xCBF29CE484222325, FNV-1a
+FNV_PRIME = 0x100000001B3
+
+
+@njit(cache=True, nogil=True)
+def be16(data, pos):
+    """Two octets as a number."""
+    return int(data[pos]) << 8 | int(data[pos + 1])
+
+
+@njit(cache=True, nogil=True)
+def be32(data, pos):
+    """Four octets as a number."""
+    return be16(data, pos) << 16 | be16(data, pos + 2)
+
+
+@njit(cache=True, nogil=True)
+def be64(data, pos):
+    """Eight octets as a two's-complement number."""
+    return be32(data, pos) << 32 | be32(data, pos + 4)
+
+
+@njit(cache=True, nogil=True)
+def mac(data, pos):
+    """Six octets as a number."""
+    return be16(data, pos) << 32 | be32(data, pos + 2)
+
+
+@njit(cache=True, nogil=True)
+def ppp_kind(protocol):
+    """PPP's protocol numbers (RFC 1661, 2) as Ethertypes."""
+    if protocol == 0x21:
+        return V4
+    if protocol == 0x57:
+        return V6
+    if protocol == 0x281:
+        return MPLS
+    return -NOT_IP
+
+
+@njit(cache=True, nogil=True)
+def radio(data, pos, end):
+    """(start of the 802.11 frame, its header is padded to 4 octets), start -1: short (radiotap)."""
+    if end - pos < 8:
+        return -1, False
+    length = int(data[pos + 2]) | int(data[pos + 3]) << 8
+    if length < 8 or length > end - pos:
+        return -1, False
+    stop = pos + length
+    first = be32(data, pos + 4)  # little endian: bit 0 of the first octet is TSFT, bit 1 the flags
+    at = pos + 8
+    word = pos + 4
+    while data[word + 3] & 0x80:  # another presence word follows
+        word += 4
+        at += 4
+        if at > stop:
+            return -1, False
+    if first & 0x01000000:
+        at = pos + (at - pos + 7) // 8 * 8 + 8
+    padded = bool(first & 0x02000000 and at < stop and data[at] & 0x20)
+    return stop, padded
+
+
+@njit(cache=True, nogil=True)
+def wireless(data, pos, end, padded, row):
+    """(position, kind) of what an IEEE 802.11 data frame carries; sets both link-layer addresses."""
+    if end - pos < 24:
+        return pos, -SHORT_LINK
+    control = be16(data, pos)
+    if control & 0x0C00 != 0x0800 or control & 0x4000:  # not data, or data without a body
+        return pos, -NOT_IP
+    if control & 0x0040:
+        return pos, -ENCRYPTED
+    to_ds = control & 0x0001
+    from_ds = control & 0x0002
+    size = 30 if to_ds and from_ds else 24
+    qos = size
+    if control & 0x8000:
+        size += 2
+        if control & 0x0080:
+            size += 4
+    if padded:
+        size = (size + 3) // 4 * 4
+    if end - pos < size:
+        return pos, -SHORT_LINK
+    if control & 0x8000 and data[pos + qos] & 0x80:  # several subframes in one (A-MSDU)
+        return pos, -NOT_IP
+    row.dst_mac = mac(data, pos + 16) if to_ds else mac(data, pos + 4)
+    if from_ds:
+        row.src_mac = mac(data, pos + 24) if to_ds else mac(data, pos + 16)
+    else:
+        row.src_mac = mac(data, pos + 10)
+    return pos + size, LLC
+
+
+@njit(cache=True, nogil=True)
+def nflog(data, pos, end):
+    """(position, kind, end) of the packet in a LINKTYPE_NFLOG record: TLVs in the host's order."""
+    if end - pos < 4:
+        return pos, -SHORT_LINK, end
+    family = data[pos]
+    pos += 4
+    while end - pos >= 4:
+        size = int(data[pos]) | int(data[pos + 1]) << 8
+        type_ = int(data[pos + 2]) | int(data[pos + 3]) << 8
+        if size < 4 or size > end - pos:
+            return pos, -SHORT_LINK, end
+        if type_ == 9:  # NFULA_PAYLOAD
+            if family != 2 and family != 10:
+                return pos, -NOT_IP, end
+            return pos + 4, IP, pos + size
+        pos += (size + 3) // 4 * 4
+    return pos, -NOT_IP, end
+
+
+@njit(cache=True, nogil=True)
+def link_layer(data, pos, end, link, row):
+    """(position, kind, end) after the outermost header, by the capture's link type; kind < 0: -status."""
+    size = end - pos
+    if link == 1:
+        return pos, ETHERNET, end
+    if link == 101 or link == 12 or link == 14 or link == 228 or link == 229:
+        return pos, IP, end
+    if link == 113:  # Linux cooked
+        if size < 16:
+            return pos, -SHORT_LINK, end
+        if be16(data, pos + 4) == 6:
+            row.src_mac = mac(data, pos + 6)
+        return pos + 16, be16(data, pos + 14), end
+    if link == 276:  # Linux cooked, version 2
+        if size < 20:
+            return pos, -SHORT_LINK, end
+        if data[pos + 11] == 6:
+            row.src_mac = mac(data, pos + 12)
+        return pos + 20, be16(data, pos), end
+    if link == 0 or link == 108:  # BSD loopback: an address family, in either order
+        if size < 4:
+            return pos, -SHORT_LINK, end
+        family = be32(data, pos)
+        if family > 0xFFFF:
+            family = int(data[pos]) | int(data[pos + 1]) << 8
+        if family == 2 or family == 10 or family == 24 or family == 28 or family == 30:
+            return pos + 4, IP, end
+        return pos, -NOT_IP, end
+    if link == 9 or link == 50:
+        return pos, PPP, end
+    if link == 51:
+        return pos, 0x8864, end
+    if link == 104:  # Cisco HDLC
+        if size < 4:
+            return pos, -SHORT_LINK, end
+        if data[pos] == 0xFF:
+            return pos, PPP, end
+        return pos + 4, be16(data, pos + 2), end
+    if link == 105:
+        pos, kind = wireless(data, pos, end, False, row)
+        return pos, kind, end
+    if link == 127:
+        pos, padded = radio(data, pos, end)
+        if pos < 0:
+            return 0, -SHORT_LINK, end
+        pos, kind = wireless(data, pos, end, padded, row)
+        return pos, kind, end
+    if link == 107:  # frame relay, Q.922 addresses of two octets (RFC 2427)
+        if size < 4:
+            return pos, -SHORT_LINK, end
+        if not data[pos + 1] & 1 or data[pos + 2] != 3:
+            return pos, -NOT_IP, end
+        if data[pos + 3] == 0xCC or data[pos + 3] == 0x8E:
+            return pos + 4, IP, end
+        return pos, -NOT_IP, end
+    if link == 239:
+        return nflog(data, pos, end)
+    return pos, -UNKNOWN_LINK, end
+
+
+@njit(cache=True, nogil=True)
+def to_network(data, pos, end, kind, row):
+    """(position, kind) with tags, labels and PPP taken off: V4, V6 or IP, or -status."""
+    while True:
+        size = end - pos
+        if kind < 0 or kind == V4 or kind == V6 or kind == IP:
+            return pos, kind
+        if kind == ETHERNET or kind == 0x6558:
+            if size < 14:
+                return pos, -SHORT_LINK
+            if row.depth == 0:
+                row.dst_mac = mac(data, pos)
+                row.src_mac = mac(data, pos + 6)
+            kind = be16(data, pos + 12)
+            pos += 14
+        elif kind < 0x600:
+            if size < 3:
+                return pos, -SHORT_LINK
+            if data[pos] == 6 and data[pos + 1] == 6 and data[pos + 2] == 3:
+                return pos + 3, IP
+            if data[pos] != 0xAA or data[pos + 1] != 0xAA or data[pos + 2] != 3:
+                return pos, -NOT_IP
+            if size < 8:
+                return pos, -SHORT_LINK
+            if data[pos + 3] or data[pos + 4] or data[pos + 5] or be16(data, pos + 6) < 0x600:
+                return pos, -NOT_IP
+            kind = be16(data, pos + 6)
+            pos += 8
+        elif kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
+            if size < 4:
+                return pos, -SHORT_LINK
+            if row.depth == 0 and row.vlan < 0:
+                row.vlan = be16(data, pos) & 0x0FFF
+            kind = be16(data, pos + 2)
+            pos += 4
+        elif kind == MPLS or kind == 0x8848:
+            bottom = False
+            while not bottom:
+                if end - pos < 4:
+                    return pos, -SHORT_LINK
+                bottom = bool(data[pos + 2] & 1)
+                pos += 4
+            if pos >= end:
+                return pos, -SHORT_LINK
+            nibble = data[pos] >> 4
+            if nibble == 4 or nibble == 6:
+                return pos, IP
+            if nibble != 0:
+                return pos, -NOT_IP
+            pos += 4  # a pseudo-wire's control word (RFC 4385)
+            kind = ETHERNET
+        elif kind == 0x8864:
+            if size < 8:
+                return pos, -SHORT_LINK
+            if data[pos] != 0x11 or data[pos + 1]:
+                return pos, -NOT_IP
+            kind = ppp_kind(be16(data, pos + 6))
+            pos += 8
+        elif kind == PPP:
+            if size >= 2 and data[pos] == 0xFF and data[pos + 1] == 3:
+                pos += 2
+            if end - pos < 2:
+                return pos, -SHORT_LINK
+            if data[pos] & 1:  # compressed to one octet (RFC 1661, 6.5)
+                kind = ppp_kind(int(data[pos]))
+                pos += 1
+            else:
+                kind = ppp_kind(be16(data, pos))
+                pos += 2
+        else:
+            return pos, -NOT_IP
+
+
+@njit(cache=True, nogil=True)
+def extensions(data, pos, end, protocol, row):
+    """(position, protocol) after IPv6's extension headers, which mark fragments; position < 0: -status."""
+    while True:
+        if protocol == 44:
+            if end - pos < 8:
+                return -BAD_EXTENSION, protocol
+            field = be16(data, pos + 2)
+            row.ip_id = be32(data, pos + 4)
+            row.fragment_offset = field & 0xFFF8
+            row.more = field & 1
+            row.fragment = row.fragment_offset > 0 or row.more
+            protocol = int(data[pos])
+            pos += 8
+            if row.fragment:
+                return pos, protocol  # what follows belongs to the whole datagram
+        elif protocol in (0, 43, 60, 135, 139, 140):
+            if end - pos < 8:
+                return -BAD_EXTENSION, protocol
+            size = (int(data[pos + 1]) + 1) * 8
+            if size > end - pos:
+                return -BAD_EXTENSION, protocol
+            protocol = int(data[pos])
+            pos += size
+        elif protocol == 51:
+            if end - pos < 8:
+                return -BAD_EXTENSION, protocol
+            size = (int(data[pos + 1]) + 2) * 4
+            if size > end - pos:
+                return -BAD_EXTENSION, protocol
+            protocol = int(data[pos])
+            pos += size
+        else:
+            return pos, protocol
+
+
+@njit(cache=True, nogil=True)
+def network(data, pos, end, kind, row):
+    """(payload position, its end, status) of one IP header; fills the row's network columns."""
+    row.ip_version = 0
+    row.protocol = 0
+    row.src_port = 0
+    row.dst_port = 0
+    row.tcp_flags = 0
+    row.seq = 0
+    row.window = 0
+    row.options = 0
+    row.fragment = 0
+    row.more = 0
+    row.fragment_offset = 0
+    row.ip_id = -1
+    row.payload_start = 0
+    row.payload_length = 0
+    if pos >= end:
+        return pos, end, SHORT_IP
+    version = data[pos] >> 4
+    if (version != 4 or kind == V6) and (version != 6 or kind == V4):
+        return pos, end, BAD_VERSION
+    size = end - pos
+    row.ip_start = pos
+    if version == 4:
+        if size < 20:
+            return pos, end, SHORT_IP
+        header = int(data[pos] & 15) * 4
+        if header < 20 or header > size:
+            return pos, end, SHORT_IP
+        total = be16(data, pos + 2)
+        if total == 0:  # left to the interface that splits it (segmentation offload)
+            total = size
+        row.ip_version = 4
+        row.ip_bytes = total
+        row.ip_id = be16(data, pos + 4)
+        row.ip_ttl = data[pos + 8]
+        row.src_net = 0
+        row.src_host = 0xFFFF00000000 | be32(data, pos + 12)
+        row.dst_net = 0
+        row.dst_host = 0xFFFF00000000 | be32(data, pos + 16)
+        row.protocol = data[pos + 9]
+        if total < header:
+            return pos, end, BAD_LENGTH
+        field = be16(data, pos + 6)
+        row.fragment_offset = (field & 0x1FFF) * 8
+        row.more = field >> 13 & 1
+        row.fragment = row.fragment_offset > 0 or row.more
+        start = pos + header
+    else:
+        if size < 40:
+            return pos, end, SHORT_IP
+        total = be16(data, pos + 4) + 40
+        if total == 40 and size > 40:  # a jumbogram (RFC 2675), or offloaded as above
+            total = size
+        row.ip_version = 6
+        row.ip_bytes = total
+        row.ip_ttl = data[pos + 7]
+        row.src_net = be64(data, pos + 8)
+        row.src_host = be64(data, pos + 16)
+        row.dst_net = be64(data, pos + 24)
+        row.dst_host = be64(data, pos + 32)
+        row.protocol = data[pos + 6]
+        start = pos + 40
+    row.short = total > size
+    end = min(end, pos + total)
+    if version == 6:
+        start, protocol = extensions(data, start, end, int(data[pos + 6]), row)
+        row.protocol = protocol
+        if start < 0:
+            return pos, end, -start
+    row.payload_start = start
+    row.payload_length = end - start
+    if row.fragment:
+        stop = row.fragment_offset + end - start
+        if stop > 65535 or (row.more and (end - start) % 8 and not row.short):
+            return start, end, BAD_FRAGMENT
+    return start, end, 0
+
+
+@njit(cache=True, nogil=True)
+def options_hash(data, pos, end):
+    """FNV-1a over TCP options, the timestamps' values left out (they differ from packet to packet); 0: none."""
+    if pos >= end:
+        return 0
+    state = FNV_SEED
+    skip_from = 0
+    skip_to = 0
+    at = pos
+    while at < end:
+        if at >= skip_to:
+            kind = data[at]
+            size = 1
+            if kind > 1 and at + 1 < end:
+                size = max(2, int(data[at + 1]))
+            skip_to = at + size
+            skip_from = at + 2 if kind == 8 else skip_to
+            if kind == 0:
+                skip_to = end
+                skip_from = end
+        if at < skip_from:
+            state = (state ^ int(data[at])) * FNV_PRIME
+        at += 1
+    return state if state != 0 else 1
+
+
+@njit(cache=True, nogil=True)
+def transport(data, pos, end, row):
+    """Ports, flags and payload of the transport header at `pos`; returns a status."""
+    if row.fragment and row.fragment_offset > 0:
+        return 0
+    protocol = row.protocol
+    size = end - pos
+    if protocol == 17:
+        if size < 8:
+            return SHORT_TRANSPORT
+        row.src_port = be16(data, pos)
+        row.dst_port = be16(data, pos + 2)
+        stated = be16(data, pos + 4)
+        if stated == 0 and size > 8:  # a jumbogram (RFC 2675, 4), or offloaded
+            stated = size
+        if stated < 8:
+            return BAD_TRANSPORT
+        row.payload_start = pos + 8
+        row.payload_length = min(size, stated) - 8
+        if stated > size and not row.fragment:
+            row.short = 1
+    elif protocol == 6:
+        if size < 20:
+            return SHORT_TRANSPORT
+        row.src_port = be16(data, pos)
+        row.dst_port = be16(data, pos + 2)
+        row.seq = be32(data, pos + 4)
+        row.ack = be32(data, pos + 8)
+        row.tcp_flags = data[pos + 13]
+        row.window = be16(data, pos + 14)
+        header = int(data[pos + 12] >> 4) * 4
+        if header < 20:
+            return BAD_TRANSPORT
+        if header > size:
+            return SHORT_TRANSPORT if row.short else BAD_TRANSPORT
+        if row.tcp_flags & 2:
+            row.options = options_hash(data, pos + 20, pos + header)
+        row.payload_start = pos + header
+        row.payload_length = size - header
+    elif protocol == 1 or protocol == 58:
+        if size < 4:
+            return SHORT_TRANSPORT
+        row.src_port = data[pos]
+        row.dst_port = data[pos + 1]
+        header = min(8, size)
+        row.payload_start = pos + header
+        row.payload_length = size - header
+    elif protocol == 132 or protocol == 33 or protocol == 136:  # SCTP, DCCP, UDP-Lite
+        header = 8 if protocol == 136 else 12
+        if size < header:
+            return SHORT_TRANSPORT
+        row.src_port = be16(data, pos)
+        row.dst_port = be16(data, pos + 2)
+        row.payload_start = pos + header
+        row.payload_length = size - header
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def gre(data, pos, end):
+    """(position, kind) of what GRE carries (RFC 2784, RFC 2890; version 1: RFC 2637)."""
+    if end - pos < 4:
+        return pos, NOTHING
+    flags = be16(data, pos)
+    kind = be16(data, pos + 2)
+    pos += 4
+    if flags & 7 == 1:
+        pos += 4 + (4 if flags & 0x1000 else 0) + (4 if flags & 0x80 else 0)
+        return pos, PPP if kind == 0x880B and pos < end else NOTHING
+    if flags & 7 or flags & 0x4000:  # unknown version, or source routes (RFC 1701, deprecated)
+        return pos, NOTHING
+    if flags & 0x8000:
+        pos += 4
+    if flags & 0x2000:
+        pos += 4
+    if flags & 0x1000:
+        pos += 4
+    if kind == 0x88BE:  # ERSPAN: type 2 has a sequence number and a header of its own
+        if flags & 0x1000:
+            pos += 8
+        kind = ETHERNET
+    elif kind == 0x22EB:  # ERSPAN type 3
+        if end - pos < 12:
+            return pos, NOTHING
+        pos += 20 if data[pos + 11] & 1 else 12
+        kind = ETHERNET
+    if pos >= end:
+        return pos, NOTHING
+    return pos, kind
+
+
+@njit(cache=True, nogil=True)
+def gtp(data, pos, end):
+    """(position, kind) of what a GTP-U version 1 G-PDU carries (3GPP TS 29.281, 5)."""
+    if end - pos < 9 or data[pos] & 0xF0 != 0x30 or data[pos + 1] != 255:
+        return pos, NOTHING
+    flags = data[pos]
+    pos += 8
+    if flags & 7:
+        if end - pos < 4:
+            return pos, NOTHING
+        following = data[pos + 3] if flags & 4 else 0
+        pos += 4
+        while following:
+            if pos >= end or data[pos] == 0:
+                return pos, NOTHING
+            size = int(data[pos]) * 4
+            if size >= end - pos:
+                return pos, NOTHING
+            following = data[pos + size - 1]
+            pos += size
+    return pos, IP if pos < end and data[pos] >> 4 in (4, 6) else NOTHING
+
+
+@njit(cache=True, nogil=True)
+def tunnel(data, start, end, row):
+    """(position, kind) of what the packet carries when it is a tunnel, kind NOTHING when it is none."""
+    if row.fragment:
+        return start, NOTHING
+    protocol = row.protocol
+    if protocol == 4:
+        return start, V4
+    if protocol == 41:
+        return start, V6
+    if protocol == 47:
+        return gre(data, start, end)
+    if protocol == 137:
+        return start, MPLS
+    if protocol == 97:  # EtherIP (RFC 3378)
+        if end - start < 2 or data[start] != 0x30:
+            return start, NOTHING
+        return start + 2, ETHERNET
+    if protocol != 17:
+        return start, NOTHING
+    pos = row.payload_start
+    stop = pos + row.payload_length
+    port = row.dst_port
+    if port == 4789 or port == 8472:  # VXLAN (RFC 7348, 5)
+        if stop - pos < 8 or data[pos] != 0x08:
+            return pos, NOTHING
+        return pos + 8, ETHERNET
+    if port == 6081:  # GENEVE (RFC 8926, 3.4)
+        if stop - pos < 8 or data[pos] >> 6:
+            return pos, NOTHING
+        return pos + 8 + int(data[pos] & 63) * 4, be16(data, pos + 2)
+    if port == 2152:
+        return gtp(data, pos, stop)
+    if port == 3544 or row.src_port == 3544:  # Teredo (RFC 4380, 5.1.1)
+        if stop - pos >= 4 and data[pos] == 0 and data[pos + 1] == 1:  # authentication
+            pos += 13 + int(data[pos + 2]) + int(data[pos + 3])
+        if stop - pos >= 8 and data[pos] == 0 and data[pos + 1] == 0:  # origin
+            pos += 8
+        if stop - pos >= 40 and data[pos] >> 4 == 6:
+            return pos, V6
+    return pos, NOTHING
+
+
+@njit(cache=True, nogil=True)
+def decode_packets(data, offset, length, linktype, deepest, out, spare):
+    """Fill one row of `out` a packet; `spare` holds one row, the tunnel's own, in case its inside is damaged."""
+    for i in range(len(offset)):
+        row = out[i]
+        begin = offset[i]
+        row.src_mac = -1
+        row.dst_mac = -1
+        row.vlan = -1
+        row.depth = 0
+        row.inner_status = 0
+        row.outer_protocol = 0
+        row.ip_version = 0
+        row.short = 0
+        row.ip_start = 0
+        pos, kind, end = link_layer(data, begin, begin + length[i], linktype[i], row)
+        while True:
+            pos, kind = to_network(data, pos, end, kind, row)
+            status = -kind if kind < 0 else 0
+            if status == 0:
+                pos, end, status = network(data, pos, end, kind, row)
+            if status == 0:
+                status = transport(data, pos, end, row)
+            if status != 0:
+                break
+            pos, kind = tunnel(data, pos, end, row)
+            if kind == NOTHING or row.depth >= deepest:
+                break
+            if row.protocol == 17:
+                end = min(end, row.payload_start + row.payload_length)
+            spare[0] = row
+            row.depth += 1
+            if row.depth == 1:
+                row.outer_protocol = row.protocol
+                row.outer_src_net = row.src_net
+                row.outer_src_host = row.src_host
+                row.outer_dst_net = row.dst_net
+                row.outer_dst_host = row.dst_host
+                row.outer_id = row.ip_id
+                row.outer_ttl = row.ip_ttl
+                row.outer_bytes = row.ip_bytes
+                row.outer_start = row.payload_start
+                row.outer_length = row.payload_length
+        if status != 0 and row.depth > 0:
+            out[i] = spare[0]
+            row.inner_status = status
+            status = 0
+        row.status = status
+        if row.ip_version != 0:
+            row.ip_start -= begin
+            row.payload_start -= begin
+            row.outer_start -= begin
