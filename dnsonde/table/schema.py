@@ -43,7 +43,10 @@ class Table:
     def schema(self) -> pa.Schema:
         """The Arrow schema; its metadata carries the table's name and `VERSION`."""
         return pa.schema(
-            [pa.field(c.name, c.type, nullable=c.null, metadata={"meaning": c.meaning}) for c in self.columns],
+            [
+                pa.field(c.name, c.type, nullable=c.null, metadata={"meaning": c.meaning})
+                for c in self.columns
+            ],
             metadata={"dnsonde.table": self.name, "dnsonde.version": str(VERSION)},
         )
 
@@ -65,6 +68,7 @@ PROBE = Table(
         Column("attempt", I16, "1 for the first"),
         Column("time_us", I64, "when it was sent"),
         Column("qname", TEXT, "name that was asked"),
+        Column("tag", I64, "keyed tag in the name: a sighting without it is not of this probe", null=True),
         Column("qtype", I32, "type that was asked"),
         Column("query_bytes", I32, "DNS octets of the query"),
         Column("errno", I32, "0, or the system's reason why it could not be sent"),
@@ -87,10 +91,11 @@ REPLY = Table(
         Column("flags", I32, "the header's second 16 bits", null=True),
         Column("question_intact", BOOL, "the question came back octet for octet", null=True),
         Column("answers", I32, "A and AAAA records at the asked name", null=True),
-        *_address("answer1", "first of them", null=True),
-        *_address("answer2", "second of them", null=True),
-        Column("control", BOOL, "our control address is among them", null=True),
+        Column("control", BOOL, "our control address (or the known answer) is among them", null=True),
         Column("egress_count", I32, "addresses among them that are not the control", null=True),
+        *_address("answer1", "first of them that is not the control", null=True),
+        *_address("answer2", "second of them that is not the control", null=True),
+        Column("records", I32, "records of any kind in the answer section", null=True),
         Column("authority_ns", I32, "NS records at or above the name in the authority section", null=True),
         Column("ttl_min", I64, "least TTL of the answer section, seconds", null=True),
         Column("edns_size", I32, "UDP payload size that it offered", null=True),
