@@ -1,0 +1,242 @@
+"""UDP in batches: one system call and one kernel a batch, no Python a packet.
+
+A `Udp` owns its buffers: fill `tx_data` and `tx`, call `send`; call `receive`, read `rx` and `rx_data`.
+Rows are `wire.datagram.DATAGRAM`. Sockets never wait, except in `wait`.
+"""
+
+import errno
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.net import _libc
+from dnsonde.net.refusal import refusal
+from dnsonde.wire import datagram
+from dnsonde.wire.batch import Batch
+from dnsonde.wire.datagram import DATAGRAM, ICMP_ERROR
+
+__all__ = ["DATAGRAM", "ICMP_ERROR", "Udp", "warm"]
+
+# Linux names that the socket module lacks (ip(7), ipv6(7), socket(7), linux/in.h).
+_IP_PKTINFO = 8
+_IP_MTU_DISCOVER = 10
+_IP_RECVERR = 11
+_IP_RECVTTL = 12
+_IP_PMTUDISC_OMIT = 5
+_IPV6_MTU_DISCOVER = 23
+_IPV6_RECVERR = 25
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_SO_TIMESTAMPNS = 35
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("9I")
+_MEMINFO_DROPS = 8
+
+# An ICMP error about an earlier datagram fails the next call, whatever that one was about (ip(7), IP_RECVERR):
+# asked again, it says whether this row is refused too.
+_RETRIES = 3
+_FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Udp:
+    """One UDP socket with room for `batch` datagrams of up to `size` octets in each direction.
+
+    address, port: what to bind; an IPv6 address serves IPv6 only; port 0 lets the kernel choose.
+    receive_buffer, send_buffer: octets asked of the kernel; beyond its limit only root gets them.
+    device: bind to this interface, so that a wildcard address is not open to the world.
+    errors: let ICMP errors come back as rows of `errors()`.
+    choose_source: tell on arrival which of our addresses was asked (`local_net`, `local_host`), and send
+    from the address named there.
+
+    Raises SystemRefusal when the socket cannot be had.
+    """
+
+    tx_data: NDArray[np.uint8]  # (batch, size)
+    tx: NDArray[np.void]  # DATAGRAM (batch,)
+    tx_errno: NDArray[np.int32]  # (batch,): 0, or why the kernel refused the row
+    rx_data: NDArray[np.uint8]  # (batch, size)
+    rx: NDArray[np.void]  # DATAGRAM (batch,)
+
+    def __init__(
+        self,
+        address: str = "0.0.0.0",
+        port: int = 0,
+        *,
+        batch: int = 512,
+        size: int = 1500,
+        receive_buffer: int = 4 << 20,
+        send_buffer: int = 4 << 20,
+        device: str | None = None,
+        errors: bool = False,
+        choose_source: bool = True,
+    ) -> None:
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise refusal(error, "udp", address, port) from error
+        try:
+            self._open(address, port, device, errors, choose_source, receive_buffer, send_buffer)
+        except OSError as error:
+            self._socket.close()
+            raise refusal(error, "udp", address, port, device) from error
+        self.batch, self.size = batch, size
+        self.address, self.port = self._socket.getsockname()[:2]
+        self.tx_data = np.zeros((batch, size), np.uint8)
+        self.tx = np.zeros(batch, DATAGRAM)
+        self.tx_errno = np.zeros(batch, np.int32)
+        self.rx_data = np.zeros((batch, size), np.uint8)
+        self.rx = np.zeros(batch, DATAGRAM)
+        self._count = 0
+        self._tx = datagram.Frame.around(self.tx_data)
+        self._rx = datagram.Frame.around(self.rx_data)
+        self._fd = self._socket.fileno()
+        self._tx_header = _libc.address_of(self._tx.header)
+        self._rx_header = _libc.address_of(self._rx.header)
+        if errors:
+            self._error_data = np.zeros((batch, size), np.uint8)
+            self._error = np.zeros(batch, ICMP_ERROR)
+            self._error_frame = datagram.Frame.around(self._error_data)
+
+    def _open(
+        self,
+        address: str,
+        port: int,
+        device: str | None,
+        errors: bool,
+        choose_source: bool,
+        receive_buffer: int,
+        send_buffer: int,
+    ) -> None:
+        sock = self._socket
+        sock.setblocking(False)
+        self._buffer(_SO_RCVBUFFORCE, socket.SO_RCVBUF, receive_buffer)
+        self._buffer(_SO_SNDBUFFORCE, socket.SO_SNDBUF, send_buffer)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        if device is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+        # Path MTUs are learnt from ICMP that anyone can forge: fragment by the interface's MTU and set no DF
+        # (RFC 9715, appendix on Linux; what BIND, NSD and Unbound do).
+        if self.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, int(choose_source))
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(errors))
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, int(choose_source))
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(errors))
+        sock.bind((address, port))
+
+    def _buffer(self, forced: int, asked: int, octets: int) -> None:
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, forced, octets)
+        except PermissionError:
+            self._socket.setsockopt(socket.SOL_SOCKET, asked, octets)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+        self._fd = -1
+
+    def fileno(self) -> int:
+        """The socket's number, for selectors."""
+        return self._fd
+
+    @property
+    def receive_buffer(self) -> int:
+        """Octets that the kernel keeps for datagrams not yet received, its own overhead included."""
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel threw away since the socket was opened, for want of room.
+
+        The counter that SO_RXQ_OVFL attaches to the next datagram, asked for directly: drops at the very end
+        of a run have no next datagram.
+        """
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(memory)[_MEMINFO_DROPS])
+
+    @property
+    def received(self) -> Batch:
+        """The datagrams of the last `receive`, in place: valid until the next."""
+        return Batch.rows(self.rx_data[: self._count], self.rx["length"][: self._count])
+
+    def send(self, count: int, start: int = 0) -> int:
+        """Send rows from `start` up to `count`; tell how many are done with: `start` plus that is the next.
+
+        A row of length 0 is left out. A row that the kernel refuses (no route, forbidden, too long, wrong
+        family) has its `tx_errno` set and is passed over. Fewer than asked were done when the kernel has no
+        room now: wait (`wait(..., writable=True)`) and come again.
+        """
+        filled = datagram.pack(self._tx, self.tx, self.tx_errno, start, count, self.family)
+        at = tries = 0
+        while at < filled:
+            done = _libc.sendmmsg(self._fd, self._tx_header + at * datagram.HEADER.itemsize, filled - at)
+            if done > 0:
+                at += done
+                tries = 0
+            elif -done in _FULL:
+                return int(self._tx.row[at]) - start
+            elif tries < _RETRIES:
+                tries += 1
+            else:
+                self.tx_errno[self._tx.row[at]] = -done
+                at += 1
+                tries = 0
+        return count - start
+
+    def receive(self) -> int:
+        """Take the datagrams that wait, at most `batch`; how many rows of `rx` are filled. Does not wait."""
+        done = 0
+        for _ in range(1 + _RETRIES):
+            done = _libc.recvmmsg(self._fd, self._rx_header, self.batch, _libc.MSG_TRUNC)
+            if done >= 0 or -done == errno.EAGAIN:
+                break
+        self._count = max(done, 0)
+        if self._count:
+            datagram.unpack(self._rx, self.rx, self._count)
+        return self._count
+
+    def errors(self) -> tuple[NDArray[np.void], Batch]:
+        """ICMP errors that wait, at most `batch`: `ICMP_ERROR` rows, and our payloads that they quote.
+
+        Empty when there are no more, or when the socket was opened without `errors`. Valid until the
+        next call.
+        """
+        done = 0
+        if hasattr(self, "_error"):
+            header = _libc.address_of(self._error_frame.header)
+            done = max(_libc.recvmmsg(self._fd, header, self.batch, _libc.MSG_ERRQUEUE | _libc.MSG_TRUNC), 0)
+            datagram.unpack_errors(self._error_frame, self._error, done)
+            rows = self._error[:done]
+            return rows, Batch.rows(self._error_data[:done], rows["length"])
+        return np.zeros(0, ICMP_ERROR), Batch.of([])
+
+    def wait(self, timeout_us: int, *, writable: bool = False) -> bool:
+        """Wait until something can be received (or sent), at most `timeout_us`; whether it can.
+
+        ICMP errors count as something: take them with `errors`, or the next wait ends at once.
+        """
+        events = _libc.POLLIN | (_libc.POLLOUT if writable else 0)
+        return _libc.poll(self._fd, events, timeout_us) != 0
+
+
+def warm() -> None:
+    """Compile the kernels that sockets use."""
+    datagram.warm()
