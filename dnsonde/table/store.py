@@ -1,0 +1,381 @@
+"""Tables on disk: a folder a table, Parquet parts in it, DuckDB to read them.
+
+A run or a lake is a folder `root`; table `reply` lies in `root/reply/part-000001.parquet` and on (a lake puts
+a day's folder between). A part appears whole or not at all: it is written beside its place, synced, renamed.
+"""
+
+import errno
+import fcntl
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Any, Self
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.table._block import Block
+from dnsonde.table.schema import TABLES, TEXT, VERSION, Table
+
+ROWS_PER_PART = 250_000
+ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
+WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
+
+
+class Writer:
+    """Write one table of a run or a lake, in parts.
+
+    `append` copies columns into memory; a part is written once `rows_per_part` rows are there, and on `flush`
+    and `close`. `sort` names the columns that a part is sorted by; `partition` is a folder below the table's
+    (`day=2026-11-22`). With `background`, parts are written by a thread of their own, and an error of it is
+    raised by the next `append`, `flush` or `close`.
+
+    When a part cannot be written, SystemRefusal says why, and its rows stay: the next `flush` tries again.
+    One thread at a time may call it. `written` counts the rows that are safely on disk.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        folder: Path,
+        *,
+        rows_per_part: int = ROWS_PER_PART,
+        sort: tuple[str, ...] = (),
+        partition: str = "",
+        background: bool = False,
+    ) -> None:
+        self.table = table
+        self.folder = Path(folder) / table.name / partition
+        self.written = 0
+        self._rows_per_part = rows_per_part
+        self._sort = sort
+        self._block = Block(table)
+        self._waiting: deque[Block] = deque()
+        self._failure: BaseException | None = None
+        self._closing = False
+        self._last: Path | None = None
+        self._changed = Condition()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            clean(self.folder)
+        except OSError as error:
+            raise _refusal(self.folder, error) from error
+        self._number = _highest(self.folder)
+        self._thread: Thread | None = None
+        if background:
+            self._thread = Thread(target=self._work, name=f"write-{table.name}", daemon=True)
+            self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def buffered(self) -> int:
+        """Rows that are not on disk yet."""
+        return self._block.rows + sum(block.rows for block in list(self._waiting))
+
+    def append(self, columns: Mapping[str, Any]) -> None:
+        """Take rows: column to numpy or Arrow array, list, `(values, valid)` pair, or one value for all.
+
+        What is left out becomes null (ValueError where it may not). Integers of any width and sign are fitted
+        to the column, OverflowError if they do not fit. When this raises SystemRefusal the rows are kept.
+        """
+        self._block.add(columns)
+        if self._block.rows >= self._rows_per_part:
+            self._rotate()
+            if self._thread is None:
+                self._drain()
+        if self._failure is not None:
+            self._raise()
+
+    def flush(self) -> Path | None:
+        """Put everything on disk before returning; the last part this writer wrote, None if there is none."""
+        if self._block.rows:
+            self._rotate()
+        if self._thread is None:
+            self._drain()
+        else:
+            with self._changed:
+                self._failure = None
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: not self._waiting or self._failure is not None)
+        if self._failure is not None:
+            self._raise()
+        return self._last
+
+    def close(self) -> None:
+        """Flush and end the background thread. Closing twice does nothing."""
+        try:
+            self.flush()
+        finally:
+            if self._thread is not None and not self._waiting:
+                with self._changed:
+                    self._closing = True
+                    self._changed.notify_all()
+                self._thread.join()
+                self._thread = None
+
+    def _rotate(self) -> None:
+        block, self._block = self._block, Block(self.table, min(self._block.rows, 2 * self._rows_per_part))
+        with self._changed:
+            self._waiting.append(block)
+            self._changed.notify_all()
+            if self._thread is not None:
+                self._changed.wait_for(
+                    lambda: len(self._waiting) <= WAITING_PARTS or self._failure is not None
+                )
+
+    def _drain(self) -> None:
+        """Write what waits, oldest first; a block leaves the queue only when its part is on disk."""
+        while self._waiting:
+            block = self._waiting[0]
+            try:
+                arrow = block.arrow()
+                if self._sort:
+                    arrow = arrow.sort_by([(name, "ascending") for name in self._sort])
+                self._last, self._number = _write_part(self.table, self.folder, self._number + 1, [arrow])
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread, whatever it is
+                with self._changed:
+                    self._failure = error
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._waiting.popleft()
+                self.written += block.rows
+                self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or (self._waiting and self._failure is None))
+                if self._closing:
+                    return
+            self._drain()
+
+    def _raise(self) -> None:
+        with self._changed:
+            failure, self._failure = self._failure, None
+            self._changed.notify_all()
+        if isinstance(failure, OSError):
+            raise _refusal(self.folder, failure) from failure
+        if failure is not None:
+            raise failure
+
+
+def save(table: Table, folder: Path, relation: ibis.Table) -> Path:
+    """Compute a relation and make it the whole content of a table, replacing what was there; return its part.
+
+    Columns are cast to the schema and put in its order. Readers see the old content or the new, never half.
+    """
+    place = Path(folder) / table.name
+    schema = table.schema
+    wanted = ibis.Schema.from_pyarrow(schema.remove_metadata())
+    relation = relation.select(*[relation[n].cast(wanted[n].copy(nullable=True)) for n in wanted.names])
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        clean(place)
+        batches = relation.to_pyarrow_batches(chunk_size=ROWS_PER_GROUP)
+        tables = (pa.Table.from_batches([batch]).cast(schema) for batch in batches)
+        path, _ = _write_part(table, place, 1, tables, replace=True)
+        for old in _parts(place):
+            if old != path:
+                old.unlink()
+    except OSError as error:
+        raise _refusal(place, error) from error
+    return path
+
+
+def clean(folder: Path) -> int:
+    """Remove what killed writers left half written in `folder`; return how many files. Live ones stay."""
+    removed = 0
+    for path in Path(folder).glob("*.tmp"):
+        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def connect(
+    *, memory_limit_mib: int | None = None, threads: int | None = None, spill: Path | None = None
+) -> ibis.BaseBackend:
+    """An empty DuckDB, embedded; `spill` is the folder it may use when memory runs short. Never online."""
+    settings: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    if memory_limit_mib is not None:
+        settings["memory_limit"] = f"{memory_limit_mib}MiB"
+    if threads is not None:
+        settings["threads"] = threads
+    if spill is not None:
+        settings["temp_directory"] = str(spill)
+    connection = ibis.duckdb.connect(**settings)
+    connection.raw_sql("SET enable_progress_bar = false")
+    return connection
+
+
+def open_folder(path: Path, connection: ibis.BaseBackend | None = None) -> dict[str, ibis.Table]:
+    """Every table of a run or a lake as a relation; one that is not there yet is an empty relation.
+
+    What is seen are the parts that exist now. RunError where the folder is missing, or a part is damaged or
+    of another version. Several folders may share one `connection`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
+    connection = connection or connect()
+    found = {}
+    for name, table in TABLES.items():
+        parts = _parts(path / name)
+        for part in parts:
+            _require_ours(part, table)
+        if parts:
+            found[name] = connection.read_parquet([_literal(p) for p in parts], hive_partitioning=False)
+        else:
+            empty = pa.schema([pa.field(f.name, f.type) for f in table.schema]).empty_table()
+            found[name] = connection.create_table(ibis.util.gen_name(name), empty, temp=True)
+    return found
+
+
+def row_count(path: Path, table: Table) -> int:
+    """Rows of one table that are on disk, read from the parts' footers alone."""
+    return sum(int(pq.read_metadata(part).num_rows) for part in _parts(Path(path) / table.name))
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("part-*.parquet"))
+
+
+def _highest(folder: Path) -> int:
+    numbers = [p.name[5:-8] for p in folder.glob("part-*.parquet")]
+    return max((int(n) for n in numbers if n.isdecimal()), default=0)
+
+
+def _literal(path: Path) -> str:
+    """A path that DuckDB takes literally: what its glob would read as a pattern goes in brackets."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
+
+
+def _require_ours(part: Path, table: Table) -> None:
+    try:
+        schema = pq.read_schema(part)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{part} cannot be read ({_one_line(error)}): restore it from a copy, or move it away"
+        ) from error
+    about = schema.metadata or {}
+    version = about.get(b"dnsonde.version", b"").decode(errors="replace")
+    if about.get(b"dnsonde.table", b"").decode(errors="replace") != table.name:
+        raise RunError(f"{part} is not a part of dnsonde's table {table.name}: move it away")
+    if version != str(VERSION):
+        raise RunError(
+            f"{part} was written in version {version} of the tables, this dnsonde reads version {VERSION}: "
+            "use the dnsonde that made it, or measure again"
+        )
+    if not schema.remove_metadata().equals(table.schema.remove_metadata()):
+        raise RunError(
+            f"{part} has other columns than table {table.name} has here: use the dnsonde that made it"
+        )
+
+
+def _write_part(
+    table: Table, folder: Path, number: int, tables: Iterable[pa.Table], *, replace: bool = False
+) -> tuple[Path, int]:
+    """Write one part whole: temporary file, fsync, rename, fsync of the folder. OSError leaves nothing."""
+    temporary, final, number, descriptor = _claim(folder, number, replace=replace)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
+            with pq.ParquetWriter(file, table.schema, compression="zstd", **_encoding(table)) as writer:
+                for rows in tables:
+                    writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.rename(final)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+    return final, number
+
+
+def _claim(folder: Path, number: int, *, replace: bool) -> tuple[Path, Path, int, int]:
+    """Take the first free part number from `number` on: (temporary, part, number, descriptor).
+
+    No other process gets the same one. The temporary file is the claim: it is made exclusively, and
+    locked so that `clean` leaves it alone.
+    """
+    for candidate in _from(number, repeat=replace):
+        final = folder / f"part-{candidate:06d}.parquet"
+        temporary = folder / f"{final.name}.tmp"
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            cleaned = os.fstat(descriptor).st_nlink == 0  # between making and locking it
+            if not cleaned and (replace or not final.exists()):
+                return temporary, final, candidate, descriptor
+            if not cleaned:
+                temporary.unlink()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise AssertionError  # the numbers do not end
+
+
+def _from(number: int, *, repeat: bool) -> Iterator[int]:
+    while True:
+        yield number
+        number += not repeat
+
+
+def _encoding(table: Table) -> dict[str, Any]:
+    """Dictionaries for what repeats, differences for time; names and addresses are mostly unique."""
+    unique = {"qname", "payload", "template", "evidence", "why"}
+    dictionary = [
+        c.name
+        for c in table.columns
+        if c.name not in unique
+        and (c.type == TEXT or c.name.endswith("_net") or c.type.bit_width in {16, 32})
+    ]
+    times = [c.name for c in table.columns if c.name.endswith("time_us")]
+    return {"use_dictionary": dictionary, "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED")}
+
+
+def _refusal(folder: Path, error: OSError) -> SystemRefusal:
+    kept = "what was recorded before is kept, and the same command continues from there"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return SystemRefusal(f"no room left to write in {folder}: free some space; {kept}")
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return SystemRefusal(
+            f"no permission to write in {folder}: choose another folder, or let this user write there"
+        )
+    if error.errno == errno.EROFS:
+        return SystemRefusal(f"{folder} is on a read-only file system: choose another folder")
+    if error.errno in {errno.ENOTDIR, errno.EEXIST}:
+        return SystemRefusal(f"{folder} cannot be a folder, a file is in its way: choose another name")
+    return SystemRefusal(
+        f"cannot write in {folder} ({error.strerror or _one_line(error)}): repair that; {kept}"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
