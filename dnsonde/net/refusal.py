@@ -19,8 +19,8 @@ def refusal(
             )
         case errno.EACCES if port:
             said = (
-                f"{where} needs a privilege that this user lacks; choose a port of 1024 or above, run as root, "
-                f"or let users bind it with `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`."
+                f"{where} needs a privilege that this user lacks; choose a port of 1024 or above, run "
+                f"as root, or allow it: `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`."
             )
         case errno.EADDRNOTAVAIL:
             said = f"{where}: no interface of this machine has that address; `ip address` lists those it has."

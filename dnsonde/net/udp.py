@@ -36,8 +36,8 @@ _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("9I")
 _MEMINFO_DROPS = 8
 
-# An ICMP error about an earlier datagram fails the next call, whatever that one was about (ip(7), IP_RECVERR):
-# asked again, it says whether this row is refused too.
+# An ICMP error about an earlier datagram fails the next call, whatever that one was about (ip(7),
+# IP_RECVERR): asked again, it says whether this row is refused too.
 _RETRIES = 3
 _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM}
 

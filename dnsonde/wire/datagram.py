@@ -1,8 +1,8 @@
 """What the kernel's socket calls read and write, as columns.
 
 `sendmmsg` and `recvmmsg` take arrays of C structures; here are their layouts (64-bit little-endian
-Linux: `struct mmsghdr`, `struct iovec`, `sockaddr_in`, `sockaddr_in6`, `cmsghdr`) and the conversions, one call
-a batch. Nothing here opens a socket.
+Linux: `struct mmsghdr`, `struct iovec`, `sockaddr_in`, `sockaddr_in6`, `cmsghdr`) and the conversions, one
+call a batch. Nothing here opens a socket.
 """
 
 from dataclasses import dataclass
@@ -72,8 +72,8 @@ class Frame:
     """The C structures round one buffer of `n` rows; made once, used for every call.
 
     header: `HEADER` (n,); iov: `IOVEC` (n,); name: uint8 (n, NAME_OCTETS);
-    control: uint8 (n, CONTROL_OCTETS); row: int32 (n,), the buffer's row that each header stands for (rows may be left out when sending);
-    base: address of the buffer; stride: octets a row.
+    control: uint8 (n, CONTROL_OCTETS); row: int32 (n,), the buffer's row that each header stands for (rows
+    may be left out when sending); base: address of the buffer; stride: octets a row.
     """
 
     header: NDArray[np.void]
@@ -115,8 +115,8 @@ def pack(
     """Describe rows `start` to `count` of `rows` (DATAGRAM) for sendmmsg; how many headers were filled.
 
     Rows of length 0 are left out; a row of the other family or of an impossible length is left out and has
-    its `errno` set (EAFNOSUPPORT, EMSGSIZE); `errno` of the others is cleared. `frame.row` tells which row each
-    header stands for. `family`: AF_INET or AF_INET6.
+    its `errno` set (EAFNOSUPPORT, EMSGSIZE); `errno` of the others is cleared. `frame.row` tells which row
+    each header stands for. `family`: AF_INET or AF_INET6.
     """
     return int(
         _kernels.pack_datagrams(

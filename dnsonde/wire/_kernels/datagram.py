@@ -1,4 +1,4 @@
-"""Socket structures to columns and back; layouts in `wire.datagram`, constants from socket(7), ip(7), ipv6(7)."""
+"""Socket structures to columns and back. Layouts: `wire.datagram`; constants: socket(7), ip(7), ipv6(7)."""
 
 from typing import Any
 
