@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSE = ROOT / "dnsonde"
 
 FLOORS = (
-    {"errors", "clock", "registry"},
+    {"errors", "clock", "registry", "escape"},
     {"wire"},
     {"table", "net"},
     {"formats", "intel", "authority", "probe", "detect"},

@@ -1,0 +1,123 @@
+"""The command line: finds the commands, and turns errors into a sentence and an exit code.
+
+0 done, 1 findings at or above `--fail-on` (or differences, where they were asked for), 2 a command or a plan
+that cannot be meant, 3 the work could not be done, 130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+import traceback
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from dnsonde import escape, registry
+from dnsonde.errors import DnsondeError
+
+STOPPED = 130
+FAILED = 3
+
+
+class Commands(click.Group):
+    """A group whose commands are the modules of `dnsonde.cli`; each imports what it needs when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, sorted."""
+        del ctx
+        return registry.names("dnsonde.cli")
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None lets click suggest a near one."""
+        del ctx
+        if cmd_name not in registry.names("dnsonde.cli"):
+            return None
+        command: click.Command = registry.entries("dnsonde.cli", click.Command)[cmd_name]
+        return command
+
+
+HELP = """See your network's DNS as a prober like SecShow sees it.
+
+dnsonde finds the open resolvers in networks that you are authorised to probe, tells what kind each one is
+and how it can be told, and what changed since the last time.
+
+\b
+Try it on loopback:     dnsonde lab demo
+Write a plan:           dnsonde plan new > plan.toml
+See what it would send: dnsonde plan check plan.toml
+Measure:                dnsonde probe plan.toml -o runs/first
+Look:                   dnsonde show runs/first
+
+Exit codes: 0 done; 1 findings that you asked to fail on; 2 a command or plan that cannot be meant; 3 the
+work could not be done; 130 stopped by Ctrl-C. DNSONDE_TRACEBACK=1 shows where an unexpected error came from.
+"""
+
+SETTINGS = MappingProxyType({"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+
+@click.command(cls=Commands, help=HELP, context_settings=dict(SETTINGS))
+@click.version_option(package_name="dnsonde", prog_name="dnsonde", message="%(prog)s %(version)s")
+def dnsonde() -> None:
+    """Hold the options that stand before a command."""
+
+
+def answer(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code; no exception and no traceback leaves here."""
+    try:
+        result: Any = dnsonde.main(arguments, prog_name="dnsonde", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return complain(advice(error), error.exit_code)
+    except DnsondeError as error:
+        return complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return complain("Stopped.", STOPPED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`); keep the interpreter's last flush quiet too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
+        if os.environ.get("DNSONDE_TRACEBACK"):
+            traceback.print_exc()
+        return complain(unexpected(error), FAILED)
+    return result if isinstance(result, int) else 0
+
+
+def advice(error: click.ClickException) -> str:
+    """Click's own sentence, and where to read more."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return error.format_message()
+    return f"{error.format_message()} Try: {context.command_path} --help"
+
+
+def unexpected(error: Exception) -> str:
+    """One sentence for an error that no room of the house foresaw."""
+    if isinstance(error, RuntimeError) and "no locator available" in str(error):
+        return "Compiled code cannot be kept anywhere: set NUMBA_CACHE_DIR to a folder that you may write to."
+    if isinstance(error, MemoryError):
+        return "The machine's memory is full; nothing that was written is lost."
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"The system refused: {error.strerror}{where}."
+    what = str(error).strip().splitlines()
+    said = f": {what[0]}" if what else ""
+    return (
+        f"Something unexpected happened ({type(error).__name__}{said}). This is a fault of dnsonde, please "
+        "report it; DNSONDE_TRACEBACK=1 before the command shows where."
+    )
+
+
+def complain(sentence: str, code: int) -> int:
+    """Say a sentence on stderr, harmless to a terminal, and hand back the code."""
+    click.echo(f"dnsonde: {escape.terminal(sentence)}", err=True)
+    return code
+
+
+def main() -> None:
+    """Where the installed `dnsonde` command begins."""
+    sys.exit(answer())
+
+
+if __name__ == "__main__":
+    main()

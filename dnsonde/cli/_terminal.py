@@ -1,0 +1,20 @@
+"""The terminal: one way to make its consoles."""
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 100  # of what goes to a file or a pipe
+WIDTH_MAX = 120  # nobody reads longer lines
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A rich console that neither guesses markup nor highlights what it is given."""
+    from rich.console import Console
+
+    to_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = min(shutil.get_terminal_size().columns, WIDTH_MAX) if to_terminal else WIDTH
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)

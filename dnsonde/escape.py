@@ -1,0 +1,21 @@
+"""Text by strangers, made harmless for the face that shows it."""
+
+import unicodedata
+
+# Control characters (ESC and C1 among them), format characters (bidi overrides), surrogates, private use,
+# line and paragraph separators.
+STEERING = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def terminal(text: str, keep: str = "\n") -> str:
+    r"""Write what would steer a terminal as `\xNN` or `\uNNNN`; letters of every script stay, and `keep`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in keep or unicodedata.category(c) not in STEERING else _spelled(c) for c in text)
+
+
+def _spelled(character: str) -> str:
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

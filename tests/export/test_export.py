@@ -1,0 +1,95 @@
+"""Every format writes every row, and none of them carries what a stranger's name would do to its reader."""
+
+import csv as reader
+import io
+import json
+from types import FunctionType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsonde import registry
+from dnsonde.export.csv import csv
+from dnsonde.export.jsonl import jsonl
+from dnsonde.export.parquet import parquet
+from dnsonde.export.table import table
+
+HOSTILE = [
+    "plain.example",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1+1)",
+    "-2+3",
+    "+1",
+    " =1+1",
+    "\t=1",
+    "\uff1d1+1",
+    'quo"te, and comma',
+    "\x1b[31mred\x1b[0m",
+    "\u202eevil\u202c",
+    "\x9b2J",
+    "line\nbreak",
+    None,
+]
+
+
+def reader_of(*texts: str | None) -> pa.RecordBatchReader:
+    batch = pa.record_batch({"n": list(range(len(texts))), "name": pa.array(texts, pa.string())})
+    return pa.RecordBatchReader.from_batches(batch.schema, [batch])
+
+
+def test_the_folder_is_the_registry() -> None:
+    assert set(registry.entries("dnsonde.export", FunctionType)) >= {"csv", "jsonl", "parquet", "table"}
+
+
+def test_jsonl_gives_every_row_back_in_ascii() -> None:
+    out = io.BytesIO()
+    jsonl(reader_of(*HOSTILE), out)
+    assert out.getvalue().isascii()
+    assert b"\x1b" not in out.getvalue()
+    assert [json.loads(line)["name"] for line in out.getvalue().splitlines()] == HOSTILE
+
+
+def test_csv_neutralises_formulas_and_keeps_the_rest() -> None:
+    out = io.BytesIO()
+    csv(reader_of(*HOSTILE), out)
+    rows = list(reader.DictReader(io.StringIO(out.getvalue().decode(), newline="")))
+    assert len(rows) == len(HOSTILE)
+    formulas = [t for t in HOSTILE if t and t.strip()[:1] in {"=", "+", "-", "@", "\uff1d"}]
+    got = [row["name"] for row in rows]
+    assert all(f"'{text}" in got for text in formulas)
+    assert all(text in got for text in HOSTILE if text and text not in formulas)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1), min_size=1))
+def test_no_csv_cell_begins_like_a_formula(texts: list[str]) -> None:
+    out = io.BytesIO()
+    csv(reader_of(*texts), out)
+    for row in reader.DictReader(io.StringIO(out.getvalue().decode(), newline="")):
+        assert row["name"].lstrip()[:1] not in {"=", "+", "-", "@"}
+        assert row["name"][:1] not in {"\t", "\r", "\n"}
+
+
+def test_parquet_gives_every_row_back() -> None:
+    out = io.BytesIO()
+    parquet(reader_of(*HOSTILE), out)
+    assert pq.read_table(io.BytesIO(out.getvalue()))["name"].to_pylist() == HOSTILE
+
+
+def test_a_table_carries_nothing_that_steers_a_terminal() -> None:
+    out = io.BytesIO()
+    table(reader_of(*HOSTILE), out)
+    text = out.getvalue().decode()
+    assert not {"\x1b", "\u202e", "\u202c", "\x9b", "\t"} & set(text)
+    assert r"\x1b[31mred\x1b[0m" in text
+    assert r"\u202eevil\u202c" in text
+    assert len(text.splitlines()) == len(HOSTILE) + 1
+
+
+@pytest.mark.parametrize("write", [csv, jsonl, parquet, table])
+def test_no_rows_are_no_error(write: FunctionType) -> None:
+    out = io.BytesIO()
+    write(reader_of(), out)
+    assert write is jsonl or out.getvalue()
