@@ -1,10 +1,11 @@
 """Packets to columns: link layer, tunnels, IP and transport headers (RFC 791, 8200, 768, 9293, 792, 4443).
 
-`PACKET` is one row a packet and describes its *innermost* IP packet; the `outer_` fields keep the outermost
-one where there is a tunnel. Positions are octets from the start of that packet, never addresses into the buffer.
+`PACKET` is one row a packet and describes its *innermost* IP packet; the `outer_` fields keep the
+outermost one where there is a tunnel. Positions are octets from the start of that packet.
 """
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,12 +102,12 @@ def decode_packets(
     count = len(batch)
     if out is None:
         out = np.zeros(count, PACKET)
-    link = np.ascontiguousarray(np.broadcast_to(np.asarray(linktype, np.int32), (count,)))
+    link = np.broadcast_to(np.asarray(linktype, np.int32), (count,))
     kernels.decode_packets(
-        np.ascontiguousarray(batch.data, np.uint8),
-        np.ascontiguousarray(batch.offset, np.int64),
-        np.ascontiguousarray(batch.length, np.int32),
-        link,
+        _frozen(batch.data, np.uint8),
+        _frozen(batch.offset, np.int64),
+        _frozen(batch.length, np.int32),
+        _frozen(link, np.int32),
         deepest,
         out[:count],
         np.zeros(1, PACKET),
@@ -128,9 +129,16 @@ _CUT_MAKES = [
 
 
 def options_hash(options: bytes) -> int:
-    """The `options` fingerprint of these TCP options (padding included), to compare a column with; 0: none."""
+    """The `options` fingerprint of these TCP options, padding included; 0: none."""
     data = np.frombuffer(options, np.uint8)
-    return int(kernels.options_hash(data, 0, len(data)))
+    return int(kernels.options_hash(_frozen(data, np.uint8), 0, len(data)))
+
+
+def _frozen(values: NDArray[Any], dtype: type) -> NDArray[Any]:
+    # Writable or not is part of a kernel's signature; one of the two has to be chosen.
+    view = np.ascontiguousarray(values, dtype).view()
+    view.flags.writeable = False
+    return view
 
 
 def warm() -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: PLR1714, SIM109 - a chain of comparisons compiles to a jump; a tuple or set would be built
 """Kernel: link layer, tunnels, IP and transport headers of many packets.
 
 One packet is walked as a chain of protocols. `kind` says what stands at `pos`: an Ethertype, or one of the
@@ -397,7 +398,7 @@ def network(data, pos, end, kind, row):
 
 @njit(cache=True, nogil=True)
 def options_hash(data, pos, end):
-    """FNV-1a over TCP options, the timestamps' values left out (they differ from packet to packet); 0: none."""
+    """FNV-1a over TCP options without the values of timestamps, which differ by packet; 0: none."""
     if pos >= end:
         return 0
     state = FNV_SEED
@@ -413,8 +414,8 @@ def options_hash(data, pos, end):
             skip_to = at + size
             skip_from = at + 2 if kind == 8 else skip_to
             if kind == 0:
-                skip_to = end
-                skip_from = end
+                skip_to = end  # padding follows
+                skip_from = at + 1
         if at < skip_from:
             state = (state ^ int(data[at])) * FNV_PRIME
         at += 1
@@ -580,7 +581,7 @@ def tunnel(data, start, end, row):
 
 @njit(cache=True, nogil=True)
 def decode_packets(data, offset, length, linktype, deepest, out, spare):
-    """Fill one row of `out` a packet; `spare` holds one row, the tunnel's own, in case its inside is damaged."""
+    """Fill one row of `out` a packet; `spare` holds the tunnel's own row, in case its inside is damaged."""
     for i in range(len(offset)):
         row = out[i]
         begin = offset[i]
