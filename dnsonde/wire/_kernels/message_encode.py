@@ -1,0 +1,184 @@
+"""Rows to DNS messages (RFC 1035, 4; RFC 6891). Called from `wire.encode` only."""
+
+import numpy as np
+from numba import njit
+
+from dnsonde.wire._kernels.siphash import tag
+from dnsonde.wire.codes import EdnsOption
+
+COOKIE = int(EdnsOption.COOKIE)
+TC = 0x0200
+DO = 0x8000
+RD = 0x0100
+
+_4 = np.uint64(4)
+_15 = np.uint64(15)
+_16 = np.uint64(16)
+_32 = np.uint64(32)
+_FFFF = np.uint64(0xFFFF)
+
+
+@njit(cache=True, nogil=True)
+def _put16(out, at, value):  # type: ignore[no-untyped-def]
+    out[at] = value >> 8 & 0xFF
+    out[at + 1] = value & 0xFF
+
+
+@njit(cache=True, nogil=True)
+def _put_hex(out, at, value, digits):  # type: ignore[no-untyped-def]
+    for k in range(digits):
+        d = np.int64(value & _15)
+        value >>= _4
+        out[at + digits - 1 - k] = d + 48 + (39 if d > 9 else 0)
+
+
+@njit(cache=True, nogil=True)
+def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edns, tail):  # type: ignore[no-untyped-def]
+    """One query a row: header, target label, and `tail`, which all rows share (rest of the name, type, OPT)."""
+    for i in range(targets.size):
+        net = targets[i].net
+        host = targets[i].host
+        attempt = np.int64(attempts[i])
+        secret = tag(net, host, attempt, kind, run, k0, k1)
+        at = i * stride
+        _put16(out, at, np.int64((secret ^ secret >> _16 ^ secret >> _32) & _FFFF))
+        _put16(out, at + 2, RD)
+        _put16(out, at + 4, 1)
+        _put16(out, at + 6, 0)
+        _put16(out, at + 8, 0)
+        _put16(out, at + 10, edns)
+        at += 12
+        if net == 0 and host >> 32 == 0xFFFF:
+            out[at] = 21
+            _put_hex(out, at + 1, np.uint64(host), 8)
+            at += 9
+        else:
+            out[at] = 45
+            _put_hex(out, at + 1, np.uint64(net), 16)
+            _put_hex(out, at + 17, np.uint64(host), 16)
+            at += 33
+        _put_hex(out, at, np.uint64(attempt), 1)
+        _put_hex(out, at + 1, secret, 12)
+        at += 13
+        for k in range(tail.size):
+            out[at + k] = tail[k]
+        length[i] = at + tail.size - i * stride
+
+
+@njit(cache=True, nogil=True)
+def _put_octets(out, at, blob, start, octets):  # type: ignore[no-untyped-def]
+    for k in range(octets):
+        out[at + k] = blob[start + k]
+
+
+@njit(cache=True, nogil=True)
+def _within(start, octets, size):  # type: ignore[no-untyped-def]
+    return octets == 0 or (start >= 0 and start <= size - octets)
+
+
+@njit(cache=True, nogil=True)
+def _put_opt(out, at, reply, do, blob):  # type: ignore[no-untyped-def]
+    """The OPT record (RFC 6891, 6.1.2), with the COOKIE option (RFC 7873, 4) where there is one."""
+    cookie = np.int64(reply.cookie_length)
+    out[at] = 0
+    _put16(out, at + 1, 41)
+    _put16(out, at + 3, np.int64(reply.edns_size))
+    out[at + 5] = np.int64(reply.rcode) >> 4 & 0xFF
+    out[at + 6] = 0
+    _put16(out, at + 7, do)
+    _put16(out, at + 9, cookie + 4 if cookie > 0 else 0)
+    if cookie > 0:
+        _put16(out, at + 11, COOKIE)
+        _put16(out, at + 13, cookie)
+        _put_octets(out, at + 15, blob, np.int64(reply.cookie_start), cookie)
+
+
+@njit(cache=True, nogil=True)
+def _response(data, base, message, reply, records, blob, out, at, stride):  # type: ignore[no-untyped-def]
+    """One response to `out[at:]`; its octets, or -1 where a specification points outside its arrays."""
+    first = np.int64(reply.first_record)
+    count = np.int64(reply.record_count)
+    asked = message.qname_length > 0
+    question = np.int64(message.question_end) if asked else 12
+    edns = 0
+    if reply.edns != 0:
+        edns = 11 + (4 + np.int64(reply.cookie_length) if reply.cookie_length > 0 else 0)
+    limit = np.int64(reply.limit)
+    if limit == 0 or limit > stride:
+        limit = stride
+    limit -= edns
+    if (
+        not _within(first, count, records.size)
+        or not _within(np.int64(reply.cookie_start), np.int64(reply.cookie_length), blob.size)
+        or base < 0
+        or base > data.size - question
+        or question > limit
+    ):
+        return -1
+    flags = np.int64(reply.flags) & 0xFFF0 | np.int64(reply.rcode) & 15
+    counts1 = 0
+    counts2 = 0
+    counts3 = 0
+    out[at] = data[base]
+    out[at + 1] = data[base + 1]
+    for k in range(12, question):
+        out[at + k] = data[base + k]
+    used = question
+    for r in range(first, first + count):
+        spec = records[r]
+        start = np.int64(spec.name_start)
+        name = 2 if start < 0 else np.int64(spec.name_length)
+        octets = np.int64(spec.rdata_length)
+        if not _within(np.int64(spec.rdata_start), octets, blob.size) or (start < 0 and not asked):
+            return -1
+        if start >= 0 and (name == 0 or not _within(start, name, blob.size)):
+            return -1
+        if used + name + 10 + octets > limit:
+            if spec.section == 3:  # additional data may be missing (RFC 2181, 9)
+                continue
+            flags |= TC
+            used = question
+            counts1 = counts2 = counts3 = 0
+            break
+        to = at + used
+        if start < 0:
+            _put16(out, to, 0xC00C)
+        else:
+            _put_octets(out, to, blob, start, name)
+        to += name
+        _put16(out, to, np.int64(spec.type))
+        _put16(out, to + 2, np.int64(spec["class"]))
+        _put16(out, to + 4, np.int64(spec.ttl) >> 16)
+        _put16(out, to + 6, np.int64(spec.ttl))
+        _put16(out, to + 8, octets)
+        _put_octets(out, to + 10, blob, np.int64(spec.rdata_start), octets)
+        used += name + 10 + octets
+        counts1 += spec.section == 1
+        counts2 += spec.section == 2
+        counts3 += spec.section == 3
+    if edns > 0:
+        _put_opt(out, at + used, reply, np.int64(message.edns_flags) & DO, blob)
+        used += edns
+        counts3 += 1
+    _put16(out, at + 2, flags)
+    _put16(out, at + 4, 1 if asked else 0)
+    _put16(out, at + 6, counts1)
+    _put16(out, at + 8, counts2)
+    _put16(out, at + 10, counts3)
+    return used
+
+
+@njit(cache=True, nogil=True)
+def encode_responses(data, offset, messages, replies, records, blob, out, stride, length):  # type: ignore[no-untyped-def]
+    """One response a row; returns the first row whose specification is wrong (its length is 0), or -1."""
+    wrong = -1
+    for i in range(offset.size):
+        octets = 0
+        if replies[i].drop == 0 and messages[i].status != 1:
+            octets = _response(data, offset[i], messages[i], replies[i], records, blob, out, i * stride, stride)
+            if octets < 0:
+                octets = 0
+                if wrong < 0:
+                    wrong = i
+        length[i] = octets
+    return wrong
