@@ -8,6 +8,7 @@ int64, IPv4 mapped (RFC 4291, 2.5.5.2), so that both families share every column
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,13 @@ class Batch:
     def __getitem__(self, index: int) -> bytes:
         start = int(self.offset[index])
         return self.data[start : start + int(self.length[index])].tobytes()
+
+
+def readable(array: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous, read-only view: kernels see one type whether a socket or an Arrow buffer owns the octets."""
+    view = np.ascontiguousarray(array)[:]
+    view.flags.writeable = False
+    return view
 
 
 def address_array(addresses: Iterable[str | IPv4Address | IPv6Address]) -> NDArray[np.void]:

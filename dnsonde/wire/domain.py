@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from publicsuffixlist import PublicSuffixList
 
 from dnsonde.wire._kernels import domain as kernel
-from dnsonde.wire.batch import Batch
+from dnsonde.wire.batch import Batch, readable
 
 NAME_FACTS = np.dtype(
     [
         ("domain_start", "i4"),  # where the registered domain begins in the text; -1: none
+        ("search", "i4"),  # characters left of it, or of in-addr.arpa and ip6.arpa, for wire.embedded
         ("sub_bytes", "i4"),  # characters left of it, without the dot between
         ("sub_hash", "i8"),  # of those characters; 0: none
         ("entropy", "f8"),  # of those characters without dots, bits a character (Shannon)
@@ -36,7 +37,7 @@ def name_facts(names: Batch) -> NDArray[np.void]:
     table = _rules()
     out = np.zeros(len(names), NAME_FACTS)
     scratch = np.zeros((2, 256), np.int32)
-    kernel.name_facts(names.data, names.offset, names.length, *table, scratch[0], scratch[1], out)
+    kernel.name_facts(readable(names.data), names.offset, names.length, *table, scratch[0], scratch[1], out)
     return out
 
 
@@ -59,7 +60,7 @@ def texts(
     count = len(start)
     out = np.empty(int(length.sum()), np.uint8)
     offsets = np.zeros(count + 1, np.int32)
-    kernel.gather(data, start, length, out, offsets[1:])
+    kernel.gather(readable(data), start, length, out, offsets[1:])
     mask = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(out), mask)
 

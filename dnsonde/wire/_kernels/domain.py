@@ -14,6 +14,9 @@ NORMAL = 1  # rule "X"
 WILDCARD = 2  # rule "*.X", kept under X
 EXCEPTION = 4  # rule "!X"
 
+IP4_ARPA = tuple(b".in-addr.arpa")
+IP6_ARPA = tuple(b".ip6.arpa")
+
 DOT = 46
 BACKSLASH = 92
 
@@ -24,6 +27,18 @@ def mix(state):
     state = (state ^ (state >> HALF)) * MIX
     state ^= state >> HALF
     return state if state != 0 else np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def ends_with(data, begin, size, tail):
+    """Whether data[begin:begin + size] ends with the octets of the tuple `tail`."""
+    if size < len(tail):
+        return False
+    at = begin + size - len(tail)
+    for k in range(len(tail)):
+        if data[at + k] != tail[k]:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -94,6 +109,11 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
                 suffix = max(suffix, min(depth + 1, labels))
         domain = starts[labels - suffix - 1] if suffix < labels else -1
         row.domain_start = domain
+        row.search = max(domain - 1, 0)
+        if labels > 2 and ends_with(data, begin, size, IP4_ARPA):
+            row.search = size - len(IP4_ARPA)
+        elif labels > 2 and ends_with(data, begin, size, IP6_ARPA):
+            row.search = size - len(IP6_ARPA)
         # The part left of the registered domain.
         row.sub_hash = 0
         row.entropy = 0.0
@@ -104,7 +124,7 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
                 c = data[begin + at]
                 state = (state ^ np.uint64(c)) * FNV
                 counts[c] += 1
-            row.sub_hash = np.int64(mix(state))
+            row.sub_hash = np.int64(mix(state) >> np.uint64(2)) + 1
             total = 0
             for at in range(domain - 1):
                 if data[begin + at] != DOT:
