@@ -1,6 +1,7 @@
 """Addresses and times inside names: whatever plain Python can write, the kernel reads back."""
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
@@ -52,7 +53,7 @@ def base32(packed: bytes, *, extended: bool = False) -> str:
     return encode(packed).decode().rstrip("=").lower()
 
 
-WRITERS4 = {
+WRITERS4: dict[str, Callable[[IPv4Address], str]] = {
     "dotted": str,
     "dashed": lambda a: "-".join(octets(a)),
     "dotted_reversed": lambda a: ".".join(reversed(octets(a))),
