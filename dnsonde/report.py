@@ -1,0 +1,294 @@
+"""Verdicts as people read them: addresses as text, what a class means, what stands out, what changed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis import _
+
+from dnsonde.errors import UsageError
+from dnsonde.wire.batch import MAPPED, address_pair, address_text
+
+TARGET = ("target_net", "target_host")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a class means to such a host's owner, and whether only an authority of one's own can tell it."""
+
+    meaning: str
+    needs_authority: bool = False
+
+
+# In the order in which people want to read them: what is open and worst first.
+CLASSES = {
+    "recursive_resolver": Kind("resolves for anybody, and asks by itself", needs_authority=True),
+    "recursive_forwarder": Kind("resolves for anybody, through another resolver", needs_authority=True),
+    "open": Kind("gave the known answer: resolves for anybody, by what way is not told"),
+    "transparent_forwarder": Kind(
+        "passes queries on under the asker's address; another host answers", needs_authority=True
+    ),
+    "multihomed": Kind(
+        "resolves for anybody; answers from another address of its network", needs_authority=True
+    ),
+    "resolves_no_reply": Kind(
+        "resolves what strangers send, though no reply comes back", needs_authority=True
+    ),
+    "answered_without_us": Kind(
+        "gave the right answer without asking for it: a cache is shared", needs_authority=True
+    ),
+    "manipulated": Kind("answers with wrong data"),
+    "injected": Kind("somebody on the way answers too, and differently"),
+    "filtering": Kind("resolves, then withholds the answer"),
+    "authoritative_only": Kind("refers to other servers: an authority, not a resolver"),
+    "refused": Kind("says REFUSED: closed to strangers, as it should be"),
+    "servfail": Kind("says SERVFAIL"),
+    "formerr": Kind("says FORMERR"),
+    "notimp": Kind("says NOTIMP"),
+    "other_rcode": Kind("says another error"),
+    "truncated": Kind("only says to come back by TCP"),
+    "echo": Kind("sends the question back; no DNS server"),
+    "icmp": Kind("an ICMP error came back"),
+    "not_sent": Kind("could not be asked: this machine refused to send"),
+    "silent": Kind("nothing came back"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many hosts are of one class, how many of them are open."""
+
+    name: str
+    hosts: int
+    open: int
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One open host worth a line."""
+
+    address: str
+    name: str
+    egress: str | None
+    amplification: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run found: counts by class in reading order, the worst open hosts, the densest prefixes."""
+
+    targets: int
+    open: int
+    counts: tuple[Count, ...]
+    worst: tuple[Host, ...]
+
+
+def summarise(verdict: ibis.Table, *, worst: int = 6) -> Summary:
+    """Count a run's verdicts and pick the open hosts that would amplify most."""
+    by_class = (
+        verdict.group_by("class").aggregate(hosts=_.count(), open=_.open.sum()).to_pyarrow().to_pylist()
+    )
+    known = list(CLASSES)
+    by_class.sort(
+        key=lambda r: (known.index(r["class"]) if r["class"] in CLASSES else len(known), r["class"])
+    )
+    counts = tuple(
+        Count(r["class"], r["hosts"], r["open"], CLASSES[r["class"]].meaning if r["class"] in CLASSES else "")
+        for r in by_class
+    )
+    first = verdict.filter(_.open).order_by(
+        [ibis.desc(_.amplification.fill_null(0.0)), _.target_net, _.target_host]
+    )
+    rows = readable(first.limit(worst)).read_all().to_pylist()
+    return Summary(
+        sum(c.hosts for c in counts),
+        sum(c.open for c in counts),
+        counts,
+        tuple(Host(r["target"], r["class"], r["egress"], r["amplification"], r["why"]) for r in rows),
+    )
+
+
+def select(verdict: ibis.Table, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> ibis.Table:
+    """Only these classes and prefixes, in address order; no class or no prefix given means all.
+
+    UsageError for a class that is in nobody's list and not in the table either, and for what is no prefix.
+    """
+    chosen = tuple(classes)
+    unknown = [name for name in chosen if name not in CLASSES]
+    if unknown:
+        raise UsageError(f"there is no class {unknown[0]!r}; the classes are: {', '.join(CLASSES)}")
+    if chosen:
+        verdict = verdict.filter(_["class"].isin(chosen))
+    inside = [within(verdict, "target", prefix) for prefix in prefixes]
+    if inside:
+        any_of = inside[0]
+        for more in inside[1:]:
+            any_of |= more
+        verdict = verdict.filter(any_of)
+    return verdict.order_by(TARGET)
+
+
+def within(table: ibis.Table, role: str, prefix: str) -> ibis.Value:
+    """The address in `role` lies in `prefix` (text); UsageError when it is no prefix."""
+    try:
+        network: IPv4Network | IPv6Network = ip_network(prefix, strict=False)
+    except ValueError:
+        raise UsageError(f"{prefix!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
+    first, last = address_pair(network.network_address), address_pair(network.broadcast_address)
+    net, host = table[f"{role}_net"], table[f"{role}_host"]
+    # A prefix fixes the top bit of the half that it cuts, so a signed range is contiguous (but for ::/0).
+    if network.prefixlen == 0 and network.version == 6:
+        return ibis.literal(True)
+    if first[0] != last[0]:
+        return (net >= first[0]) & (net <= last[0])
+    if network.version == 6 and network.prefixlen == 64:
+        return net == first[0]
+    return (net == first[0]) & (host >= first[1]) & (host <= last[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One way in which two runs differ, and for how many hosts."""
+
+    name: str
+    hosts: int
+
+
+CHANGES = ("opened", "closed", "changed", "appeared", "gone")
+
+
+def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
+    """Hosts whose verdicts differ: target, change, class_before, class_after, the later run's egress and why.
+
+    opened and closed: by the proof of recursion; changed: another class, as open as it was; appeared and
+    gone: asked in one of the two only, and open there (one that is silent and no longer asked is no news).
+    """
+    old = before.select(
+        old_net=_.target_net, old_host=_.target_host, class_before=_["class"], open_before=_.open
+    )
+    new = after.select(*TARGET, "egress_net", "egress_host", "why", class_after=_["class"], open_after=_.open)
+    both = new.outer_join(old, [new.target_net == old.old_net, new.target_host == old.old_host])
+    was, now = both.open_before.fill_null(False), both.open_after.fill_null(False)
+    change = ibis.cases(
+        (both.class_before.isnull() & now, "appeared"),
+        (both.class_after.isnull() & was, "gone"),
+        (both.class_before.isnull() | both.class_after.isnull(), ibis.null("string")),
+        (now & ~was, "opened"),
+        (was & ~now, "closed"),
+        (both.class_before != both.class_after, "changed"),
+    )
+    rows = both.mutate(
+        change=change,
+        target_net=both.target_net.coalesce(both.old_net),
+        target_host=both.target_host.coalesce(both.old_host),
+    )
+    return (
+        rows.filter(_.change.notnull())
+        .select(*TARGET, "change", "class_before", "class_after", "egress_net", "egress_host", "why")
+        .order_by(TARGET)
+    )
+
+
+def by_prefix(changes: ibis.Table, prefix4: int = 24, prefix6: int = 48) -> ibis.Table:
+    """How many hosts of each prefix changed in which way: prefix_net, prefix_host, and a column a change."""
+    mask4, mask6 = -(1 << (32 - prefix4)), -(1 << (64 - min(prefix6, 64)))
+    four = (changes.target_net == 0) & (changes.target_host >= MAPPED) & (changes.target_host < MAPPED << 1)
+    keyed = changes.mutate(
+        prefix_net=four.ifelse(changes.target_net, changes.target_net & mask6),
+        prefix_host=four.ifelse(changes.target_host & mask4, 0),
+    )
+    counts = {name: (_.change == name).sum() for name in CHANGES}
+    return (
+        keyed.group_by("prefix_net", "prefix_host")
+        .aggregate(**counts, hosts=_.count())
+        .order_by([ibis.desc("hosts"), "prefix_net", "prefix_host"])
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Truth against verdict: (true class, verdict class) -> hosts."""
+
+    cells: dict[tuple[str, str], int]
+
+    @property
+    def hosts(self) -> int:
+        """All hosts."""
+        return sum(self.cells.values())
+
+    @property
+    def right(self) -> int:
+        """Hosts whose verdict is the truth."""
+        return sum(hosts for (truth, told), hosts in self.cells.items() if truth == told)
+
+    @property
+    def wrong(self) -> list[tuple[str, str, int]]:
+        """What was taken for what, the most frequent first."""
+        errors = [(truth, told, n) for (truth, told), n in self.cells.items() if truth != told]
+        return sorted(errors, key=lambda e: (-e[2], e[0], e[1]))
+
+
+def confusion(truth: ibis.Table, verdict: ibis.Table) -> Confusion:
+    """Compare verdicts with a lab's truth (target pair and `class`); an unjudged host counts as `no_verdict`."""
+    told = verdict.select(*TARGET, told=_["class"])
+    real = truth.select(true_net=_.target_net, true_host=_.target_host, real=_["class"])
+    both = real.left_join(told, [real.true_net == told.target_net, real.true_host == told.target_host])
+    cells = both.group_by("real", told=_.told.fill_null("no_verdict")).aggregate(hosts=_.count())
+    return Confusion({(r["real"], r["told"]): r["hosts"] for r in cells.to_pyarrow().to_pylist()})
+
+
+def readable(relation: ibis.Table, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
+    """Run a relation; every `<role>_net`, `<role>_host` pair of it becomes one text column `<role>`.
+
+    columns: which of the resulting columns, in order; all when none is named.
+    """
+    batches = relation.to_pyarrow_batches()
+    schema = texts(
+        pa.record_batch([pa.array([], f.type) for f in batches.schema], schema=batches.schema)
+    ).schema
+    wanted = list(columns) or schema.names
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            # DuckDB sums to 128 bits, whatever ibis promised.
+            yield texts(batch.cast(batches.schema)).select(wanted)
+
+    return pa.RecordBatchReader.from_batches(pa.schema([schema.field(name) for name in wanted]), rows())
+
+
+def texts(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with each address pair as one text column in the pair's place."""
+    columns: dict[str, pa.Array] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        role = name.removesuffix("_net")
+        if role != name and f"{role}_host" in batch.schema.names:
+            columns[role] = address_column(column, batch.column(f"{role}_host"))
+        elif (
+            name.removesuffix("_host") == name
+            or f"{name.removesuffix('_host')}_net" not in batch.schema.names
+        ):
+            columns[name] = column
+    return pa.record_batch(columns)
+
+
+def address_column(net: pa.Array, host: pa.Array) -> pa.Array:
+    """Text of address pairs, null where the pair is; IPv4 all at once, IPv6 one by one."""
+    valid = pc.is_valid(net)
+    high, low = (pc.fill_null(half, 0).to_numpy(zero_copy_only=False) for half in (net, host))
+    mapped = (high == 0) & (low >> 32 == 0xFFFF)
+    octets = [pa.array((low >> shift & 0xFF).astype(np.int16)).cast(pa.string()) for shift in (24, 16, 8, 0)]
+    dotted = pc.binary_join_element_wise(*octets, ".")
+    text = pc.if_else(pa.array(mapped), dotted, pa.scalar(None, pa.string()))
+    rest = np.flatnonzero(~mapped & valid.to_numpy(zero_copy_only=False))
+    if len(rest):
+        spelled = [address_text(int(net[i].as_py()), int(host[i].as_py())) for i in rest.tolist()]
+        mask = np.zeros(len(net), bool)
+        mask[rest] = True
+        text = pc.replace_with_mask(text, pa.array(mask), pa.array(spelled, pa.string()))
+    return pc.if_else(valid, text, pa.scalar(None, pa.string()))

@@ -1,0 +1,173 @@
+"""Verdicts as people read them."""
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnsonde import report
+from dnsonde.errors import UsageError
+from dnsonde.probe import _rules
+from dnsonde.probe._facts import Mask
+from dnsonde.table.schema import VERDICT
+from dnsonde.wire.batch import address_pair
+
+
+def verdicts(*rows: tuple[str, str, bool]) -> ibis.Table:
+    """A verdict table of (address, class, open) rows; the amplification counts up."""
+    made: list[dict[str, Any]] = []
+    for number, (address, name, is_open) in enumerate(rows, 1):
+        row: dict[str, Any] = dict.fromkeys(VERDICT.schema.names)
+        net, host = address_pair(address)
+        row |= {
+            "target_net": net,
+            "target_host": host,
+            "class": name,
+            "open": is_open,
+            "why": f"why {address}",
+        }
+        row |= {"egress_net": net, "egress_host": host, "amplification": float(number)}
+        row |= {
+            "confidence": 1.0,
+            "egress_count": 1,
+            "attempts": 1,
+            "replies": 1,
+            "sightings": 1,
+            "query_bytes": 60,
+        }
+        made.append(row)
+    schema = pa.schema([pa.field(f.name, f.type) for f in VERDICT.schema])
+    return ibis.memtable(pa.Table.from_pylist(made, schema=schema))
+
+
+THREE = (
+    ("192.0.2.1", "refused", False),
+    ("192.0.2.9", "recursive_forwarder", True),
+    ("2001:db8::53", "recursive_resolver", True),
+)
+
+
+def test_a_summary_counts_every_host_and_puts_the_strongest_first() -> None:
+    summary = report.summarise(verdicts(*THREE))
+    assert (summary.targets, summary.open) == (3, 2)
+    assert [(c.name, c.hosts, c.open) for c in summary.counts] == [
+        ("recursive_resolver", 1, 1),
+        ("recursive_forwarder", 1, 1),
+        ("refused", 1, 0),
+    ]
+    assert [h.address for h in summary.worst] == ["2001:db8::53", "192.0.2.9"]
+
+
+def test_a_class_that_the_list_lacks_is_counted_all_the_same() -> None:
+    summary = report.summarise(verdicts(("192.0.2.1", "of_tomorrow", False)))
+    assert [(c.name, c.hosts) for c in summary.counts] == [("of_tomorrow", 1)]
+
+
+def test_select_by_class_and_prefix() -> None:
+    table = verdicts(*THREE)
+    assert addresses(report.select(table, ["refused"])) == ["192.0.2.1"]
+    assert addresses(report.select(table, prefixes=["192.0.2.0/29", "2001:db8::/64"])) == [
+        "192.0.2.1",
+        "2001:db8::53",
+    ]
+    assert len(addresses(report.select(table))) == 3
+
+
+def test_what_cannot_be_selected_is_said() -> None:
+    with pytest.raises(UsageError, match="no class 'opn'"):
+        report.select(verdicts(), ["opn"])
+    with pytest.raises(UsageError, match="is no prefix"):
+        report.select(verdicts(), prefixes=["192.0.2"])
+
+
+def test_compare_tells_opened_closed_changed_appeared_gone() -> None:
+    before = verdicts(
+        ("192.0.2.1", "refused", False),
+        ("192.0.2.2", "recursive_resolver", True),
+        ("192.0.2.3", "recursive_resolver", True),
+        ("192.0.2.4", "silent", False),
+        ("192.0.2.5", "recursive_resolver", True),
+        ("192.0.2.6", "silent", False),
+    )
+    after = verdicts(
+        ("192.0.2.1", "recursive_resolver", True),
+        ("192.0.2.2", "refused", False),
+        ("192.0.2.3", "recursive_forwarder", True),
+        ("192.0.2.4", "silent", False),
+        ("198.51.100.7", "recursive_resolver", True),
+        ("198.51.100.8", "silent", False),
+    )
+    changes = report.compare(before, after)
+    rows = report.readable(changes).read_all().to_pylist()
+    assert [(r["target"], r["change"]) for r in rows] == [
+        ("192.0.2.1", "opened"),
+        ("192.0.2.2", "closed"),
+        ("192.0.2.3", "changed"),
+        ("192.0.2.5", "gone"),
+        ("198.51.100.7", "appeared"),
+    ]
+    prefixes = report.readable(report.by_prefix(changes)).read_all().to_pylist()
+    assert [(p["prefix"], p["hosts"], p["opened"], p["appeared"]) for p in prefixes] == [
+        ("192.0.2.0", 4, 1, 0),
+        ("198.51.100.0", 1, 0, 1),
+    ]
+
+
+def test_the_same_run_twice_differs_in_nothing() -> None:
+    assert addresses(report.compare(verdicts(*THREE), verdicts(*THREE))) == []
+
+
+def test_confusion_counts_right_wrong_and_missing() -> None:
+    truth = verdicts(*THREE)
+    told = verdicts(("192.0.2.1", "refused", False), ("192.0.2.9", "recursive_resolver", True))
+    found = report.confusion(truth, told)
+    assert (found.hosts, found.right) == (3, 1)
+    assert found.wrong == [
+        ("recursive_forwarder", "recursive_resolver", 1),
+        ("recursive_resolver", "no_verdict", 1),
+    ]
+
+
+def test_every_class_that_a_verdict_can_be_has_a_meaning() -> None:
+    names = {rule.name for rule in (*_rules.rules(Mask()), *_rules.KNOWN)}
+    assert names == set(report.CLASSES)
+    known = {rule.name for rule in _rules.KNOWN}
+    assert {name for name, kind in report.CLASSES.items() if kind.needs_authority} == names - known
+
+
+@given(st.lists(st.none() | st.ip_addresses(), max_size=12))
+def test_address_columns_read_as_the_standard_library_writes_them(addresses: list[Any]) -> None:
+    pairs = [(None, None) if a is None else address_pair(a) for a in addresses]
+    net, host = (pa.array([p[i] for p in pairs], pa.int64()) for i in (0, 1))
+    got = report.address_column(net, host).to_pylist()
+    assert [None if g is None else int(ip_address(g)) for g in got] == [
+        None
+        if a is None
+        else int(ip_address(f"{a.ipv4_mapped}"))
+        if getattr(a, "ipv4_mapped", None)
+        else int(a)
+        for a in addresses
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.ip_addresses(), st.data())
+def test_within_agrees_with_the_standard_library(address: Any, data: st.DataObject) -> None:
+    length = data.draw(st.integers(0, address.max_prefixlen))
+    network = ip_network((data.draw(st.ip_addresses(v=address.version)), length), strict=False)
+    rows = verdicts((str(address), "refused", False))
+    if getattr(address, "ipv4_mapped", None) or (
+        address.version == 6 and length < 96 and int(network.network_address) == 0
+    ):
+        return  # IPv4 is kept as mapped IPv6: ::/n holds it
+    inside = rows.filter(report.within(rows, "target", str(network))).count().to_pyarrow().as_py()
+    assert bool(inside) == (address in network)
+
+
+def addresses(table: ibis.Table) -> list[str]:
+    found: list[str] = report.readable(table).read_all()["target"].to_pylist()
+    return found
