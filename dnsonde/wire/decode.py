@@ -70,7 +70,9 @@ def record_names(
     start = records["name_start"].astype(np.int64)
     if rdata:
         kind = records["type"]
-        named = np.isin(kind, [Type.NS, Type.CNAME, Type.DNAME, Type.PTR, Type.SOA, Type.MX]) & (records["class"] == 1)
+        named = np.isin(kind, [Type.NS, Type.CNAME, Type.DNAME, Type.PTR, Type.SOA, Type.MX]) & (
+            records["class"] == 1
+        )
         start = np.where(named, records["rdata_start"] + 2 * (kind == Type.MX), -1)
     return _names(batch.data, batch.offset[row], batch.length[row], start, 1020 * len(records), lower)
 
@@ -114,6 +116,8 @@ def _names(
 
 def _strings(out: NDArray[np.uint8], ends: NDArray[np.int32], written: int) -> pa.StringArray:
     if written < 0 or written > np.iinfo(np.int32).max:
-        raise ValueError("these rows do not belong to this batch, or it is larger than a column of text can be")
+        raise ValueError(
+            "these rows do not belong to this batch, or it is larger than a column of text can be"
+        )
     text_buffer = pa.py_buffer(out[:written].copy())  # a copy, since the room is four times what is used
     return cast("pa.StringArray", pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), text_buffer))

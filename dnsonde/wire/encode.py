@@ -56,7 +56,13 @@ def encode_probes(
 
 
 def probe_text(
-    names: ProbeNames, targets: NDArray[np.void], attempt: ArrayLike, kind: int, step: int, key: bytes, run: str
+    names: ProbeNames,
+    targets: NDArray[np.void],
+    attempt: ArrayLike,
+    kind: int,
+    step: int,
+    key: bytes,
+    run: str,
 ) -> pa.StringArray:
     """The names that `encode_probes` asks for, in presentation form."""
     n = len(targets)
@@ -109,7 +115,9 @@ def encode_responses(
     """
     n = len(requests)
     if not len(messages) == len(replies) == n or len(out) < n or len(length) < n:
-        raise ValueError(f"{len(messages)} messages, {len(replies)} replies, {len(out)} rows for {n} requests")
+        raise ValueError(
+            f"{len(messages)} messages, {len(replies)} replies, {len(out)} rows for {n} requests"
+        )
     wrong = kernel.encode_responses(
         frozen(requests.data, np.uint8),
         frozen(requests.offset, np.int64),
@@ -122,13 +130,17 @@ def encode_responses(
         length,
     )
     if wrong >= 0:
-        raise ValueError(f"the reply of row {wrong} points outside its arrays, or has no room for its question")
+        raise ValueError(
+            f"the reply of row {wrong} points outside its arrays, or has no room for its question"
+        )
 
 
 def warm() -> None:
     """Compile each kernel once."""
     out, length = np.zeros((1, 512), np.uint8), np.zeros(1, np.int32)
-    encode_probes(ProbeNames("example"), out, length, np.zeros(1, ADDRESS), 1, 0, 0, Type.A, bytes(16), "0" * 8, 0)
+    encode_probes(
+        ProbeNames("example"), out, length, np.zeros(1, ADDRESS), 1, 0, 0, Type.A, bytes(16), "0" * 8, 0
+    )
     requests = Batch.rows(out.copy(), length.copy())
     nothing = np.zeros(0, np.uint8)
     encode_responses(

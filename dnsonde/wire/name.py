@@ -147,10 +147,14 @@ class ProbeNames:
     def __init__(self, zone: str) -> None:
         self.wire = parse_name(zone).lower()
         if len(self.wire) + MAX_BELOW > MAX_NAME:
-            raise ValueError(f"{zone!r}: a zone has at most {MAX_NAME - MAX_BELOW} octets, for the labels below it")
+            raise ValueError(
+                f"{zone!r}: a zone has at most {MAX_NAME - MAX_BELOW} octets, for the labels below it"
+            )
         self.zone = show_name(self.wire)
         self._zone = frozen(np.frombuffer(self.wire, np.uint8), np.uint8)
-        self._reserved = frozen(np.frombuffer(b"".join(parse_name(r)[:-1] for r in RESERVED), np.uint8), np.uint8)
+        self._reserved = frozen(
+            np.frombuffer(b"".join(parse_name(r)[:-1] for r in RESERVED), np.uint8), np.uint8
+        )
 
     def parse(self, batch: Batch, messages: NDArray[np.void]) -> NDArray[np.void]:
         """What each message's asked name is, as `PROBE_NAME` rows; the tag is read, not verified."""

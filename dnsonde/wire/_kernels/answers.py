@@ -1,8 +1,7 @@
 """What the answer section says about the asked name, and a hash of it: used by `message_decode`."""
 
 import numpy as np
-from numba import njit
-
+from dnsonde.wire._kernels.borrow import helper
 from dnsonde.wire._kernels.names import above_name, expand_name, same_name, skip_name
 
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, DNAME = 1, 2, 5, 6, 12, 15, 16, 28, 39
@@ -12,6 +11,7 @@ MAPPED = 0xFFFF_0000_0000
 MAX_CHAIN = 16  # names followed; longer chains than this resolvers refuse too
 NAME = 256  # room for one name in the scratch
 SCRATCH = MAX_CHAIN * NAME  # octets of scratch that a decoding needs
+UNWRITTEN = 255  # in place of a label's length: the asked name was not yet needed in lower case
 
 _PRIME = np.uint64(0x9E37_79B9_7F4A_7C15)
 _MIX1 = np.uint64(0xFF51_AFD7_ED55_8CCD)
@@ -21,25 +21,25 @@ _8 = np.uint64(8)
 _0 = np.uint64(0)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def u16(data, at):  # type: ignore[no-untyped-def]
     """Two octets, big-endian."""
     return int(data[at]) << 8 | int(data[at + 1])
 
 
-@njit(cache=True, nogil=True)
+@helper
 def u32(data, at):  # type: ignore[no-untyped-def]
     """Four octets, big-endian."""
     return int(data[at]) << 24 | int(data[at + 1]) << 16 | int(data[at + 2]) << 8 | int(data[at + 3])
 
 
-@njit(cache=True, nogil=True)
+@helper
 def i64(data, at):  # type: ignore[no-untyped-def]
     """Eight octets, big-endian, two's complement."""
     return u32(data, at) << 32 | u32(data, at + 4)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _mix_octets(data, at, octets, h):  # type: ignore[no-untyped-def]
     """Stir octets into `h`, little-endian words of eight, the last one zero-padded."""
     stop = at + octets
@@ -59,7 +59,7 @@ def _mix_octets(data, at, octets, h):  # type: ignore[no-untyped-def]
     return h
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _mix_name(data, base, pos, h):  # type: ignore[no-untyped-def]
     """Stir a checked name into `h`, uncompressed and in lower case, octet by octet."""
     while True:
@@ -77,7 +77,7 @@ def _mix_name(data, base, pos, h):  # type: ignore[no-untyped-def]
         pos += size + 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def record_hash(data, base, end, kind, start, octets, has_names):  # type: ignore[no-untyped-def]
     """64 bits of a record's type and rdata; names in it (`has_names`: they were checked) uncompressed."""
     h = np.uint64(kind + 1) * _PRIME
@@ -103,14 +103,35 @@ def record_hash(data, base, end, kind, start, octets, has_names):  # type: ignor
     return h
 
 
-@njit(cache=True, nogil=True)
+@helper
+def skip_owner(data, base, end, pos, rec):  # type: ignore[no-untyped-def]
+    """`names.skip_name` of a record's owner; a pointer to the asked name, as most are, need not be walked again."""
+    if pos + 2 <= end and data[base + pos] == 0xC0 and data[base + pos + 1] == 12 and rec.qname_length > 0:
+        return pos + 2, int(rec.qname_length), int(rec.qname_labels), 0
+    return skip_name(data, base, end, pos)
+
+
+@helper
+def _is_at(data, base, owner, octets, position, want, at, want_octets):  # type: ignore[no-untyped-def]
+    """Whether `owner` is the name `want[at:]`, which stands at `position` in the message (-1: nowhere)."""
+    if octets != want_octets:
+        return False
+    if (int(data[base + owner]) << 8 | int(data[base + owner + 1])) == 0xC000 | position:
+        return True
+    if want[at] == UNWRITTEN:
+        expand_name(data, base, position, want, at)
+    return same_name(data, base, owner, want, at)
+
+
+@helper
 def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
     """Collect addresses and text at the asked name from the checked answer section at `start`.
 
-    `want` is SCRATCH octets, and begins with the asked name in lower case. CNAMEs, and DNAMEs where no CNAME was
+    `want` is SCRATCH octets, and begins with the asked name in lower case or UNWRITTEN. CNAMEs, and DNAMEs where no CNAME was
     sent (RFC 6672, 3.3), are followed in whatever order they stand, each name once.
     """
     octets = int(rec.qname_length)
+    position = 12
     chain = 0
     found = 0
     while True:
@@ -121,7 +142,7 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
         pos = start
         for _ in range(rec.ancount):
             owner = pos
-            pos, owner_octets, _labels, _status = skip_name(data, base, end, owner)
+            pos, owner_octets, _labels, _status = skip_owner(data, base, end, owner, rec)
             kind = u16(data, base + pos)
             group = u16(data, base + pos + 2)
             rdata = pos + 10
@@ -129,7 +150,7 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
             pos = rdata + size
             if group != int(rec.qclass):
                 continue
-            if owner_octets == octets and same_name(data, base, owner, want, at):
+            if _is_at(data, base, owner, owner_octets, position, want, at, octets):
                 if group == IN and (kind == A or kind == AAAA):
                     if found < 4:
                         if kind == A:
@@ -144,6 +165,8 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
                 elif kind == CNAME and group == IN and next_name < 0:
                     next_name = rdata
             elif kind == DNAME and group == IN and dname < 0 and owner_octets < octets:
+                if want[at] == UNWRITTEN:
+                    expand_name(data, base, position, want, at)
                 left = above_name(data, base, owner, owner_octets, want, at, octets)
                 if left > 0:
                     dname = rdata
@@ -151,8 +174,10 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
         rec.address_count = found
         if next_name >= 0:
             kept = 0
+            position = next_name
             rec.cname_count += 1
         else:
+            position = -1
             next_name = dname
         chain += 1
         if next_name < 0 or chain == MAX_CHAIN:
@@ -163,6 +188,8 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
         for k in range(kept):
             want[chain * NAME + k] = want[at + k]
         octets = kept + expand_name(data, base, next_name, want, chain * NAME + kept)
+        if want[0] == UNWRITTEN and octets == int(rec.qname_length):
+            expand_name(data, base, 12, want, 0)
         for seen in range(chain):
             k = 0
             while k < octets and want[seen * NAME + k] == want[chain * NAME + k]:

@@ -14,13 +14,16 @@ from dnsonde.wire._kernels.answers import (
     PTR,
     SOA,
     TXT,
+    UNWRITTEN,
     A,
     follow,
     i64,
     record_hash,
+    skip_owner,
     u16,
     u32,
 )
+from dnsonde.wire._kernels.borrow import borrowed, helper
 from dnsonde.wire._kernels.names import OK, TRUNCATED, above_name, expand_name, skip_name
 from dnsonde.wire.codes import EdnsOption, Status, Type
 
@@ -36,7 +39,7 @@ EDE = int(EdnsOption.EDE)
 MAX_MESSAGE = 65535
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _subnet(data, at, octets, rec):  # type: ignore[no-untyped-def]
     """One client subnet option (RFC 7871, 6) at `data[at:]`; left out where it is malformed."""
     if octets < 4:
@@ -65,7 +68,7 @@ def _subnet(data, at, octets, rec):  # type: ignore[no-untyped-def]
     rec.ecs.host = MAPPED | host if family == 1 else host
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _options(data, base, pos, stop, rec):  # type: ignore[no-untyped-def]
     """EDNS options (RFC 6891, 6.1.2), the first of each kind; a status."""
     while pos < stop:
@@ -93,7 +96,7 @@ def _options(data, base, pos, stop, rec):  # type: ignore[no-untyped-def]
     return OK
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _check_rdata(data, base, end, kind, pos, stop):  # type: ignore[no-untyped-def]
     """Whether rdata of class IN is as long as its type says; a status. Names may point outside, not end there."""
     if kind == A:
@@ -123,12 +126,12 @@ def _check_rdata(data, base, end, kind, pos, stop):  # type: ignore[no-untyped-d
     return OK if pos == stop else BAD_RDATA
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _has_names(kind):  # type: ignore[no-untyped-def]
     return kind == NS or kind == CNAME or kind == SOA or kind == PTR or kind == MX or kind == DNAME
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _questions(data, base, end, rec):  # type: ignore[no-untyped-def]
     """The question section: (position after it, status)."""
     pos = 12
@@ -155,7 +158,7 @@ def _questions(data, base, end, rec):  # type: ignore[no-untyped-def]
     return pos, OK
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _records(data, base, end, pos, rec, want):  # type: ignore[no-untyped-def]
     """Check every record, and take EDNS, the least TTL, the hash and the referral from them; a status."""
     answers = int(rec.ancount)
@@ -165,7 +168,7 @@ def _records(data, base, end, pos, rec, want):  # type: ignore[no-untyped-def]
     digest = np.uint64(0)
     for r in range(total):
         owner = pos
-        pos, octets, _labels, status = skip_name(data, base, end, owner)
+        pos, octets, _labels, status = skip_owner(data, base, end, owner, rec)
         if status != OK:
             return status
         if pos + 10 > end:
@@ -199,21 +202,18 @@ def _records(data, base, end, pos, rec, want):  # type: ignore[no-untyped-def]
                 ttl_min = ttl
             names = group == IN and _has_names(kind)
             digest += record_hash(data, base, end, kind, rdata, pos - rdata, names)
-        elif (
-            r < authority
-            and kind == NS
-            and rec.qname_length > 0
-            and group == int(rec.qclass)
-            and above_name(data, base, owner, octets, want, 0, int(rec.qname_length)) >= 0
-        ):
-            rec.authority_ns += 1
+        elif r < authority and kind == NS and rec.qname_length > 0 and group == int(rec.qclass):
+            if want[0] == UNWRITTEN:
+                expand_name(data, base, 12, want, 0)
+            if above_name(data, base, owner, octets, want, 0, int(rec.qname_length)) >= 0:
+                rec.authority_ns += 1
     rec.ttl_min = ttl_min
     if answers > 0:
         rec.answer_hash = np.int64(digest) if digest != np.uint64(0) else 1
     return OK if pos == end else TRAILING
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _message(data, base, end, rec, want):  # type: ignore[no-untyped-def]
     """One message of at least 12 octets; a status. What was read before a fault stays."""
     flags = u16(data, base + 2)
@@ -229,8 +229,7 @@ def _message(data, base, end, rec, want):  # type: ignore[no-untyped-def]
     if status != OK:
         return status
     asked = rec.qname_length > 0
-    if asked and (rec.ancount > 0 or rec.nscount > 0):
-        expand_name(data, base, 12, want, 0)
+    want[0] = UNWRITTEN
     status = _records(data, base, end, start, rec, want)
     if asked and rec.ancount > 0 and (status == OK or status == TRAILING):
         follow(data, base, end, start, rec, want)
@@ -240,6 +239,7 @@ def _message(data, base, end, rec, want):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def decode_messages(data, offset, length, out, want):  # type: ignore[no-untyped-def]
     """Fill `out` (zeroed MESSAGE rows), one a message; `want` is SCRATCH octets."""
+    data, want = borrowed(data), borrowed(want)
     for i in range(offset.size):
         base = offset[i]
         octets = np.int64(length[i])
@@ -258,6 +258,7 @@ def decode_messages(data, offset, length, out, want):  # type: ignore[no-untyped
 @njit(cache=True, nogil=True)
 def decode_records(data, offset, length, messages, out):  # type: ignore[no-untyped-def]
     """Fill `out` (zeroed RECORD rows) with every record of the messages that are OK; returns how many."""
+    data = borrowed(data)
     filled = 0
     for i in range(offset.size):
         message = messages[i]

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import borrowed, helper
 from dnsonde.wire._kernels.siphash import tag
 from dnsonde.wire.codes import EdnsOption
 
@@ -18,13 +19,13 @@ _32 = np.uint64(32)
 _FFFF = np.uint64(0xFFFF)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put16(out, at, value):  # type: ignore[no-untyped-def]
     out[at] = value >> 8 & 0xFF
     out[at + 1] = value & 0xFF
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_hex(out, at, value, digits):  # type: ignore[no-untyped-def]
     for k in range(digits):
         d = np.int64(value & _15)
@@ -35,6 +36,7 @@ def _put_hex(out, at, value, digits):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edns, tail):  # type: ignore[no-untyped-def]
     """One query a row: header, target label, and `tail`, which all rows share (rest of the name, type, OPT)."""
+    out, tail = borrowed(out), borrowed(tail)
     for i in range(targets.size):
         net = targets[i].net
         host = targets[i].host
@@ -65,18 +67,18 @@ def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edn
         length[i] = at + tail.size - i * stride
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_octets(out, at, blob, start, octets):  # type: ignore[no-untyped-def]
     for k in range(octets):
         out[at + k] = blob[start + k]
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _within(start, octets, size):  # type: ignore[no-untyped-def]
     return octets == 0 or (start >= 0 and start <= size - octets)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _put_opt(out, at, reply, do, blob):  # type: ignore[no-untyped-def]
     """The OPT record (RFC 6891, 6.1.2), with the COOKIE option (RFC 7873, 4) where there is one."""
     cookie = np.int64(reply.cookie_length)
@@ -93,7 +95,7 @@ def _put_opt(out, at, reply, do, blob):  # type: ignore[no-untyped-def]
         _put_octets(out, at + 15, blob, np.int64(reply.cookie_start), cookie)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _response(data, base, message, reply, records, blob, out, at, stride):  # type: ignore[no-untyped-def]
     """One response to `out[at:]`; its octets, or -1 where a specification points outside its arrays."""
     first = np.int64(reply.first_record)
@@ -171,11 +173,14 @@ def _response(data, base, message, reply, records, blob, out, at, stride):  # ty
 @njit(cache=True, nogil=True)
 def encode_responses(data, offset, messages, replies, records, blob, out, stride, length):  # type: ignore[no-untyped-def]
     """One response a row; returns the first row whose specification is wrong (its length is 0), or -1."""
+    data, records, blob, out = borrowed(data), borrowed(records), borrowed(blob), borrowed(out)
     wrong = -1
     for i in range(offset.size):
         octets = 0
         if replies[i].drop == 0 and messages[i].status != 1:
-            octets = _response(data, offset[i], messages[i], replies[i], records, blob, out, i * stride, stride)
+            octets = _response(
+                data, offset[i], messages[i], replies[i], records, blob, out, i * stride, stride
+            )
             if octets < 0:
                 octets = 0
                 if wrong < 0:

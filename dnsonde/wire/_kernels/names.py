@@ -3,8 +3,7 @@
 `data` is the whole batch, `base` where the message begins, `end` its octets; positions count from `base`.
 """
 
-from numba import njit
-
+from dnsonde.wire._kernels.borrow import helper
 from dnsonde.wire.codes import Status
 
 OK = int(Status.OK)
@@ -16,7 +15,7 @@ NAME_TOO_LONG = int(Status.NAME_TOO_LONG)
 MAX_POINTERS = 127  # a name has no more labels to point to, so that a chain costs no more than the name
 
 
-@njit(cache=True, nogil=True)
+@helper
 def skip_name(data, base, end, pos):  # type: ignore[no-untyped-def]
     """Check the name at `pos`: (position after it, octets uncompressed, labels, status).
 
@@ -55,7 +54,7 @@ def skip_name(data, base, end, pos):  # type: ignore[no-untyped-def]
         lowest = pos
 
 
-@njit(cache=True, nogil=True)
+@helper
 def expand_name(data, base, pos, out, at):  # type: ignore[no-untyped-def]
     """Write the checked name at `pos` uncompressed and in lower case to `out[at:]`; returns its octets."""
     begin = at
@@ -75,7 +74,7 @@ def expand_name(data, base, pos, out, at):  # type: ignore[no-untyped-def]
         pos += size + 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def same_name(data, base, pos, want, at):  # type: ignore[no-untyped-def]
     """Whether the checked name at `pos` is the lower-case, uncompressed `want[at:]`; both of equal octets."""
     while True:
@@ -97,7 +96,7 @@ def same_name(data, base, pos, want, at):  # type: ignore[no-untyped-def]
         pos += size + 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def above_name(data, base, pos, octets, want, at, want_octets):  # type: ignore[no-untyped-def]
     """Octets of `want` left of the checked name at `pos` where that is at or above `want`, else -1."""
     skipped = 0

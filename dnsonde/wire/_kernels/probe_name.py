@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import borrowed, helper
+
 PROBE, FOREIGN, APEX, EMPTY, UNKNOWN, RESERVED = 0, 1, 2, 3, 4, 5
 SWEEP, NXDOMAIN, SIZE, CHAIN = 0, 1, 2, 3
 MAPPED = 0xFFFF_0000_0000
@@ -12,13 +14,13 @@ _5 = np.uint64(5)
 _0 = np.uint64(0)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _lower(c):  # type: ignore[no-untyped-def]
     c = int(c)
     return c + 32 if 65 <= c <= 90 else c
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _digit(c):  # type: ignore[no-untyped-def]
     """The value of a base32hex digit (RFC 4648, 7), of which the first 16 are hexadecimal; -1: none."""
     c = _lower(c)
@@ -27,7 +29,7 @@ def _digit(c):  # type: ignore[no-untyped-def]
     return c - 87 if 97 <= c <= 118 else -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _hex(data, at, digits):  # type: ignore[no-untyped-def]
     """(value, whether all `digits`, at most 16, are hexadecimal)."""
     value = _0
@@ -39,7 +41,7 @@ def _hex(data, at, digits):  # type: ignore[no-untyped-def]
     return value, True
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _run(data, at, row):  # type: ignore[no-untyped-def]
     """The run label at `at` (its length octet): false where it is none."""
     if data[at] != 8:
@@ -54,7 +56,7 @@ def _run(data, at, row):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _kind(data, at, row):  # type: ignore[no-untyped-def]
     """The kind label at `at`: `nx`, `s` and 3 or 4 digits, `c` and a hexadecimal one; false where it is none."""
     size = int(data[at])
@@ -80,7 +82,7 @@ def _kind(data, at, row):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _target(data, at, row):  # type: ignore[no-untyped-def]
     """The target label at `at`: address, attempt, tag; false where it is none."""
     size = int(data[at])
@@ -110,7 +112,7 @@ def _target(data, at, row):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _reserved(data, at, reserved):  # type: ignore[no-untyped-def]
     """Index of the label at `at` among `reserved` (length octet and label, one after another), or -1."""
     index = 0
@@ -127,7 +129,7 @@ def _reserved(data, at, reserved):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _classify(data, at, octets, zone, reserved, row):  # type: ignore[no-untyped-def]
     """The status of the uncompressed name at `at`; fills `row` with what it says."""
     below = octets - zone.size
@@ -171,6 +173,7 @@ def _classify(data, at, octets, zone, reserved, row):  # type: ignore[no-untyped
 @njit(cache=True, nogil=True)
 def parse(data, offset, messages, zone, reserved, out):  # type: ignore[no-untyped-def]
     """Fill `out` (zeroed PROBE_NAME rows) from the messages' questions; `zone` is a lower-case wire name."""
+    data, zone, reserved = borrowed(data), borrowed(zone), borrowed(reserved)
     for i in range(offset.size):
         row = out[i]
         octets = np.int64(messages[i].qname_length)

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import helper
+
 _V0 = np.uint64(0x736F_6D65_7073_6575)
 _V1 = np.uint64(0x646F_7261_6E64_6F6D)
 _V2 = np.uint64(0x6C79_6765_6E65_7261)
@@ -25,7 +27,7 @@ _TAG_MASK = np.uint64(0xFFFF_FFFF_FFFF)
 _TAGGED = np.uint64(26)  # octets under the tag: target 16, attempt 1, kind 1, run label 8
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _round(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
     v0 += v1
     v1 = (v1 << _13 | v1 >> _51) ^ v0
@@ -40,7 +42,7 @@ def _round(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
     return v0, v1, v2, v3
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _absorb(v0, v1, v2, v3, word):  # type: ignore[no-untyped-def]
     v3 ^= word
     v0, v1, v2, v3 = _round(v0, v1, v2, v3)
@@ -49,7 +51,7 @@ def _absorb(v0, v1, v2, v3, word):  # type: ignore[no-untyped-def]
     return v0, v1, v2, v3
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _finish(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
     v2 ^= _FF
     for _ in range(4):
@@ -74,7 +76,7 @@ def siphash(data, k0, k1):  # type: ignore[no-untyped-def]
     return _finish(v0, v1, v2, v3)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _swap(x):  # type: ignore[no-untyped-def]
     """Eight octets in the other order."""
     m1 = np.uint64(0x00FF_00FF_00FF_00FF)
@@ -84,7 +86,7 @@ def _swap(x):  # type: ignore[no-untyped-def]
     return x >> _32 | x << _32
 
 
-@njit(cache=True, nogil=True)
+@helper
 def tag(net, host, attempt, kind, run, k0, k1):  # type: ignore[no-untyped-def]
     """48 bits over target (16 octets), attempt, kind and run label (its 8 octets as a little-endian integer)."""
     v0, v1, v2, v3 = _V0 ^ k0, _V1 ^ k1, _V2 ^ k0, _V3 ^ k1

@@ -3,10 +3,11 @@
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import borrowed, helper
 from dnsonde.wire._kernels.names import OK, skip_name
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _escape(c, out, at):  # type: ignore[no-untyped-def]
     """Write one octet as presentation form to `out[at:]`, at most four; returns the position after it."""
     if c <= 32 or c >= 127:
@@ -29,6 +30,7 @@ def name_text(data, base, length, start, lower, out, ends):  # type: ignore[no-u
 
     `ends[i + 1]` becomes the end of row i; a name that is malformed is empty text; -1 where `out` is too small.
     """
+    data, out = borrowed(data), borrowed(out)
     at = 0
     ends[0] = 0
     for i in range(start.size):
@@ -70,6 +72,7 @@ def name_text(data, base, length, start, lower, out, ends):  # type: ignore[no-u
 @njit(cache=True, nogil=True)
 def octet_text(data, start, length, out, ends):  # type: ignore[no-untyped-def]
     """Octets at `data[start:]`, escaped alike but for spaces and what is harmless outside names; octets written."""
+    data, out = borrowed(data), borrowed(out)
     at = 0
     ends[0] = 0
     for i in range(start.size):

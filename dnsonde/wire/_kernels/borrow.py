@@ -1,0 +1,37 @@
+"""What kernels' helpers are made with, and an array without its reference count.
+
+A kernel's helpers take the batch as an argument, and each call would count a reference up and down, atomically:
+more work than reading a name. The caller of a kernel holds its arrays, so that within one nothing need be counted.
+"""
+
+from numba import njit
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
+
+# Compiles a function that only kernels call: without the two entries for callers from Python and C.
+helper = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def borrowed(array):  # type: ignore[no-untyped-def]
+    """The same array, uncounted in compiled code; not to be returned from a kernel."""
+    return array
+
+
+@intrinsic
+def _uncounted(_typing_context, array):  # type: ignore[no-untyped-def]
+    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        view = make_array(signature.args[0])(context, builder, args[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        return impl_ret_borrowed(context, builder, signature.return_type, view._getvalue())
+
+    return array(array), code
+
+
+@overload(borrowed)
+def _borrowed(array):  # type: ignore[no-untyped-def]
+    def implementation(array):  # type: ignore[no-untyped-def]
+        return _uncounted(array)
+
+    return implementation
