@@ -85,10 +85,9 @@ def answer(arguments: list[str] | None = None) -> int:
 
 def advice(error: click.ClickException) -> str:
     """Click's own sentence, and where to read more."""
+    said = " ".join(error.format_message().split())
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is None:
-        return error.format_message()
-    return f"{error.format_message()} Try: {context.command_path} --help"
+    return f"{said} Try: {context.command_path} --help" if context else said
 
 
 def unexpected(error: Exception) -> str:
