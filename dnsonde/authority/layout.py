@@ -1,0 +1,319 @@
+"""Every record that the zone can hold, laid out once, so that answering is looking up.
+
+An answer is a `Shape`: which records, at which place of the blob, with which code. What differs from row to
+row of a batch (the asker's address) and from name to name (how far the zone lies from the message's start,
+for compression pointers) is reached by stride, so one table serves a whole batch without building anything.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.authority.zone import Zone
+from dnsonde.wire.codes import Class, Flag, Rcode, Type
+from dnsonde.wire.cookie import COOKIE
+from dnsonde.wire.message import RECORD_SPEC
+from dnsonde.wire.name import Kind, NameStatus, parse_name
+
+HEADER = 12  # octets before the question, where its name begins
+EGRESS = 16  # octets kept for each row's address; IPv4 is the last four
+
+ANSWER, AUTHORITY, ADDITIONAL = 1, 2, 3
+
+
+class Shape(IntEnum):
+    """What kind of answer; numbers above the last one are the fixed names' own."""
+
+    DROP = 0
+    FORMERR = 1
+    NOTIMP = 2
+    BADVERS = 3
+    REFUSED = 4
+    EMPTY = 5  # NOERROR and nothing else: a cookie fetched without a question (RFC 7873, 5.4)
+    TRUNCATED = 6
+    NODATA = 7
+    NXDOMAIN = 8
+    PAIR4 = 9  # egress and control, A
+    PAIR6 = 10  # egress and control, AAAA
+    CONTROL4 = 11  # the asker came by IPv6
+    CONTROL6 = 12
+    HINFO = 13  # to ANY (RFC 8482, 4.2)
+    SOA = 14
+    NS = 15
+    NOTICE = 16  # TXT: who measures here
+    SAW = 17  # TXT: what we saw of the asker
+    SIZE = 18  # TXT of the asked size
+    CHAIN = 19  # CNAME, one step
+
+
+SHAPE = np.dtype(
+    [
+        ("rcode", "u2"),
+        ("flags", "u2"),
+        ("first", "i4"),  # row of the first record, plus
+        ("per_row", "i4"),  # this, times the row in the batch, plus
+        ("per_offset", "i4"),  # this, times the zone's offset in the message
+        ("count", "u2"),
+    ]
+)
+
+
+class Ask(IntEnum):
+    """Query types, as far as answers differ."""
+
+    OTHER = 0
+    A = 1
+    AAAA = 2
+    TXT = 3
+    NS = 4
+    SOA = 5
+    ANY = 6
+    META = 7  # AXFR, IXFR, TSIG and what else is no data (RFC 6895, 3.1)
+
+
+def _asks() -> NDArray[np.uint8]:
+    table = np.zeros(1 << 16, np.uint8)
+    table[128:256] = Ask.META
+    table[0] = table[Type.OPT] = Ask.META
+    for name in ("A", "AAAA", "TXT", "NS", "SOA", "ANY"):
+        table[Type[name]] = Ask[name]
+    return table
+
+
+ASKS = _asks()
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A name known by heart: its wire form in lower case, its class, and the shape for each `Ask`."""
+
+    wire: NDArray[np.uint8]
+    qclass: int
+    shapes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The zone, ready for batches of up to `rows`.
+
+    shapes: SHAPE table; keys: shape by (status, kind, Ask, asker is IPv6), flat; blob: static octets, then
+    `rows` addresses from `egress`, then `rows` cookies from `cookies`; records: RECORD_SPEC.
+    """
+
+    zone_length: int
+    rows: int
+    shapes: NDArray[np.void]
+    keys: NDArray[np.uint8]
+    fixed: tuple[Fixed, ...]
+    records: NDArray[np.void]
+    blob: NDArray[np.uint8]
+    egress: int
+    cookies: int
+    ttl_s: int
+
+
+Spec = tuple[int, int, int, int, int, int, int, int]
+
+
+class _Builder:
+    """Collects octets, records and shapes."""
+
+    def __init__(self, zone: Zone, rows: int) -> None:
+        self.zone, self.rows = zone, rows
+        self.octets = bytearray()
+        self.places: dict[bytes, int] = {}
+        self.records: list[Spec] = []
+        self.shapes: list[tuple[int, ...]] = [(0,) * len(SHAPE.names or ()) for _ in Shape]
+
+    def place(self, octets: bytes) -> int:
+        if octets not in self.places:
+            self.places[octets] = len(self.octets)
+            self.octets += octets
+        return self.places[octets]
+
+    def record(
+        self, section: int, rtype: int, rdata: bytes, name: bytes = b"", ttl: int = -1, rclass: int = 1
+    ) -> Spec:
+        """One record; without a name it is the question's, without a ttl the zone's."""
+        start = self.place(name) if name else -1
+        return (
+            section,
+            start,
+            len(name),
+            rtype,
+            rclass,
+            self.zone.ttl_s if ttl < 0 else ttl,
+            self.place(rdata),
+            len(rdata),
+        )
+
+    def shape(self, *records: Spec, rcode: int = 0, flags: int = Flag.AA, number: int = -1) -> int:
+        """A shape of records that are always the same."""
+        self.records += records
+        count = len(records)
+        row = (rcode, int(flags), len(self.records) - count, 0, 0, count)
+        if number < 0:
+            self.shapes.append(row)
+            return len(self.shapes) - 1
+        self.shapes[number] = row
+        return number
+
+
+def pointer(offset: int) -> bytes:
+    """A compression pointer (RFC 1035, 4.1.4)."""
+    return (0xC000 | offset).to_bytes(2)
+
+
+def lay_out(zone: Zone, rows: int, version: str) -> Layout:
+    """Lay the zone out for batches of up to `rows` messages; `version` is what `version.bind` tells."""
+    build = _Builder(zone, rows)
+    for shape, rcode, flags in (
+        (Shape.FORMERR, Rcode.FORMERR, 0),
+        (Shape.NOTIMP, Rcode.NOTIMP, 0),
+        (Shape.BADVERS, Rcode.BADVERS, 0),
+        (Shape.REFUSED, Rcode.REFUSED, 0),
+        (Shape.EMPTY, Rcode.NOERROR, 0),
+        (Shape.TRUNCATED, Rcode.NOERROR, Flag.TC | Flag.AA),
+        (Shape.SAW, Rcode.NOERROR, Flag.AA),
+        (Shape.SIZE, Rcode.NOERROR, Flag.AA),
+        (Shape.CHAIN, Rcode.NOERROR, Flag.AA),
+    ):
+        build.shape(rcode=rcode, flags=flags, number=shape)
+    _negative(build)
+    _controls(build)
+    fixed = _fixed(build, version)
+    _pairs(build)
+    egress = len(build.octets)
+    cookies = egress + rows * EGRESS
+    blob = np.zeros(cookies + rows * COOKIE, np.uint8)
+    blob[:egress] = np.frombuffer(bytes(build.octets), np.uint8)
+    records = np.array(build.records, RECORD_SPEC)
+    # Rows of the pairs point into the room behind the static octets, which was not known before.
+    late = records["rdata_start"] < 0
+    records["rdata_start"][late] = egress - 1 - records["rdata_start"][late]
+    return Layout(
+        zone_length=len(zone.wire),
+        rows=rows,
+        shapes=np.array(build.shapes, SHAPE),
+        keys=_keys(zone),
+        fixed=fixed,
+        records=records,
+        blob=blob,
+        egress=egress,
+        cookies=cookies,
+        ttl_s=zone.ttl_s,
+    )
+
+
+def _soa(build: _Builder, section: int, offset: int) -> Spec:
+    zone = build.zone
+    ttl = min(zone.negative_ttl_s, zone.ttl_s) if section == AUTHORITY else zone.ttl_s
+    mailbox = zone.mailbox or b"\x0ahostmaster" + pointer(offset)
+    times = b"".join(n.to_bytes(4) for n in (zone.serial, 3600, 600, 86400, zone.negative_ttl_s))
+    rdata = b"\x03ns1" + pointer(offset) + mailbox + times
+    return build.record(section, Type.SOA, rdata, pointer(offset), ttl)
+
+
+def _negative(build: _Builder) -> None:
+    """One SOA for each place in a message where the zone's name can begin (RFC 2308, 2 and 3)."""
+    base = len(build.records)
+    offsets = range(HEADER, HEADER + 256 - len(build.zone.wire))
+    build.records += [_soa(build, AUTHORITY, offset) for offset in offsets]
+    for number, rcode in ((Shape.NODATA, Rcode.NOERROR), (Shape.NXDOMAIN, Rcode.NXDOMAIN)):
+        build.shapes[number] = (rcode, Flag.AA, base - HEADER, 0, 1, 1)
+    build.shape(_soa(build, ANSWER, HEADER), number=Shape.SOA)
+    # RFC 8482, 4.2: type HINFO, CPU "RFC8482", OS empty.
+    build.shape(build.record(ANSWER, 13, b"\x07RFC8482\x00"), number=Shape.HINFO)
+
+
+def _controls(build: _Builder) -> None:
+    for number, rtype, rdata in (
+        (Shape.CONTROL4, Type.A, build.zone.control4),
+        (Shape.CONTROL6, Type.AAAA, build.zone.control6),
+    ):
+        if rdata:
+            build.shape(build.record(ANSWER, rtype, rdata), number=number)
+
+
+def _pairs(build: _Builder) -> None:
+    """For each row of a batch: the record of its own address, and the control."""
+    for number, rtype, length, control in (
+        (Shape.PAIR4, Type.A, 4, build.zone.control4),
+        (Shape.PAIR6, Type.AAAA, 16, build.zone.control6),
+    ):
+        base, count = len(build.records), 2 if control else 1
+        for row in range(build.rows):
+            place = -1 - (row * EGRESS + EGRESS - length)
+            build.records.append((ANSWER, -1, 0, rtype, Class.IN, build.zone.ttl_s, place, length))
+            if control:
+                build.records.append(build.record(ANSWER, rtype, control))
+        build.shapes[number] = (0, Flag.AA, base, count, 0, count)
+
+
+def _fixed(build: _Builder, version: str) -> tuple[Fixed, ...]:
+    zone = build.zone
+    servers = zone.servers
+    # At the apex the question always ends at the same octet, so glue can point at the NS rdata before it.
+    rdata_at = HEADER + len(zone.wire) + 4 + 12
+    records, glue = [], []
+    for k, (four, six) in enumerate(servers):
+        name = b"\x03ns%d" % (k + 1) + pointer(HEADER)
+        records.append(build.record(ANSWER, Type.NS, name))
+        owner = pointer(rdata_at + 18 * k)
+        glue += [
+            build.record(ADDITIONAL, rtype, rdata, owner)
+            for rtype, rdata in ((Type.A, four), (Type.AAAA, six))
+            if rdata
+        ]
+    build.shape(*records, *glue, number=Shape.NS)
+    notice = b"".join(bytes([len(s)]) + s for s in zone.notice)
+    build.shape(build.record(ANSWER, Type.TXT, notice), number=Shape.NOTICE)
+
+    fixed = []
+    for k, (four, six) in enumerate(servers):
+        known = {Ask.ANY: int(Shape.HINFO)}
+        if four:
+            known[Ask.A] = build.shape(build.record(ANSWER, Type.A, four))
+        if six:
+            known[Ask.AAAA] = build.shape(build.record(ANSWER, Type.AAAA, six))
+        fixed.append(_known(b"\x03ns%d" % (k + 1) + zone.wire, known))
+    fixed.append(_known(b"\x07probing" + zone.wire, {Ask.TXT: Shape.NOTICE, Ask.ANY: Shape.HINFO}))
+    fixed.append(_known(b"\x06whoami" + zone.wire, {Ask.TXT: Shape.SAW, Ask.ANY: Shape.HINFO}))
+    told = version.encode()[:255]
+    chaos = build.shape(build.record(ANSWER, Type.TXT, bytes([len(told)]) + told, ttl=0, rclass=Class.CH))
+    for asked in ("version.bind", "version.server", "hostname.bind", "id.server", "authors.bind"):
+        shapes = np.full(len(Ask), Shape.REFUSED, np.uint8)
+        shapes[[Ask.TXT, Ask.ANY]] = chaos
+        fixed.append(Fixed(np.frombuffer(parse_name(asked), np.uint8), Class.CH, shapes))
+    return tuple(fixed)
+
+
+def _known(wire: bytes, known: dict[Ask, int]) -> Fixed:
+    shapes = np.full(len(Ask), Shape.NODATA, np.uint8)
+    shapes[Ask.META] = Shape.REFUSED
+    for ask, shape in known.items():
+        shapes[ask] = shape
+    return Fixed(np.frombuffer(wire, np.uint8), Class.IN, shapes)
+
+
+def _keys(zone: Zone) -> NDArray[np.uint8]:
+    """The shape for every (status, kind, Ask, IPv6); a chain whose steps are used up is asked as SWEEP."""
+    keys = np.full((len(NameStatus), len(Kind), len(Ask), 2), Shape.NODATA, np.uint8)
+    probe = keys[NameStatus.PROBE]
+    probe[:, Ask.A] = Shape.PAIR4, Shape.CONTROL4 if zone.control4 else Shape.NODATA
+    probe[:, Ask.AAAA] = Shape.CONTROL6 if zone.control6 else Shape.NODATA, Shape.PAIR6
+    probe[:, Ask.TXT] = Shape.SAW
+    probe[Kind.SIZE, Ask.TXT] = Shape.SIZE
+    probe[Kind.CHAIN] = Shape.CHAIN
+    probe[Kind.NXDOMAIN] = Shape.NXDOMAIN
+    probe[[Kind.SWEEP, Kind.SIZE], Ask.ANY] = Shape.HINFO
+    keys[NameStatus.APEX, :, Ask.NS] = Shape.NS
+    keys[NameStatus.APEX, :, Ask.SOA] = Shape.SOA
+    keys[NameStatus.APEX, :, Ask.TXT] = Shape.NOTICE
+    keys[NameStatus.APEX, :, Ask.ANY] = Shape.HINFO
+    keys[[NameStatus.UNKNOWN, NameStatus.RESERVED]] = Shape.NXDOMAIN
+    keys[:, :, Ask.META] = Shape.REFUSED
+    keys[NameStatus.FOREIGN] = Shape.REFUSED
+    return keys.reshape(-1)

@@ -1,0 +1,198 @@
+"""Every query becomes a row: gathered in blocks by the serving loop, turned to columns and written by a thread."""
+
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dnsonde.authority.answer import Answer
+from dnsonde.clock import Clock
+from dnsonde.table.store import Writer
+from dnsonde.wire.batch import Batch
+from dnsonde.wire.datagram import DATAGRAM
+from dnsonde.wire.decode import name_text
+from dnsonde.wire.message import MESSAGE, PROBE_NAME
+from dnsonde.wire.name import Kind, NameStatus, run_text
+
+OUTCOMES = ("answered", "truncated", "slipped", "limited", "dropped")
+ANSWERED, TRUNCATED, SLIPPED, LIMITED, DROPPED = range(len(OUTCOMES))
+
+BLOCK = 16_384  # rows that are handed to the thread at once
+BLOCKS = 16  # blocks that may wait before the loop does
+
+
+class _Block:
+    """Rows as they come; whole records are copied, since that is one copy a batch."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.messages = np.empty(BLOCK, MESSAGE)
+        self.parsed = np.empty(BLOCK, PROBE_NAME)
+        self.peers = np.empty(BLOCK, DATAGRAM)
+        self.rcode = np.empty(BLOCK, np.uint16)
+        self.outcome = np.empty(BLOCK, np.uint8)
+        self.verified = np.empty(BLOCK, np.bool_)
+        self.tcp = np.empty(BLOCK, np.bool_)
+        self.query_bytes = np.empty(BLOCK, np.int32)
+        self.response_bytes = np.empty(BLOCK, np.int32)
+        self.names: list[pa.Array] = []
+
+
+class Sightings:
+    """Collects the rows of the sighting table and writes them in the background.
+
+    flush_us: rows are on disk, to be joined with a run that is under way, at most about this long after they came.
+    An error of the thread (SystemRefusal: disk full) is raised by the next `add`, `tick` or `close`; the rows stay
+    with the writer.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock, *, flush_us: int = 1_000_000) -> None:
+        self._writer, self._clock, self._flush_us = writer, clock, flush_us
+        self._block = _Block()
+        self._since_us = 0
+        self._queue: SimpleQueue[tuple[_Block | None, bool]] = SimpleQueue()
+        self._room = Semaphore(BLOCKS)
+        self._failure: BaseException | None = None
+        self._thread: Thread | None = Thread(target=self._work, name="sightings", daemon=True)
+        self._thread.start()
+
+    def add(
+        self,
+        requests: Batch,
+        messages: NDArray[np.void],
+        parsed: NDArray[np.void],
+        peers: NDArray[np.void],
+        answered: Answer,
+        outcome: NDArray[np.uint8],
+        response_bytes: NDArray[np.int32],
+        *,
+        tcp: bool,
+    ) -> None:
+        """Take one batch, at most BLOCK rows."""
+        n = len(messages)
+        if self._block.rows + n > BLOCK:
+            self._hand_over(flush=False)
+        block = self._block
+        if block.rows == 0:
+            self._since_us = self._clock.monotonic_us()
+        at = slice(block.rows, block.rows + n)
+        block.messages[at] = messages
+        block.parsed[at] = parsed
+        block.peers[at] = peers
+        block.rcode[at] = answered.replies["rcode"]
+        block.outcome[at] = outcome
+        block.verified[at] = answered.verified
+        block.tcp[at] = tcp
+        block.query_bytes[at] = requests.length
+        block.response_bytes[at] = response_bytes
+        block.names.append(name_text(requests, messages))
+        block.rows += n
+
+    def tick(self) -> None:
+        """Hand over what has waited long enough; to be called at least as often as rows should appear."""
+        if self._failure is not None:
+            self._raise()
+        if self._block.rows and self._clock.monotonic_us() - self._since_us >= self._flush_us:
+            self._hand_over(flush=True)
+
+    def close(self) -> None:
+        """Write what is left and end the thread and the writer; closing twice does nothing."""
+        if self._thread is None:
+            return
+        self._queue.put((self._block, True))
+        self._queue.put((None, False))
+        self._thread.join()
+        self._thread = None
+        if self._failure is not None:
+            self._raise()
+        self._writer.close()
+
+    def _hand_over(self, *, flush: bool) -> None:
+        self._room.acquire()
+        self._queue.put((self._block, flush))
+        self._block = _Block()
+        if self._failure is not None:
+            self._raise()
+
+    def _raise(self) -> None:
+        failure, self._failure = self._failure, None
+        assert failure is not None
+        raise failure
+
+    def _work(self) -> None:
+        while True:
+            block, flush = self._queue.get()
+            if block is None:
+                return
+            try:
+                if block.rows:
+                    self._writer.append(columns(block))
+                if flush:
+                    self._writer.flush()
+            except Exception as failure:  # noqa: BLE001  whatever it is, the loop raises it
+                self._failure = failure
+            self._room.release()
+
+
+def columns(block: _Block) -> dict[str, Any]:
+    """A block's rows as the sighting table has them."""
+    n = block.rows
+    messages, parsed, peers = block.messages[:n], block.parsed[:n], block.peers[:n]
+    probe = (parsed["status"] == NameStatus.PROBE) & (messages["status"] == 0)
+    kind = parsed["kind"]
+    stepped = probe & ((kind == Kind.SIZE) | (kind == Kind.CHAIN))
+    edns = messages["edns_version"] >= 0
+    ecs = messages["ecs_family"] > 0
+    outcome = block.outcome[:n]
+    flags = messages["flags"]
+    return {
+        "time_us": peers["time_us"],
+        "egress_net": peers["net"],
+        "egress_host": peers["host"],
+        "egress_port": peers["port"],
+        "transport": _words(block.tcp[:n].astype(np.int8), ("udp", "tcp")),
+        "outcome": _words(outcome, OUTCOMES),
+        "status": messages["status"],
+        "id": messages["id"],
+        "opcode": messages["opcode"],
+        "run": _runs(parsed["run"], probe),
+        "kind": _words(np.minimum(kind, len(Kind) - 1), [k.name.lower() for k in Kind], probe),
+        "step": (parsed["step"], stepped),
+        "target_net": (parsed["target"]["net"], probe),
+        "target_host": (parsed["target"]["host"], probe),
+        "attempt": (parsed["attempt"], probe),
+        "tag": (parsed["tag"], probe),
+        "qname": pa.concat_arrays(block.names),
+        "qtype": messages["qtype"],
+        "qclass": messages["qclass"],
+        "mixed_case": messages["mixed_case"],
+        "rd": (flags & 0x0100) != 0,
+        "edns_size": (messages["edns_size"], edns),
+        "edns_do": ((messages["edns_flags"] & 0x8000) != 0, edns),
+        "ecs_net": (messages["ecs"]["net"], ecs),
+        "ecs_host": (messages["ecs"]["host"], ecs),
+        "ecs_source": (messages["ecs_source"], ecs),
+        "cookie": messages["cookie_length"] > 0,
+        "verified": block.verified[:n] | block.tcp[:n],
+        "ip_ttl": (peers["ttl"], peers["ttl"] >= 0),
+        "query_bytes": block.query_bytes[:n],
+        "rcode": (block.rcode[:n], outcome < LIMITED),
+        "response_bytes": block.response_bytes[:n],
+    }
+
+
+def _words(codes: NDArray[Any], words: Any, valid: NDArray[np.bool_] | None = None) -> pa.Array:
+    mask = None if valid is None else ~valid
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int8), mask=mask), list(words)).cast(
+        pa.string()
+    )
+
+
+def _runs(run: NDArray[np.uint64], probe: NDArray[np.bool_]) -> pa.Array:
+    """Run labels as text; each is spelled once, however many rows have it."""
+    found, which = np.unique(np.where(probe, run, 0), return_inverse=True)
+    labels = pa.array([run_text(int(number)) for number in found], pa.string())
+    return labels.take(pa.array(which, mask=~probe))
