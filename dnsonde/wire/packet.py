@@ -5,11 +5,11 @@ outermost one where there is a tunnel. Positions are octets from the start of th
 """
 
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import packet as kernels
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.codes import PacketStatus
@@ -104,10 +104,10 @@ def decode_packets(
         out = np.zeros(count, PACKET)
     link = np.broadcast_to(np.asarray(linktype, np.int32), (count,))
     kernels.decode_packets(
-        _frozen(batch.data, np.uint8),
-        _frozen(batch.offset, np.int64),
-        _frozen(batch.length, np.int32),
-        _frozen(link, np.int32),
+        frozen(batch.data, np.uint8),
+        frozen(batch.offset, np.int64),
+        frozen(batch.length, np.int32),
+        frozen(link, np.int32),
         deepest,
         out[:count],
         np.zeros(1, PACKET),
@@ -131,14 +131,7 @@ _CUT_MAKES = [
 def options_hash(options: bytes) -> int:
     """The `options` fingerprint of these TCP options, padding included; 0: none."""
     data = np.frombuffer(options, np.uint8)
-    return int(kernels.options_hash(_frozen(data, np.uint8), 0, len(data)))
-
-
-def _frozen(values: NDArray[Any], dtype: type) -> NDArray[Any]:
-    # Writable or not is part of a kernel's signature; one of the two has to be chosen.
-    view = np.ascontiguousarray(values, dtype).view()
-    view.flags.writeable = False
-    return view
+    return int(kernels.options_hash(frozen(data, np.uint8), 0, len(data)))
 
 
 def warm() -> None:

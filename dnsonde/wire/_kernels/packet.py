@@ -1,4 +1,4 @@
-# ruff: noqa: PLR1714, SIM109 - a chain of comparisons compiles to a jump; a tuple or set would be built
+# ruff: noqa: SIM109 - a chain of comparisons compiles to a jump; a tuple or set would be built
 """Kernel: link layer, tunnels, IP and transport headers of many packets.
 
 One packet is walked as a chain of protocols. `kind` says what stands at `pos`: an Ethertype, or one of the

@@ -1,0 +1,91 @@
+"""What a format is: it knows its files by their first octets, and turns one into tables and an account."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from dnsonde.formats._stream import Stream
+
+Annotate = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""Fills the columns of `message` rows that are about their names (wire.embedded, wire.domain)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator chooses about reading."""
+
+    ports: tuple[int, ...] = (53,)  # DNS over UDP and TCP
+    mdns_ports: tuple[int, ...] = (5353,)
+    window_s: int = 60  # of a flow row
+    annotate: Annotate | None = None
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of every packet, or record, of one file: packets = parsed + ignored + malformed."""
+
+    file: str
+    path: str
+    format: str
+    bytes: int = 0
+    parsed: int = 0
+    messages: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+    malformed: Counter[str] = field(default_factory=Counter)
+    first_us: int | None = None
+    last_us: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence for the person who asked; the same one once."""
+        if sentence and sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def saw(self, first_us: int, last_us: int) -> None:
+        """Widen the time that the file spans."""
+        self.first_us = first_us if self.first_us is None else min(self.first_us, first_us)
+        self.last_us = last_us if self.last_us is None else max(self.last_us, last_us)
+
+    @property
+    def packets(self) -> int:
+        """All that were in the file."""
+        return self.parsed + self.ignored.total() + self.malformed.total()
+
+    def row(self) -> dict[str, Any]:
+        """The row of table `account`."""
+        return {
+            "file": self.file,
+            "path": self.path,
+            "format": self.format,
+            "bytes": self.bytes,
+            "packets": self.packets,
+            "parsed": self.parsed,
+            "ignored": self.ignored.total(),
+            "malformed": self.malformed.total(),
+            "messages": self.messages,
+            "first_us": self.first_us,
+            "last_us": self.last_us,
+            "reasons": json.dumps(dict(sorted((self.ignored + self.malformed).items()))),
+            "note": "; ".join(self.notes) or None,
+        }
+
+
+Tables = Iterator[tuple[str, pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of file.
+
+    title: what people call it; tables: which ones come of it; sniff: how sure (0 to 1) the first octets make
+    one; read: its rows, table by table, while the account is kept. Reading does not raise for what is in the file.
+    """
+
+    title: str
+    tables: tuple[str, ...]
+    sniff: Callable[[bytes], float]
+    read: Callable[[Stream, Account, Options], Tables]

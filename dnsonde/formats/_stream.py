@@ -1,0 +1,239 @@
+"""Octets of a file, of standard input or of a compressed file, in order, in bounded pieces.
+
+What a file is compressed with is told by its first octets, not by its name. Members may be concatenated, and
+what stands before a cut or a damage is given out: `damage` then holds a sentence.
+"""
+
+import bz2
+import hashlib
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import lz4.frame
+import zstandard
+from isal import igzip_lib, isal_zlib
+
+from dnsonde.errors import SystemRefusal
+
+PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bomb fills no memory
+ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
+HEAD = 1 << 16  # octets that a format may look at before it is chosen
+WHOLE = 1 << 28  # files up to here are hashed whole, longer ones in samples
+SAMPLES = 256
+
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"BZh": "bzip2",
+}
+FAULTS: tuple[type[Exception], ...] = (
+    zlib.error, isal_zlib.error, igzip_lib.error, lzma.LZMAError, zstandard.ZstdError, OSError, RuntimeError, EOFError,
+    ValueError,
+)  # fmt: skip
+
+
+class _Member(Protocol):
+    eof: bool
+    unused_data: bytes
+    needs_input: bool
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._object = zstandard.ZstdDecompressor().decompressobj()
+        self._waiting = b""
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._object.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data + self._waiting
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._waiting
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:  # noqa: ARG002 - bounded by its input instead
+        self._waiting += data
+        piece, self._waiting = self._waiting[:ZSTD_INPUT], self._waiting[ZSTD_INPUT:]
+        return self._object.decompress(piece)
+
+
+MEMBERS: dict[str, Callable[[], Any]] = {
+    "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
+    "zstd": _Zstd,
+    "xz": lzma.LZMADecompressor,
+    "lz4": lz4.frame.LZ4FrameDecompressor,
+    "bzip2": bz2.BZ2Decompressor,
+}
+
+
+class Stream:
+    """The octets of one input; `-` is standard input. Opening may raise SystemRefusal, reading does not.
+
+    compression: "" or its name; head: the first octets (decompressed), still to be read; consumed, size: octets
+    of the input read and in all, for progress (size 0: unknown); damage: "" or what is wrong with the input.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        self.damage = ""
+        self.consumed = 0
+        self.size = 0
+        self._file = self._open()
+        self._input_done = False
+        self._given = bytearray()
+        raw = self._input(PIECE)
+        self.compression = next((name for magic, name in MAGIC.items() if raw.startswith(magic)), "")
+        self._member: _Member | None = MEMBERS[self.compression]() if self.compression else None
+        self._tail = raw
+        self.head = self._fill(HEAD)
+        self.content_hash = self._hash(raw)
+
+    def _open(self) -> Any:
+        if self.path == "-":
+            return sys.stdin.buffer
+        try:
+            if Path(self.path).is_dir():
+                raise SystemRefusal(f"{self.path} is a folder; name the files in it")
+            file = Path(self.path).open("rb", buffering=0)  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            raise SystemRefusal(f"{self.path} cannot be read: {error.strerror}") from error
+        self.size = os.fstat(file.fileno()).st_size
+        return file
+
+    def _hash(self, raw: bytes) -> str:
+        """Of all the content; of files above `WHOLE` of evenly spaced samples; of a pipe its first octets."""
+        found = hashlib.blake2b(digest_size=16)
+        if not self.size:
+            found.update(raw)
+            return found.hexdigest()
+        with Path(self.path).open("rb", buffering=0) as file:
+            found.update(str(self.size).encode())
+            piece = 1 << 20
+            count = -(-self.size // piece)
+            wanted = (
+                range(count)
+                if self.size <= WHOLE
+                else (i * (count - 1) // (SAMPLES - 1) for i in range(SAMPLES))
+            )
+            for number in wanted:
+                file.seek(number * piece)
+                found.update(file.read(piece))
+        return found.hexdigest()
+
+    def _input(self, size: int) -> bytes:
+        if self._input_done:
+            return b""
+        try:
+            data = self._file.read(size) or b""
+        except OSError as error:
+            self.damage = f"reading stopped after {self.consumed:,} octets: {error.strerror}"
+            data = b""
+        self.consumed += len(data)
+        self._input_done = not data
+        return data
+
+    def _fill(self, size: int) -> bytes:
+        while len(self._given) < size:
+            piece = self._next()
+            if not piece:
+                break
+            self._given += piece
+        return bytes(self._given[:size])
+
+    def _next(self) -> bytes:
+        """Some more octets; empty at the end, and at damage, which is noted."""
+        while True:
+            if self._member is None:
+                data, self._tail = self._tail, b""
+                return data or self._input(PIECE)
+            if self._member.eof:
+                self._tail = self._member.unused_data or self._input(PIECE)
+                if not self._tail.strip(b"\0"):  # the end, or padding
+                    return b""
+                if MAGIC.get(next((m for m in MAGIC if self._tail.startswith(m)), b"")) != self.compression:
+                    self.damage = (
+                        self.damage or f"octets that are not {self.compression} follow the compressed data"
+                    )
+                    return b""
+                self._member = MEMBERS[self.compression]()
+            if self._member.needs_input and not self._tail:
+                self._tail = self._input(PIECE)
+                if not self._tail:
+                    self.damage = self.damage or f"the {self.compression} data is cut short"
+                    self._member = None
+                    return b""
+            data, self._tail = self._tail, b""
+            try:
+                piece = self._member.decompress(data, PIECE)
+            except FAULTS as error:
+                self.damage = f"the {self.compression} data is damaged near octet {self.consumed:,}: {error}"
+                self._member = None
+                self._input_done = True
+                return b""
+            if piece:
+                return piece
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill `view`; less than its length only at the end of the input."""
+        done = 0
+        if self._given:
+            done = min(len(self._given), len(view))
+            view[:done] = self._given[:done]
+            del self._given[:done]
+        while done < len(view):
+            if self.path != "-" and not self.compression and not self._tail and not self._input_done:
+                size = self._readinto_raw(view[done:])
+                if not size:
+                    break
+                done += size
+                continue
+            piece = self._next()
+            if not piece:
+                break
+            size = min(len(piece), len(view) - done)
+            view[done : done + size] = piece[:size]
+            self._given += piece[size:]
+            done += size
+        return done
+
+    def _readinto_raw(self, view: memoryview) -> int:
+        try:
+            size = self._file.readinto(view) or 0
+        except OSError as error:
+            self.damage = f"reading stopped after {self.consumed:,} octets: {error.strerror}"
+            size = 0
+        self.consumed += size
+        self._input_done = not size
+        return size
+
+    def read(self, size: int) -> bytes:
+        """At most `size` octets, fewer only at the end."""
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(memoryview(buffer))])
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self.path != "-":
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

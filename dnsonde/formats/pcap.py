@@ -1,0 +1,180 @@
+"""Packet captures: pcap (both orders of octets, micro- and nanoseconds) and pcapng, in chunks of bounded size."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.formats._contract import Account, Format, Options, Tables
+from dnsonde.formats._stream import Stream
+from dnsonde.formats._traffic import Traffic
+from dnsonde.wire.capture import ENTRY, INTERFACE, Chunk, Stop, index_pcap, index_pcapng
+
+CHUNK = 1 << 24  # octets of the file in memory at a time
+PACKETS = 1 << 17  # packets of a chunk
+LONGEST = 1 << 18  # octets of a packet that is believed, as libpcap has it
+SECTION = b"\x0a\x0d\x0d\x0a"
+
+MAGIC = {  # first octets: (big endian, nanoseconds, octets of a record's header)
+    b"\xa1\xb2\xc3\xd4": (True, False, 16),
+    b"\xd4\xc3\xb2\xa1": (False, False, 16),
+    b"\xa1\xb2\x3c\x4d": (True, True, 16),
+    b"\x4d\x3c\xb2\xa1": (False, True, 16),
+    b"\xa1\xb2\xcd\x34": (True, False, 24),  # Kuznetzov's, of old Linux
+    b"\x34\xcd\xb2\xa1": (False, False, 24),
+}
+
+
+@dataclass(slots=True)
+class _Pcap:
+    """The state of a pcap file: what its header said."""
+
+    big: bool = False
+    nano: bool = False
+    record: int = 16
+    linktype: int = 0
+    most: int = LONGEST
+
+    def head(self, data: NDArray[np.uint8]) -> tuple[int, str]:
+        """(octets of the file header at the start of `data`, or 0: not all there; what is wrong with it)."""
+        if len(data) < 24:
+            return 0, ""
+        raw = data[:24].tobytes()
+        self.big, self.nano, self.record = MAGIC[raw[:4]]
+        snaplen, linktype = struct.unpack(">II" if self.big else "<II", raw[16:24])
+        self.linktype = linktype & 0x03FF_FFFF  # above: the length of a frame check sequence
+        self.most = max(LONGEST, min(snaplen, CHUNK // 4))
+        return 24, ""
+
+    def index(self, data: NDArray[np.uint8], entry: NDArray[np.void]) -> tuple[int, int, Stop]:
+        """As `wire.capture.index_pcap`."""
+        found = index_pcap(
+            data, len(data), entry, big=self.big, nano=self.nano, header=self.record, most=self.most
+        )
+        entry["linktype"][: found[0]] = self.linktype
+        return found
+
+
+@dataclass(slots=True)
+class _Pcapng:
+    """The state of a pcapng file: its section's order of octets and interfaces."""
+
+    big: bool = False
+    known: int = 0
+    interfaces: NDArray[np.void] = field(default_factory=lambda: np.zeros(4, INTERFACE))
+
+    def head(self, data: NDArray[np.uint8]) -> tuple[int, str]:
+        """The same for a section or interface block."""
+        if len(data) < 12:
+            return 0, ""
+        section = data[:4].tobytes() == SECTION
+        if section:
+            order = data[8:12].tobytes()
+            if order not in (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a"):
+                return 0, "a section without an order of octets"
+            self.big = order[0] == 0x1A
+            self.known = 0
+        mark = ">" if self.big else "<"
+        (size,) = struct.unpack(f"{mark}I", data[4:8].tobytes())
+        least = 28 if section else 20
+        if size < least or size % 4 or size > CHUNK // 4:
+            return 0, f"a block of {size:,} octets"
+        if size > len(data):
+            return 0, ""
+        block = data[:size].tobytes()
+        if block[-4:] != block[4:8]:
+            return 0, "a block whose two lengths differ"
+        if not section:
+            self._interface(block, mark)
+        return size, ""
+
+    def _interface(self, block: bytes, mark: str) -> None:
+        if self.known == len(self.interfaces):
+            self.interfaces = np.concatenate([self.interfaces, np.zeros(self.known, INTERFACE)])
+        linktype, snaplen = struct.unpack(f"{mark}HxxI", block[8:16])
+        unit, offset, at = 6, 0, 16
+        while at + 4 <= len(block) - 4:
+            code, size = struct.unpack(f"{mark}HH", block[at : at + 4])
+            value = block[at + 4 : at + 4 + size]
+            if code == 9 and size == 1:
+                unit = value[0]
+            elif code == 14 and size == 8:
+                (offset,) = struct.unpack(f"{mark}q", value)
+            at += 4 + size + -size % 4
+            if code == 0:
+                break
+        offset_us = max(-(1 << 62), min(1 << 62, offset * 1_000_000))
+        self.interfaces[self.known] = (offset_us, snaplen, linktype, unit)
+        self.known += 1
+
+    def index(self, data: NDArray[np.uint8], entry: NDArray[np.void]) -> tuple[int, int, Stop]:
+        """As `wire.capture.index_pcapng`."""
+        return index_pcapng(
+            data, len(data), entry, self.interfaces, self.known, big=self.big, most=CHUNK // 4
+        )
+
+
+def chunks(stream: Stream, account: Account) -> Iterator[Chunk]:
+    """The packets of a capture, some at a time; a cut or a damage ends it, and is noted in the account."""
+    state: _Pcap | _Pcapng = _Pcapng() if stream.head.startswith(SECTION) else _Pcap()
+    buffer = np.empty(CHUNK, np.uint8)
+    have, base, number = 0, 0, 1
+    expected = True  # a file header, a section or an interface stands next
+    while True:
+        got = stream.readinto(memoryview(buffer)[have:])
+        ended = got < len(buffer) - have
+        have += got
+        pos = 0
+        while True:
+            if expected:
+                size, wrong = state.head(buffer[pos:have])
+                if wrong:
+                    account.note(f"damaged at octet {base + pos:,}: {wrong}; nothing after it was read")
+                    return
+                if size == 0:
+                    why = Stop.WAIT
+                    break
+                pos += size
+                expected = False
+            entry = np.zeros(PACKETS, ENTRY)
+            count, size, why = state.index(buffer[pos:have], entry)
+            if count:
+                entry = entry[:count]
+                entry["offset"] += pos
+                yield Chunk(buffer, entry, number)
+                number += count
+            pos += size
+            if why == Stop.DAMAGED:
+                account.note(
+                    f"damaged at octet {base + pos:,}: a record that cannot be; nothing after it was read"
+                )
+                return
+            if why == Stop.OTHER:
+                expected = True
+            elif why != Stop.FULL:
+                break
+        if ended:
+            if pos < have:
+                account.note(f"cut short: {have - pos:,} octets of an incomplete record at the end")
+            return
+        fresh = np.empty(CHUNK, np.uint8)  # whoever got a chunk may keep it
+        fresh[: have - pos] = buffer[pos:have]
+        base += pos
+        have -= pos
+        buffer = fresh
+
+
+def _sniff(head: bytes) -> float:
+    return 1.0 if head[:4] in MAGIC or head[:4] == SECTION else 0.0
+
+
+def _read(stream: Stream, account: Account, options: Options) -> Tables:
+    traffic = Traffic(account, options)
+    for chunk in chunks(stream, account):
+        yield from traffic.add(chunk)
+    yield from traffic.finish()
+
+
+pcap = Format("pcap and pcapng packet captures", ("message", "flow"), _sniff, _read)
