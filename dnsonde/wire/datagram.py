@@ -116,14 +116,26 @@ def pack(
 
     Rows of length 0 are left out; a row of the other family or of an impossible length is left out and has
     its `errno` set (EAFNOSUPPORT, EMSGSIZE); `errno` of the others is cleared. `frame.row` tells which row
-    each header stands for. `family`: AF_INET or AF_INET6.
+    each header stands for. `family`: AF_INET or AF_INET6. Raises ValueError for rows that are not there.
     """
+    if not 0 <= start <= count <= len(rows):
+        raise ValueError(f"rows {start} to {count} of a batch of {len(rows)}")
     return int(
         _kernels.pack_datagrams(
-            frame.header, frame.iov, frame.name, frame.control, frame.row, frame.base, frame.stride,
-            rows, errno, start, count, family,
+            frame.header,
+            frame.iov,
+            frame.name,
+            frame.control,
+            frame.row,
+            frame.base,
+            frame.stride,
+            rows,
+            errno,
+            int(start),
+            int(count),
+            int(family),  # socket.AF_INET is an enumeration, for which numba would compile anew
         )
-    )  # fmt: skip
+    )
 
 
 def unpack(frame: Frame, rows: NDArray[np.void], count: int) -> None:
