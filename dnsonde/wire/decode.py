@@ -49,10 +49,10 @@ def decode_records(batch: Batch, messages: NDArray[np.void]) -> NDArray[np.void]
 
 
 def name_text(batch: Batch, messages: NDArray[np.void], *, lower: bool = False) -> pa.StringArray:
-    """The asked names in presentation form (RFC 1035, 5.1), case kept unless `lower`.
+    r"""The asked names in presentation form (RFC 1035, 5.1), case kept unless `lower`.
 
     No trailing dot, the root is ".", a message without a question (or one cut within its name) "". Octets that
-    are not printable are `\\DDD`, so that any name is safe ASCII.
+    are not printable are `\DDD`, so that any name is safe ASCII.
     """
     start = np.where(messages["qname_length"] > 0, 12, -1)
     room = 4 * int(messages["qname_length"].sum())

@@ -134,7 +134,7 @@ def siphash(key: bytes, data: bytes) -> int:
 
 def probe_ids(tags: NDArray[np.uint64]) -> NDArray[np.uint16]:
     """The message ids that go with probes of these tags."""
-    folded = tags ^ tags >> np.uint64(16) ^ tags >> np.uint64(32)
+    folded: NDArray[np.uint64] = tags ^ tags >> np.uint64(16) ^ tags >> np.uint64(32)
     return (folded & np.uint64(0xFFFF)).astype(np.uint16)
 
 
@@ -203,7 +203,7 @@ def secret(key: bytes, run: str) -> tuple[np.uint64, np.uint64, np.uint64]:
 def spread(attempts: ArrayLike, n: int) -> NDArray[np.generic]:
     """Attempts, one for all or one each, as uint8 (n,); ValueError outside 1 to 15."""
     array = np.broadcast_to(np.asarray(attempts), (n,))
-    if n and not (1 <= int(array.min()) and int(array.max()) <= 15):
+    if n and (int(array.min()) < 1 or int(array.max()) > 15):
         raise ValueError("an attempt is 1 to 15")
     return frozen(array, np.uint8)
 

@@ -1,6 +1,7 @@
 """What the answer section says about the asked name, and a hash of it: used by `message_decode`."""
 
 import numpy as np
+
 from dnsonde.wire._kernels.borrow import helper
 from dnsonde.wire._kernels.names import above_name, expand_name, same_name, skip_name
 
@@ -22,25 +23,25 @@ _0 = np.uint64(0)
 
 
 @helper
-def u16(data, at):  # type: ignore[no-untyped-def]
+def u16(data, at):
     """Two octets, big-endian."""
     return int(data[at]) << 8 | int(data[at + 1])
 
 
 @helper
-def u32(data, at):  # type: ignore[no-untyped-def]
+def u32(data, at):
     """Four octets, big-endian."""
     return int(data[at]) << 24 | int(data[at + 1]) << 16 | int(data[at + 2]) << 8 | int(data[at + 3])
 
 
 @helper
-def i64(data, at):  # type: ignore[no-untyped-def]
+def i64(data, at):
     """Eight octets, big-endian, two's complement."""
     return u32(data, at) << 32 | u32(data, at + 4)
 
 
 @helper
-def _mix_octets(data, at, octets, h):  # type: ignore[no-untyped-def]
+def _mix_octets(data, at, octets, h):
     """Stir octets into `h`, little-endian words of eight, the last one zero-padded."""
     stop = at + octets
     while at + 8 <= stop:
@@ -60,7 +61,7 @@ def _mix_octets(data, at, octets, h):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _mix_name(data, base, pos, h):  # type: ignore[no-untyped-def]
+def _mix_name(data, base, pos, h):
     """Stir a checked name into `h`, uncompressed and in lower case, octet by octet."""
     while True:
         size = int(data[base + pos])
@@ -78,7 +79,7 @@ def _mix_name(data, base, pos, h):  # type: ignore[no-untyped-def]
 
 
 @helper
-def record_hash(data, base, end, kind, start, octets, has_names):  # type: ignore[no-untyped-def]
+def record_hash(data, base, end, kind, start, octets, has_names):
     """64 bits of a record's type and rdata; names in it (`has_names`: they were checked) uncompressed."""
     h = np.uint64(kind + 1) * _PRIME
     h ^= h >> _33
@@ -104,7 +105,7 @@ def record_hash(data, base, end, kind, start, octets, has_names):  # type: ignor
 
 
 @helper
-def skip_owner(data, base, end, pos, rec):  # type: ignore[no-untyped-def]
+def skip_owner(data, base, end, pos, rec):
     """`names.skip_name` of a record's owner; a pointer to the asked name, as most are, need not be walked again."""
     if pos + 2 <= end and data[base + pos] == 0xC0 and data[base + pos + 1] == 12 and rec.qname_length > 0:
         return pos + 2, int(rec.qname_length), int(rec.qname_labels), 0
@@ -112,7 +113,7 @@ def skip_owner(data, base, end, pos, rec):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _is_at(data, base, owner, octets, position, want, at, want_octets):  # type: ignore[no-untyped-def]
+def _is_at(data, base, owner, octets, position, want, at, want_octets):
     """Whether `owner` is the name `want[at:]`, which stands at `position` in the message (-1: nowhere)."""
     if octets != want_octets:
         return False
@@ -124,11 +125,11 @@ def _is_at(data, base, owner, octets, position, want, at, want_octets):  # type:
 
 
 @helper
-def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
+def follow(data, base, end, start, rec, want):
     """Collect addresses and text at the asked name from the checked answer section at `start`.
 
-    `want` is SCRATCH octets, and begins with the asked name in lower case or UNWRITTEN. CNAMEs, and DNAMEs where no CNAME was
-    sent (RFC 6672, 3.3), are followed in whatever order they stand, each name once.
+    `want` is SCRATCH octets, and begins with the asked name in lower case or UNWRITTEN. CNAMEs, and DNAMEs where
+    no CNAME was sent (RFC 6672, 3.3), are followed in whatever order they stand, each name once.
     """
     octets = int(rec.qname_length)
     position = 12
@@ -151,7 +152,7 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
             if group != int(rec.qclass):
                 continue
             if _is_at(data, base, owner, owner_octets, position, want, at, octets):
-                if group == IN and (kind == A or kind == AAAA):
+                if group == IN and kind in (A, AAAA):
                     if found < 4:
                         if kind == A:
                             rec.address_host[found] = MAPPED | u32(data, base + rdata)
@@ -159,7 +160,7 @@ def follow(data, base, end, start, rec, want):  # type: ignore[no-untyped-def]
                             rec.address_net[found] = i64(data, base + rdata)
                             rec.address_host[found] = i64(data, base + rdata + 8)
                     found += 1
-                elif kind == TXT and rec.txt_length == 0:
+                elif kind == TXT and size > 0 and rec.txt_length == 0:
                     rec.txt_start = rdata
                     rec.txt_length = size
                 elif kind == CNAME and group == IN and next_name < 0:

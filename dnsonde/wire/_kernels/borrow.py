@@ -11,27 +11,27 @@ from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
 # Compiles a function that only kernels call: without the two entries for callers from Python and C.
-helper = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+helper = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
-def borrowed(array):  # type: ignore[no-untyped-def]
+def borrowed(array):
     """The same array, uncounted in compiled code; not to be returned from a kernel."""
     return array
 
 
 @intrinsic
-def _uncounted(_typing_context, array):  # type: ignore[no-untyped-def]
-    def code(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _uncounted(_typing_context, array):
+    def code(context, builder, signature, args):
         view = make_array(signature.args[0])(context, builder, args[0])
         view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        return impl_ret_borrowed(context, builder, signature.return_type, view._getvalue())
+        return impl_ret_borrowed(context, builder, signature.return_type, view._getvalue())  # noqa: SLF001 - numba's own way to a struct
 
     return array(array), code
 
 
 @overload(borrowed)
-def _borrowed(array):  # type: ignore[no-untyped-def]
-    def implementation(array):  # type: ignore[no-untyped-def]
+def _borrowed(array):  # noqa: ARG001 - numba matches by the argument's name
+    def implementation(array):
         return _uncounted(array)
 
     return implementation

@@ -40,7 +40,7 @@ MAX_MESSAGE = 65535
 
 
 @helper
-def _subnet(data, at, octets, rec):  # type: ignore[no-untyped-def]
+def _subnet(data, at, octets, rec):
     """One client subnet option (RFC 7871, 6) at `data[at:]`; left out where it is malformed."""
     if octets < 4:
         return
@@ -69,7 +69,7 @@ def _subnet(data, at, octets, rec):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _options(data, base, pos, stop, rec):  # type: ignore[no-untyped-def]
+def _options(data, base, pos, stop, rec):
     """EDNS options (RFC 6891, 6.1.2), the first of each kind; a status."""
     while pos < stop:
         if pos + 4 > stop:
@@ -97,7 +97,7 @@ def _options(data, base, pos, stop, rec):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _check_rdata(data, base, end, kind, pos, stop):  # type: ignore[no-untyped-def]
+def _check_rdata(data, base, end, kind, pos, stop):
     """Whether rdata of class IN is as long as its type says; a status. Names may point outside, not end there."""
     if kind == A:
         return OK if stop - pos == 4 else BAD_RDATA
@@ -127,12 +127,12 @@ def _check_rdata(data, base, end, kind, pos, stop):  # type: ignore[no-untyped-d
 
 
 @helper
-def _has_names(kind):  # type: ignore[no-untyped-def]
-    return kind == NS or kind == CNAME or kind == SOA or kind == PTR or kind == MX or kind == DNAME
+def _has_names(kind):
+    return kind in (NS, CNAME, SOA, PTR, MX, DNAME)
 
 
 @helper
-def _questions(data, base, end, rec):  # type: ignore[no-untyped-def]
+def _questions(data, base, end, rec):
     """The question section: (position after it, status)."""
     pos = 12
     for q in range(rec.qdcount):
@@ -159,7 +159,7 @@ def _questions(data, base, end, rec):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _records(data, base, end, pos, rec, want):  # type: ignore[no-untyped-def]
+def _records(data, base, end, pos, rec, want):
     """Check every record, and take EDNS, the least TTL, the hash and the referral from them; a status."""
     answers = int(rec.ancount)
     authority = answers + int(rec.nscount)
@@ -214,7 +214,7 @@ def _records(data, base, end, pos, rec, want):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _message(data, base, end, rec, want):  # type: ignore[no-untyped-def]
+def _message(data, base, end, rec, want):
     """One message of at least 12 octets; a status. What was read before a fault stays."""
     flags = u16(data, base + 2)
     rec.id = u16(data, base)
@@ -231,13 +231,13 @@ def _message(data, base, end, rec, want):  # type: ignore[no-untyped-def]
     asked = rec.qname_length > 0
     want[0] = UNWRITTEN
     status = _records(data, base, end, start, rec, want)
-    if asked and rec.ancount > 0 and (status == OK or status == TRAILING):
+    if asked and rec.ancount > 0 and status in (OK, TRAILING):
         follow(data, base, end, start, rec, want)
     return status
 
 
 @njit(cache=True, nogil=True)
-def decode_messages(data, offset, length, out, want):  # type: ignore[no-untyped-def]
+def decode_messages(data, offset, length, out, want):
     """Fill `out` (zeroed MESSAGE rows), one a message; `want` is SCRATCH octets."""
     data, want = borrowed(data), borrowed(want)
     for i in range(offset.size):
@@ -256,7 +256,7 @@ def decode_messages(data, offset, length, out, want):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def decode_records(data, offset, length, messages, out):  # type: ignore[no-untyped-def]
+def decode_records(data, offset, length, messages, out):
     """Fill `out` (zeroed RECORD rows) with every record of the messages that are OK; returns how many."""
     data = borrowed(data)
     filled = 0

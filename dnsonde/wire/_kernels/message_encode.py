@@ -20,13 +20,13 @@ _FFFF = np.uint64(0xFFFF)
 
 
 @helper
-def _put16(out, at, value):  # type: ignore[no-untyped-def]
+def _put16(out, at, value):
     out[at] = value >> 8 & 0xFF
     out[at + 1] = value & 0xFF
 
 
 @helper
-def _put_hex(out, at, value, digits):  # type: ignore[no-untyped-def]
+def _put_hex(out, at, value, digits):
     for k in range(digits):
         d = np.int64(value & _15)
         value >>= _4
@@ -34,7 +34,7 @@ def _put_hex(out, at, value, digits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edns, tail):  # type: ignore[no-untyped-def]
+def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edns, tail):
     """One query a row: header, target label, and `tail`, which all rows share (rest of the name, type, OPT)."""
     out, tail = borrowed(out), borrowed(tail)
     for i in range(targets.size):
@@ -68,18 +68,18 @@ def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edn
 
 
 @helper
-def _put_octets(out, at, blob, start, octets):  # type: ignore[no-untyped-def]
+def _put_octets(out, at, blob, start, octets):
     for k in range(octets):
         out[at + k] = blob[start + k]
 
 
 @helper
-def _within(start, octets, size):  # type: ignore[no-untyped-def]
+def _within(start, octets, size):
     return octets == 0 or (start >= 0 and start <= size - octets)
 
 
 @helper
-def _put_opt(out, at, reply, do, blob):  # type: ignore[no-untyped-def]
+def _put_opt(out, at, reply, do, blob):
     """The OPT record (RFC 6891, 6.1.2), with the COOKIE option (RFC 7873, 4) where there is one."""
     cookie = np.int64(reply.cookie_length)
     out[at] = 0
@@ -96,7 +96,7 @@ def _put_opt(out, at, reply, do, blob):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _response(data, base, message, reply, records, blob, out, at, stride):  # type: ignore[no-untyped-def]
+def _response(data, base, message, reply, records, blob, out, at, stride):
     """One response to `out[at:]`; its octets, or -1 where a specification points outside its arrays."""
     first = np.int64(reply.first_record)
     count = np.int64(reply.record_count)
@@ -171,7 +171,7 @@ def _response(data, base, message, reply, records, blob, out, at, stride):  # ty
 
 
 @njit(cache=True, nogil=True)
-def encode_responses(data, offset, messages, replies, records, blob, out, stride, length):  # type: ignore[no-untyped-def]
+def encode_responses(data, offset, messages, replies, records, blob, out, stride, length):
     """One response a row; returns the first row whose specification is wrong (its length is 0), or -1."""
     data, records, blob, out = borrowed(data), borrowed(records), borrowed(blob), borrowed(out)
     wrong = -1

@@ -16,7 +16,7 @@ MAX_POINTERS = 127  # a name has no more labels to point to, so that a chain cos
 
 
 @helper
-def skip_name(data, base, end, pos):  # type: ignore[no-untyped-def]
+def skip_name(data, base, end, pos):
     """Check the name at `pos`: (position after it, octets uncompressed, labels, status).
 
     Pointers must lead to before the part that they stand in, and behind the header: no loop passes.
@@ -55,7 +55,7 @@ def skip_name(data, base, end, pos):  # type: ignore[no-untyped-def]
 
 
 @helper
-def expand_name(data, base, pos, out, at):  # type: ignore[no-untyped-def]
+def expand_name(data, base, pos, out, at):
     """Write the checked name at `pos` uncompressed and in lower case to `out[at:]`; returns its octets."""
     begin = at
     while True:
@@ -75,7 +75,7 @@ def expand_name(data, base, pos, out, at):  # type: ignore[no-untyped-def]
 
 
 @helper
-def same_name(data, base, pos, want, at):  # type: ignore[no-untyped-def]
+def same_name(data, base, pos, want, at):
     """Whether the checked name at `pos` is the lower-case, uncompressed `want[at:]`; both of equal octets."""
     while True:
         size = int(data[base + pos])
@@ -97,7 +97,7 @@ def same_name(data, base, pos, want, at):  # type: ignore[no-untyped-def]
 
 
 @helper
-def above_name(data, base, pos, octets, want, at, want_octets):  # type: ignore[no-untyped-def]
+def above_name(data, base, pos, octets, want, at, want_octets):
     """Octets of `want` left of the checked name at `pos` where that is at or above `want`, else -1."""
     skipped = 0
     while want_octets - skipped > octets:

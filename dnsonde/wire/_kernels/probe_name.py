@@ -15,13 +15,13 @@ _0 = np.uint64(0)
 
 
 @helper
-def _lower(c):  # type: ignore[no-untyped-def]
+def _lower(c):
     c = int(c)
     return c + 32 if 65 <= c <= 90 else c
 
 
 @helper
-def _digit(c):  # type: ignore[no-untyped-def]
+def _digit(c):
     """The value of a base32hex digit (RFC 4648, 7), of which the first 16 are hexadecimal; -1: none."""
     c = _lower(c)
     if 48 <= c <= 57:
@@ -30,7 +30,7 @@ def _digit(c):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _hex(data, at, digits):  # type: ignore[no-untyped-def]
+def _hex(data, at, digits):
     """(value, whether all `digits`, at most 16, are hexadecimal)."""
     value = _0
     for k in range(at, at + digits):
@@ -42,7 +42,7 @@ def _hex(data, at, digits):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _run(data, at, row):  # type: ignore[no-untyped-def]
+def _run(data, at, row):
     """The run label at `at` (its length octet): false where it is none."""
     if data[at] != 8:
         return False
@@ -57,7 +57,7 @@ def _run(data, at, row):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _kind(data, at, row):  # type: ignore[no-untyped-def]
+def _kind(data, at, row):
     """The kind label at `at`: `nx`, `s` and 3 or 4 digits, `c` and a hexadecimal one; false where it is none."""
     size = int(data[at])
     first = _lower(data[at + 1])
@@ -83,7 +83,7 @@ def _kind(data, at, row):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _target(data, at, row):  # type: ignore[no-untyped-def]
+def _target(data, at, row):
     """The target label at `at`: address, attempt, tag; false where it is none."""
     size = int(data[at])
     if size != 21 and size != 45:
@@ -113,7 +113,7 @@ def _target(data, at, row):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _reserved(data, at, reserved):  # type: ignore[no-untyped-def]
+def _reserved(data, at, reserved):
     """Index of the label at `at` among `reserved` (length octet and label, one after another), or -1."""
     index = 0
     entry = 0
@@ -130,7 +130,7 @@ def _reserved(data, at, reserved):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _classify(data, at, octets, zone, reserved, row):  # type: ignore[no-untyped-def]
+def _classify(data, at, octets, zone, reserved, row):
     """The status of the uncompressed name at `at`; fills `row` with what it says."""
     below = octets - zone.size
     labels = 0
@@ -171,7 +171,7 @@ def _classify(data, at, octets, zone, reserved, row):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def parse(data, offset, messages, zone, reserved, out):  # type: ignore[no-untyped-def]
+def parse(data, offset, messages, zone, reserved, out):
     """Fill `out` (zeroed PROBE_NAME rows) from the messages' questions; `zone` is a lower-case wire name."""
     data, zone, reserved = borrowed(data), borrowed(zone), borrowed(reserved)
     for i in range(offset.size):

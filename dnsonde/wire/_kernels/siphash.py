@@ -28,7 +28,7 @@ _TAGGED = np.uint64(26)  # octets under the tag: target 16, attempt 1, kind 1, r
 
 
 @helper
-def _round(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
+def _round(v0, v1, v2, v3):
     v0 += v1
     v1 = (v1 << _13 | v1 >> _51) ^ v0
     v0 = v0 << _32 | v0 >> _32
@@ -43,7 +43,7 @@ def _round(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _absorb(v0, v1, v2, v3, word):  # type: ignore[no-untyped-def]
+def _absorb(v0, v1, v2, v3, word):
     v3 ^= word
     v0, v1, v2, v3 = _round(v0, v1, v2, v3)
     v0, v1, v2, v3 = _round(v0, v1, v2, v3)
@@ -52,7 +52,7 @@ def _absorb(v0, v1, v2, v3, word):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _finish(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
+def _finish(v0, v1, v2, v3):
     v2 ^= _FF
     for _ in range(4):
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
@@ -60,7 +60,7 @@ def _finish(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def siphash(data, k0, k1):  # type: ignore[no-untyped-def]
+def siphash(data, k0, k1):
     """The hash of all of `data` under the key's little-endian halves."""
     v0, v1, v2, v3 = _V0 ^ k0, _V1 ^ k1, _V2 ^ k0, _V3 ^ k1
     whole = data.size // 8
@@ -77,7 +77,7 @@ def siphash(data, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _swap(x):  # type: ignore[no-untyped-def]
+def _swap(x):
     """Eight octets in the other order."""
     m1 = np.uint64(0x00FF_00FF_00FF_00FF)
     m2 = np.uint64(0x0000_FFFF_0000_FFFF)
@@ -87,7 +87,7 @@ def _swap(x):  # type: ignore[no-untyped-def]
 
 
 @helper
-def tag(net, host, attempt, kind, run, k0, k1):  # type: ignore[no-untyped-def]
+def tag(net, host, attempt, kind, run, k0, k1):
     """48 bits over target (16 octets), attempt, kind and run label (its 8 octets as a little-endian integer)."""
     v0, v1, v2, v3 = _V0 ^ k0, _V1 ^ k1, _V2 ^ k0, _V3 ^ k1
     v0, v1, v2, v3 = _absorb(v0, v1, v2, v3, _swap(np.uint64(net)))
@@ -98,14 +98,14 @@ def tag(net, host, attempt, kind, run, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def tags(targets, attempts, kind, run, k0, k1, out):  # type: ignore[no-untyped-def]
+def tags(targets, attempts, kind, run, k0, k1, out):
     """The tag of each (target, attempt)."""
     for i in range(targets.size):
         out[i] = tag(targets[i].net, targets[i].host, attempts[i], kind, run, k0, k1)
 
 
 @njit(cache=True, nogil=True)
-def verify(parsed, number, run, k0, k1, out):  # type: ignore[no-untyped-def]
+def verify(parsed, number, run, k0, k1, out):
     """Whether each parsed probe name is of this run (`number`: its 40 bits) and carries its right tag."""
     for i in range(parsed.size):
         name = parsed[i]

@@ -8,7 +8,7 @@ from dnsonde.wire._kernels.names import OK, skip_name
 
 
 @helper
-def _escape(c, out, at):  # type: ignore[no-untyped-def]
+def _escape(c, out, at):
     """Write one octet as presentation form to `out[at:]`, at most four; returns the position after it."""
     if c <= 32 or c >= 127:
         out[at] = 92
@@ -25,7 +25,7 @@ def _escape(c, out, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def name_text(data, base, length, start, lower, out, ends):  # type: ignore[no-untyped-def]
+def name_text(data, base, length, start, lower, out, ends):
     """Names at `start` (below 0: none) of the messages at `base`, one behind the other; returns the octets written.
 
     `ends[i + 1]` becomes the end of row i; a name that is malformed is empty text; -1 where `out` is too small.
@@ -70,7 +70,7 @@ def name_text(data, base, length, start, lower, out, ends):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def octet_text(data, start, length, out, ends):  # type: ignore[no-untyped-def]
+def octet_text(data, start, length, out, ends):
     """Octets at `data[start:]`, escaped alike but for spaces and what is harmless outside names; octets written."""
     data, out = borrowed(data), borrowed(out)
     at = 0
