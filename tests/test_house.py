@@ -14,7 +14,7 @@ HOUSE = ROOT / "dnsonde"
 FLOORS = (
     {"errors", "clock", "registry", "escape"},
     {"wire"},
-    {"table", "net"},
+    {"table", "net", "beside"},
     {"formats", "intel", "authority", "probe", "detect"},
     {"report", "lab"},
     {"export"},

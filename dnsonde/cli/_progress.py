@@ -1,0 +1,139 @@
+"""The live line: sent, answered, rate, time left; for people, for machines, or for nobody."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from dnsonde.run import Progress
+
+PLAIN_EVERY_S = 10.0
+
+MODES = click.Choice(["auto", "line", "plain", "jsonl", "none"])
+
+option = click.option(
+    "--progress",
+    "mode",
+    type=MODES,
+    default="auto",
+    show_default=True,
+    help="How to tell the progress, on stderr: a live line, plain lines, JSON lines, nothing; "
+    "auto is a line on a terminal and plain elsewhere.",
+)
+
+
+class Watch(Protocol):
+    """Who is told how far the work is."""
+
+    def tell(self, progress: "Progress") -> None:
+        """Take note of the progress; called several times a second."""
+        ...
+
+    def say(self, sentence: str) -> None:
+        """Say one sentence, above the live line where there is one."""
+        ...
+
+
+@contextmanager
+def watch(mode: str) -> Iterator[Watch]:
+    """A watch of the asked kind, cleared away in the end."""
+    if mode == "auto":
+        mode = "line" if sys.stderr.isatty() else "plain"
+    if mode == "line":
+        line = _Line()
+        try:
+            yield line
+        finally:
+            line.clear()
+    else:
+        yield {"plain": _Plain, "jsonl": _Jsonl, "none": _Silent}[mode]()
+
+
+class _Line:
+    """One line of the terminal, written again and again."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        from dnsonde.cli._terminal import console
+
+        self._live = Live(console=console(stderr=True), refresh_per_second=8, transient=True)
+        self._live.start()
+
+    def tell(self, progress: "Progress") -> None:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        row = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=24)
+        row.add_row(progress.phase, bar, *words(progress))
+        self._live.update(row)
+
+    def say(self, sentence: str) -> None:
+        self._live.console.print(sentence)
+
+    def clear(self) -> None:
+        self._live.update("")
+        self._live.stop()
+
+
+class _Plain:
+    """A line now and then: logs, CI, cron."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._said_s = 0.0
+
+    def tell(self, progress: "Progress") -> None:
+        if progress.phase == self._phase and progress.elapsed_s - self._said_s < PLAIN_EVERY_S:
+            return
+        self._phase, self._said_s = progress.phase, progress.elapsed_s
+        self.say("  ".join([progress.phase, *words(progress)]))
+
+    def say(self, sentence: str) -> None:
+        click.echo(sentence, err=True)
+
+
+class _Jsonl:
+    """One JSON object a line."""
+
+    def tell(self, progress: "Progress") -> None:
+        click.echo(json.dumps(progress.as_dict()), err=True)
+
+    def say(self, sentence: str) -> None:
+        click.echo(json.dumps({"message": sentence}), err=True)
+
+
+class _Silent:
+    """Nothing."""
+
+    def tell(self, progress: "Progress") -> None:
+        pass
+
+    def say(self, sentence: str) -> None:
+        pass
+
+
+def words(progress: "Progress") -> list[str]:
+    """The progress in words: share, sent, answered, rate, time left."""
+    share = 100 * progress.done // max(progress.total, 1)
+    told = [f"{share:3d} %", f"{progress.sent:,} sent", f"{progress.answered:,} answered", f"{progress.rate:,.0f}/s"]
+    if progress.left_s is not None:
+        told.append(f"{duration(progress.left_s)} left")
+    return told
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: 8 s, 2 min 5 s, 3 h 20 min, 4 d 6 h."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
