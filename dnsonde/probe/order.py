@@ -97,6 +97,19 @@ class Ranges:
         """The same addresses: ascending, disjoint, adjacent ranges joined."""
         return self.without(_NONE)
 
+    def within(self, others: "Ranges") -> NDArray[np.bool_]:
+        """Which of them lie wholly in one of `others`, which must be ascending and disjoint."""
+        if len(others) == 0:
+            return np.zeros(len(self), np.bool_)
+        net, host = np.concatenate([others.net, self.net]), np.concatenate([others.host, self.host])
+        keys = _ordered(net, host)
+        row = np.searchsorted(keys[: len(others)], keys[len(others) :], side="right") - 1
+        at = np.maximum(row, 0)
+        last_net, last_host = others.last_net[at], others.last_host[at]
+        ends = (self.last_net < last_net) | (self.last_net == last_net) & (self.last_host <= last_host)
+        found: NDArray[np.bool_] = (row >= 0) & ends
+        return found
+
     def is_sorted(self) -> bool:
         """Whether they are ascending and disjoint already."""
         net, host, last_net, last_host = self.net[1:], self.host[1:], self.last_net[:-1], self.last_host[:-1]

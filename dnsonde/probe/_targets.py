@@ -1,0 +1,113 @@
+"""Lists of addresses and prefixes, from a plan or from a file of millions of lines."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.errors import PlanError
+from dnsonde.probe.order import Ranges
+from dnsonde.wire.lines import LINE, LineStatus, parse_lines
+
+CHUNK = 1 << 24  # octets read at once
+SHOWN = 5  # bad lines that a message shows
+
+MAPPED_BLOCK = Ranges.of_networks([ip_network("::ffff:0:0/96")])
+
+
+def read_list(entries: Sequence[str], place: str) -> NDArray[np.void]:
+    """The LINE rows of a list in the plan; PlanError with the right spelling for the first bad one."""
+    rows = parse_lines("\n".join(e.replace("\n", "?").replace("#", "?") for e in entries).encode())
+    rows = rows[: len(entries)]
+    bad = np.flatnonzero(_is_bad(rows) | (rows["status"] == LineStatus.BLANK))
+    if bad.size:
+        raise PlanError(f"{place}: {complaint(entries[int(bad[0])])}")
+    return rows
+
+
+def read_list_file(path: Path, place: str) -> NDArray[np.void]:
+    """The LINE rows of a file, blank lines left out.
+
+    It is read by pieces and parsed in one kernel, 20 octets a line in memory. PlanError counts the bad lines
+    and shows the first of them.
+    """
+    kept: list[NDArray[np.void]] = [np.zeros(0, LINE)]
+    shown: list[str] = []
+    bad_lines, before = 0, 0
+    try:
+        for piece in _pieces(path, place):
+            rows = parse_lines(piece)
+            bad = np.flatnonzero(_is_bad(rows))
+            bad_lines += bad.size
+            if bad.size and len(shown) < SHOWN:
+                lines = piece.split(b"\n")
+                shown += [
+                    f"line {before + int(k) + 1}: {complaint(_uncommented(lines[k]))}"
+                    for k in bad[: SHOWN - len(shown)]
+                ]
+            kept.append(rows[rows["status"] == LineStatus.FINE])
+            before += piece.count(b"\n")
+    except OSError as error:
+        raise PlanError(f"{place}: {path} cannot be read: {error.strerror}") from error
+    if bad_lines:
+        count = f"{bad_lines} lines are" if bad_lines > 1 else "one line is"
+        raise PlanError(f"{place}: in {path} {count} not usable; {'; '.join(shown)}")
+    return np.concatenate(kept)
+
+
+def ranges_of(rows: NDArray[np.void]) -> Ranges:
+    """LINE rows as ranges. What is written as IPv6 never reaches into mapped IPv4: `::/0` is all of IPv6."""
+    ranges = Ranges.of_prefixes(rows["net"], rows["host"], rows["bits"])
+    wide = (rows["version"] == 6) & (rows["bits"] < 96) & (rows["net"] == 0)
+    if not wide.any():
+        return ranges
+    return Ranges.joined([ranges[~wide], ranges[wide].without(MAPPED_BLOCK)])
+
+
+def complaint(entry: str) -> str:
+    """What is wrong with an entry that is neither an address nor a prefix, and its right spelling."""
+    shown = entry if len(entry) <= 60 else f"{entry[:57]}..."
+    try:
+        network = ip_network(entry.strip(), strict=False)
+    except ValueError:
+        network = None
+    if network is None or "%" in entry:
+        return f"{shown!r} is neither an address nor a prefix, such as 198.51.100.7, 198.51.100.0/24, 2001:db8::/48"
+    if network.version == 6 and network.network_address.ipv4_mapped is not None:
+        return f"{shown!r} is an IPv4 address written as IPv6: write {network.network_address.ipv4_mapped}"
+    single = entry.strip().split("/")[0]
+    return f"{shown!r} has bits set behind the prefix: write {network}, or {single} for the one address"
+
+
+def _is_bad(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    mapped = (
+        (rows["version"] == 6) & (rows["net"] == 0) & (rows["host"] >> 32 == 0xFFFF) & (rows["bits"] >= 96)
+    )
+    broken = (rows["status"] == LineStatus.GARBAGE) | (rows["status"] == LineStatus.HOST_BITS)
+    bad: NDArray[np.bool_] = broken | mapped & (rows["status"] == LineStatus.FINE)
+    return bad
+
+
+def _pieces(path: Path, place: str) -> Iterator[bytes]:
+    """Whole lines, about CHUNK octets at a time."""
+    rest = b""
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            cut = data.rfind(b"\n") + 1
+            if cut == 0 and len(rest) + len(data) > CHUNK:
+                raise PlanError(
+                    f"{place}: {path} has a line of more than {CHUNK} octets: it is no list of addresses"
+                )
+            if cut:
+                yield rest + data[:cut]
+                rest = data[cut:]
+            else:
+                rest += data
+    if rest:
+        yield rest
+
+
+def _uncommented(line: bytes) -> str:
+    return line.split(b"#")[0].decode("utf-8", "replace").strip()

@@ -1,0 +1,196 @@
+"""What a plan would send: told before anything is sent."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.clock import Clock, SystemClock
+from dnsonde.probe import _special
+from dnsonde.probe.order import Ranges
+from dnsonde.probe.plan import Exclusion, Plan
+from dnsonde.wire.name import RUN_DIGITS, parse_name
+
+ROUNDS = 3  # nxdomain, size and chain, for hosts that proved open
+MONTH_S = 30 * 86_400
+VALID_DAYS = 365
+
+_HEADERS = {4: 28, 6: 48}  # IP and UDP
+_TARGET = {4: 8, 6: 32}
+_ATTEMPT_AND_TAG = 1 + 12
+_FIXED = 12 + 4 + 11  # DNS header, type and class, OPT
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """The forecast of a plan; all figures are those of its shard, except `addresses_all` and `excluded`."""
+
+    addresses: int
+    addresses_all: int  # all shards
+    ipv4: int  # of all shards
+    ipv6: int
+    excluded: tuple[Exclusion, ...]
+    packets: int  # at most, in the sweep
+    packets_per_open: int  # at most, in addition, for each host that proves open
+    duration_s: float  # at most: every attempt unanswered, at the ceilings
+    total_pps: float
+    prefix_pps: float | None  # ceiling
+    prefixes: int  # prefixes (`prefix4`, `prefix6`) with at least one address
+    prefix_addresses: int  # in the fullest of them
+    prefix_pps_typical: float  # towards the fullest, as the order spreads the probes
+    prefix_pps_max: float  # towards any, in any second
+    packet_bytes: int  # IP octets of the longest query
+    bytes_per_s: float
+    warnings: tuple[str, ...]
+    probing_txt: str
+
+
+def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
+    """Tell what a plan would send. PlanError where the rules forbid it."""
+    scope = plan.scope()
+    number, shards = plan.shard
+    mine = max(0, (scope.size - (number - 1) + shards - 1) // shards)
+    narrow = scope.ranges[scope.ranges.net == 0]
+    ipv4 = narrow[narrow.host >> np.uint64(32) == 0xFFFF].count()
+    prefixes, fullest = _prefixes(scope.ranges, plan.pace.prefix4, plan.pace.prefix6)
+    packets = mine * plan.probe.attempts
+    ceiling = plan.prefix_pps
+    size = _packet_bytes(plan, 6 if scope.size > ipv4 else 4)
+    sending_s = packets / plan.total_pps
+    if ceiling is not None:
+        sending_s = max(sending_s, -(-fullest // shards) * plan.probe.attempts / ceiling)
+    typical = plan.total_pps * fullest / scope.size
+    rounds = 0 if plan.is_known or not plan.probe.characterise else ROUNDS
+    report = PlanReport(
+        addresses=mine,
+        addresses_all=scope.size,
+        ipv4=ipv4,
+        ipv6=scope.size - ipv4,
+        excluded=plan.excluded,
+        packets=packets,
+        packets_per_open=rounds * plan.probe.attempts,
+        duration_s=sending_s + plan.probe.attempts * plan.probe.timeout_s,
+        total_pps=plan.total_pps,
+        prefix_pps=ceiling,
+        prefixes=prefixes,
+        prefix_addresses=fullest,
+        prefix_pps_typical=min(typical, ceiling or typical),
+        prefix_pps_max=min(plan.total_pps, ceiling or plan.total_pps),
+        packet_bytes=size,
+        bytes_per_s=min(plan.total_pps, packets) * size,
+        warnings=(),
+        probing_txt="" if plan.is_loopback else probing_txt(plan, clock),
+    )
+    return _with_warnings(report, plan)
+
+
+def probing_txt(plan: Plan, clock: Clock | None = None) -> str:
+    """The text of /.well-known/probing.txt (RFC 9511, 3), valid for a year from now."""
+    now = datetime.fromtimestamp((clock or SystemClock()).now_us() / 1e6, UTC)
+    expires = (now + timedelta(days=VALID_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+    lines = []
+    if plan.identity.url:
+        parts = urlsplit(plan.identity.url)
+        lines += [
+            "# Canonical URI",
+            f"Canonical: {parts.scheme}://{parts.netloc}/.well-known/probing.txt",
+            "",
+        ]
+    contact = plan.identity.contact
+    if contact:
+        lines += ["# Contact", f"Contact: {contact if ':' in contact else f'mailto:{contact}'}"]
+    lines += [f"Expires: {expires}", "Preferred-Languages: en", ""]
+    if plan.identity.description:
+        lines += ["# What it is", f"Description: {plan.identity.description}"]
+    zone = plan.zone.known or plan.zone.name
+    what = "the name" if plan.is_known else "names below"
+    lines.append(f"# DNS queries over UDP to port {plan.space.port}, for {what} {zone}")
+    return "\n".join(lines) + "\n"
+
+
+def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
+    found = list(plan.warnings)
+    if not plan.is_loopback:
+        for place, address in [
+            *(("[zone] authority", a) for a in plan.zone.authority),
+            *(("[zone] control", a) for a in plan.zone.control),
+        ]:
+            block = _special_block(address)
+            if block and not (block.kind == "private" and plan.space.private):
+                found.append(
+                    f"{place} {address} is special-purpose space ({block}): the world cannot reach it"
+                )
+        if not plan.identity.url:
+            found.append(
+                "[identity] url is missing: a page that says what this is spares you questions (RFC 9511)"
+            )
+    if report.duration_s > MONTH_S:
+        days = report.duration_s / 86_400
+        found.append(f"it may take {days:,.0f} days: raise [pace], or split it with [probe] shard")
+    if report.addresses == 0:
+        found.append(
+            f"[probe] shard {plan.probe.shard} has no address: there are fewer addresses than shards"
+        )
+    if plan.is_known:
+        found.append(
+            "[zone] known: forwarders, egress addresses and silent resolvers stay unseen without `name`"
+        )
+    return replace(report, warnings=tuple(found))
+
+
+def _special_block(address: str) -> _special.Block | None:
+    network = ip_network(address)
+    for block in _special.blocks():
+        if block.network.version == network.version and ip_address(address) in block.network:
+            return block
+    return None
+
+
+def _packet_bytes(plan: Plan, version: int) -> int:
+    if plan.is_known:
+        name = len(parse_name(plan.zone.known))
+    else:
+        below = 1 + _TARGET[version] + _ATTEMPT_AND_TAG + 1 + RUN_DIGITS
+        name = below + len(parse_name(plan.zone.name))
+    return _HEADERS[version] + name + _FIXED - (0 if plan.probe.edns_size else 11)
+
+
+def _prefixes(ranges: Ranges, prefix4: int, prefix6: int) -> tuple[int, int]:
+    """How many prefixes have an address of the scope, and how many addresses are in the fullest.
+
+    IPv6 prefixes longer than /64 are taken together with their /64, which only says too much.
+    """
+    narrow = (ranges.net == 0) & (ranges.host >> np.uint64(32) == 0xFFFF)
+    four = _filled(ranges.host[narrow], ranges.last_host[narrow], 32 - prefix4)
+    wide = ranges[~narrow]
+    # By /64 first, so that one number an end does; a /64 that is taken whole counts as 2**64 - 1.
+    inner = np.where(wide.net == wide.last_net, wide.last_host - wide.host, np.uint64(2**64 - 1))
+    if not len(wide):
+        return four
+    shift = np.uint64(64 - min(prefix6, 64))
+    first, last = wide.net >> shift, wide.last_net >> shift
+    keys, row = np.unique(first, return_inverse=True)
+    total = np.bincount(row, weights=inner.astype(np.float64) + 1)
+    count = len(keys) + int((last - first).sum())
+    return four[0] + count, max(four[1], min(int(total.max()), ranges.count()))
+
+
+def _filled(first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int) -> tuple[int, int]:
+    """Groups of 2**bits numbers touched by disjoint ranges, and the most numbers in one group."""
+    if not len(first):
+        return 0, 0
+    shift = np.uint64(bits)
+    low, high = first >> shift, last >> shift
+    one = low == high
+    whole = high[~one] - low[~one] > np.uint64(1)
+    # A range over several groups has a part in its first and its last, and all of those between.
+    begin = ((low[~one] + np.uint64(1)) << shift) - first[~one]
+    end = last[~one] - (high[~one] << shift) + np.uint64(1)
+    keys, row = np.unique(np.concatenate([low[one], low[~one], high[~one]]), return_inverse=True)
+    amounts = np.concatenate([last[one] - first[one] + np.uint64(1), begin, end])
+    most = int(np.bincount(row, weights=amounts.astype(np.float64)).max())
+    between = int((high[~one] - low[~one] - np.uint64(1)).sum())
+    return len(keys) + between, max(most, (1 << bits) if whole.any() else 0)

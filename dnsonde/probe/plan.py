@@ -1,0 +1,293 @@
+"""The plan: what may be probed, by whom, and how fast. Nothing is probed without one.
+
+`load_plan` reads it, each value checked by itself; `Plan.scope` applies the rules and is the only way to addresses
+to probe; `check` (in `probe.forecast`) tells in advance what would be sent.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.errors import PlanError
+from dnsonde.probe import _special
+from dnsonde.probe._sections import Identity, PacePart, ProbePart, Sections, Space, ZonePart, parse, read_file
+from dnsonde.probe._targets import ranges_of, read_list, read_list_file
+from dnsonde.probe.order import MOST, Ranges, Scope
+from dnsonde.wire.batch import address_text
+
+WIDE = 1 << 24  # addresses above which a measurement is internet-wide
+
+# Ceilings where the plan names none. Off loopback they are what a small network does not notice.
+TOTAL_PPS, PREFIX_PPS = 1000.0, 5.0
+LOOPBACK_PPS = 10_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Addresses of the named prefixes that are not probed, and why."""
+
+    reason: str
+    addresses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What came of `[scope]`: the scope, what fell out of it, and what to warn of."""
+
+    scope: Scope
+    excluded: tuple[Exclusion, ...]
+    warnings: tuple[str, ...]
+    loopback: bool
+
+
+class Plan:
+    """A plan file's content.
+
+    identity, space (the file's `[scope]`), zone, pace, probe: its sections, lists as tuples; `zone.control` is
+    filled with the authority's own addresses where the plan names none. Paths in it are relative to `folder`.
+    """
+
+    def __init__(self, sections: Sections, folder: Path, where: str) -> None:
+        self.identity: Identity = sections.identity
+        self.space: Space = sections.space
+        self.zone: ZonePart = sections.zone
+        self.pace: PacePart = sections.pace
+        self.probe: ProbePart = sections.probe
+        self.folder = folder
+        self.where = where
+        if not self.zone.control:
+            self.zone = msgspec.structs.replace(self.zone, control=self.zone.authority)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it asks for a name whose answer is known, without an authority of our own."""
+        return bool(self.zone.known)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether everything in it is loopback: the lab, which needs no contact."""
+        return self._selection.loopback
+
+    @property
+    def total_pps(self) -> float:
+        """Ceiling for all packets, a second."""
+        if self.pace.total_pps is not None:
+            return self.pace.total_pps
+        return LOOPBACK_PPS if self.is_loopback else TOTAL_PPS
+
+    @property
+    def prefix_pps(self) -> float | None:
+        """Ceiling towards each prefix, packets a second; None on loopback unless the plan has one."""
+        if self.pace.prefix_pps is not None:
+            return self.pace.prefix_pps
+        return None if self.is_loopback else PREFIX_PPS
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Which part of how many, from 1."""
+        return self.probe.shard_pair
+
+    def scope(self) -> Scope:
+        """The addresses to probe, all shards; computed once. PlanError where the rules forbid the plan."""
+        return self._selection.scope
+
+    @property
+    def excluded(self) -> tuple[Exclusion, ...]:
+        """What was named and is not probed, the blocklist first."""
+        return self._selection.excluded
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and may still not be meant."""
+        return self._selection.warnings
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits that change with anything that changes which probes are sent to whom.
+
+        A run continues only under the same digest. Pace, timeout, identity and source may change.
+        """
+        ranges = self.scope().ranges
+        about = {
+            "port": self.space.port,
+            "zone": [self.zone.name.lower().rstrip("."), self.zone.known, sorted(self.zone.answer)],
+            "control": list(self.zone.control),
+            "probe": [self.probe.attempts, self.probe.characterise, *self.shard, self.probe.edns_size],
+        }
+        state = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
+        for column in (ranges.net, ranges.host, ranges.last_net, ranges.last_host):
+            state.update(column.astype("<u8").tobytes())
+        return state.hexdigest()
+
+    @cached_property
+    def _selection(self) -> Selection:
+        return _select(self)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan file. PlanError, with the place in the file, where it cannot be meant."""
+    path = Path(path)
+    return read_plan(read_file(path), path.parent, str(path))
+
+
+def read_plan(text: str, folder: Path, where: str = "the plan") -> Plan:
+    """A plan from its text; `folder` is what its paths are relative to, `where` names it in messages."""
+    return Plan(parse(text, where), Path(folder), where)
+
+
+def template() -> str:
+    """The text of a plan to fill in, every setting explained."""
+    return files("dnsonde.probe").joinpath("_template.toml").read_text(encoding="utf-8")
+
+
+def _select(plan: Plan) -> Selection:
+    """Apply the rules to `[scope]`."""
+
+    def refuse(message: str) -> PlanError:
+        return PlanError(f"{plan.where}: {message}")
+
+    space = plan.space
+    try:
+        rows = [read_list(space.prefixes, "[scope] prefixes")]
+        if space.targets:
+            rows.append(read_list_file(plan.folder / space.targets, "[scope] targets"))
+        blocked = [("[scope] exclude", read_list(space.exclude, "[scope] exclude"))]
+        if space.exclude_file:
+            path = plan.folder / space.exclude_file
+            blocked.append(
+                (f"[scope] exclude_file {space.exclude_file}", read_list_file(path, "[scope] exclude_file"))
+            )
+    except PlanError as error:
+        raise refuse(str(error)) from error
+    named = np.concatenate(rows)
+    if not len(named):
+        raise refuse("[scope] names nobody: give `prefixes` or a file of `targets` with at least one address")
+    loopback = _is_loopback(named)
+    if loopback.any() and not loopback.all():
+        first = _row_text(named[np.flatnonzero(loopback)[0]])
+        raise refuse(f"[scope] mixes loopback ({first}) with other networks: give the lab a plan of its own")
+    is_lab = bool(loopback.all())
+    allowed = frozenset({"loopback"} if is_lab else {"private"} if space.private else ())
+    _refuse_special(named, allowed, refuse)
+    everything = ranges_of(named)
+    merged = everything.merged()
+    left, excluded = merged, []
+    for reason, block in blocked:
+        before = left.count()
+        left = left.without(ranges_of(block))
+        if before > left.count():
+            excluded.append(Exclusion(f"on the blocklist: {reason}", before - left.count()))
+    left, special = _without_special(left, allowed)
+    excluded += special
+    _require_permission(plan, left, is_lab, refuse)
+    warnings = []
+    twice = everything.count() - merged.count()
+    if twice:
+        warnings.append(f"[scope] names {twice:,} addresses more than once; each is probed once")
+    warnings += [
+        f"{reason} excludes nothing that the plan would probe"
+        for reason, block in blocked
+        if len(block) and not any(reason in e.reason for e in excluded)
+    ]
+    return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab)
+
+
+def _without_special(left: Ranges, allowed: frozenset[str]) -> tuple[Ranges, list[Exclusion]]:
+    """What remains of wide prefixes without the special space in them, and how much each row took."""
+    rows = _special.forbidden(allowed=allowed)
+    after = left.without(Ranges.joined([r for _, r in rows]))
+    if after.count() == left.count():
+        return left, []
+    excluded = []
+    for block, ranges in rows:
+        kept = left.without(ranges)
+        lost = left.count() - kept.count()
+        if lost:
+            excluded.append(Exclusion(f"special-purpose: {block}", lost))
+            left = kept
+    return left, excluded
+
+
+def _refuse_special(
+    named: NDArray[np.void], allowed: frozenset[str], refuse: Callable[[str], PlanError]
+) -> None:
+    """Refuse what is named outright in special space."""
+    for version in (4, 6):
+        mine = named[named["version"] == version]
+        rows = _special.pieces(version, allowed=allowed)
+        inside = Ranges.of_prefixes(mine["net"], mine["host"], mine["bits"])
+        union = Ranges.joined([r for _, r in rows]).merged()
+        bad = np.flatnonzero(inside.within(union))
+        if not bad.size:
+            continue
+        first = inside[bad[:1]]
+        block = next(b for b, r in rows if first.without(r).count() < first.count())
+        more = f" (and {bad.size - 1:,} more like it)" if bad.size > 1 else ""
+        cure = "take it out"
+        if block.kind == "private":
+            cure = "write `private = true` in [scope] if it is your own network, or take it out"
+        raise refuse(
+            f"[scope] names {_row_text(mine[bad[0]])}{more}, which is special-purpose space that is never probed: "
+            f"{block}; {cure}"
+        )
+
+
+def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable[[str], PlanError]) -> None:
+    """The rules on size and identity."""
+    size = left.count()
+    if size == 0:
+        raise refuse("nothing is left of [scope] after the exclusions: there is nobody to probe")
+    if size > MOST:
+        raise refuse(
+            f"[scope] has {size:.3g} addresses, which nobody can sweep in a lifetime: name smaller IPv6 prefixes, "
+            "or the addresses that you know of in a file of `targets`"
+        )
+    if is_lab:
+        return
+    for name, text, example in (
+        ("contact", plan.identity.contact, "noc@example.net"),
+        ("description", plan.identity.description, "Open-resolver survey of our own networks"),
+    ):
+        if not text.strip():
+            raise refuse(
+                f'[identity] {name} is missing: who probes others says who asks and why, as in {name} = "{example}"'
+            )
+    if "@" not in plan.identity.contact and "://" not in plan.identity.contact:
+        raise refuse(f"[identity] contact: {plan.identity.contact!r} is neither a mail address nor a URL")
+    if size > WIDE and not plan.space.internet_wide:
+        raise refuse(
+            f"[scope] has {size:,} addresses, more than {WIDE:,}: "
+            "write `internet_wide = true` in [scope] if that is meant, or name fewer"
+        )
+    if size > WIDE and not plan.identity.url:
+        raise refuse(
+            f"[identity] url is missing: above {WIDE:,} addresses a page must say what this is (RFC 9511), "
+            'as in url = "https://probing.example.net/"'
+        )
+    if plan.probe.source and ip_address(plan.probe.source).is_loopback:
+        raise refuse(f"[probe] source {plan.probe.source} is loopback and cannot reach the scope: remove it")
+
+
+def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    four = (rows["version"] == 4) & (rows["host"] >> 24 == 0xFFFF_7F) & (rows["bits"] >= 104)
+    six = (rows["version"] == 6) & (rows["net"] == 0) & (rows["host"] == 1) & (rows["bits"] == 128)
+    found: NDArray[np.bool_] = four | six
+    return found
+
+
+def _row_text(row: np.void) -> str:
+    version, bits = int(row["version"]), int(row["bits"])
+    net, host = int(row["net"]), int(row["host"])
+    if version == 6 and net == 0 and host >> 32 == 0xFFFF:
+        return f"::ffff:0:0/{bits}"
+    length = bits - 96 if version == 4 else bits
+    return f"{address_text(net, host)}" + ("" if bits == 128 else f"/{length}")
