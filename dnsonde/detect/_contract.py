@@ -1,0 +1,248 @@
+"""What a detector is: a relation, the words around it, and one rule for how bad and how sure.
+
+A detector is ONE file in this folder: a function whose positionals are the tables it reads and whose keyword-only
+parameters carry `Annotated[type, "meaning"]` and a default; its docstring is what `dnsonde explain NAME` prints.
+It returns `finding(...)` of an Ibis relation and never executes anything, so that it runs on DuckDB and on Spark.
+
+**Severity**, for the operator of the home network, and it is the same scale for every detector:
+
+0 info      somebody looked, or a thing worth knowing; nothing to do
+1 low       somebody looked for a way in, or found out something; look when there is time
+2 medium    a weakness that others can use, or an attack that did not get through
+3 high      harm under way: to us, or from us to others
+4 critical  harm under way at a scale that takes links or services down
+
+**Confidence** is `1 - threshold / (2 * observed)`, at most 0.99: 0.5 at the threshold, 0.75 at twice it, 0.95 at ten
+times. What rests on a marker that chance makes once in 2^32 has 0.99.
+"""
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from dnsonde.errors import UsageError
+from dnsonde.table import schema
+from dnsonde.wire.batch import MAPPED, address_text
+
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+CERTAIN = 0.99
+
+SubjectKind = Literal["address", "prefix", "domain"]
+
+# What every detector's relation has; all other columns are evidence.
+COLUMNS = ("subject", "subject_net", "subject_host", "subject_bits", "severity", "confidence",
+           "first_seen", "last_seen", "count")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One setting of a detector: `--set DETECTOR.NAME=VALUE`."""
+
+    name: str
+    type: type[int] | type[float] | type[str] | type[bool]
+    default: int | float | str | bool
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A relation with its words; calling it with tables and settings gives the relation.
+
+    title, summary: templates filled from the evidence and `{subject}`, `{count}`; references: where the rule is from.
+    """
+
+    relation: Callable[..., ir.Table]
+    threat: str
+    subject_kind: SubjectKind
+    title: str
+    summary: str
+    references: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The function's name, which is the file's."""
+        return self.relation.__name__
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that it reads, in order."""
+        kinds = inspect.signature(self.relation).parameters.values()
+        return tuple(p.name for p in kinds if p.kind is not p.KEYWORD_ONLY)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Its settings, as its signature has them."""
+        hints = typing.get_type_hints(self.relation, include_extras=True)
+        found = []
+        for parameter in inspect.signature(self.relation).parameters.values():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                kind, meaning = typing.get_args(hints[parameter.name])
+                found.append(Parameter(parameter.name, kind, parameter.default, meaning))
+        return tuple(found)
+
+    @property
+    def explanation(self) -> str:
+        """The docstring: what it finds, why it matters, what looks like it and is not."""
+        return inspect.getdoc(self.relation) or ""
+
+    def __call__(self, tables: Mapping[str, ir.Table], **settings: Any) -> ir.Table:
+        """Build the relation; unknown settings and values of another type raise UsageError."""
+        return self.relation(*(tables[name] for name in self.tables), **self.checked(settings))
+
+    def checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings by name, texts turned into the parameter's type."""
+        known = {p.name: p for p in self.parameters}
+        result: dict[str, Any] = {}
+        for name, value in settings.items():
+            if name not in known:
+                raise UsageError(
+                    f"{self.name} has no parameter {name!r}; it has: {', '.join(known) or 'none'}."
+                )
+            kind = known[name].type
+            try:
+                result[name] = _boolean(value) if kind is bool else kind(value)
+            except ValueError:
+                raise UsageError(f"{self.name}.{name} takes {_article(kind)}, not {value!r}.") from None
+        return result
+
+
+def detector(
+    *, threat: str, subject_kind: SubjectKind, title: str, summary: str, references: Sequence[str]
+) -> Callable[[Callable[..., ir.Table]], Detector]:
+    """Make a detector of a function."""
+
+    def wrap(relation: Callable[..., ir.Table]) -> Detector:
+        return Detector(relation, threat, subject_kind, title, summary, tuple(references))
+
+    return wrap
+
+
+def confidence(observed: ir.NumericValue, threshold: float) -> ir.FloatingValue:
+    """The rule of the module's first lines; `observed` is at or above `threshold`, which is above 0."""
+    sure = 1.0 - threshold / (2.0 * observed.cast("float64"))
+    return ibis.least(sure, ibis.literal(CERTAIN))
+
+
+def severity(base: int, scale: ir.NumericValue, *steps: float) -> ir.IntegerValue:
+    """`base`, and one more for every step that `scale` has reached; at most critical."""
+    level = ibis.literal(base)
+    for step in steps:
+        level = level + (scale >= step).cast("int64")
+    return ibis.least(level, ibis.literal(len(SEVERITIES) - 1)).cast("int64")
+
+
+def finding(
+    table: ir.Table,
+    *,
+    severity: ir.Value | int,
+    confidence: ir.Value | float,
+    first_seen: ir.Value,
+    last_seen: ir.Value,
+    count: ir.Value,
+    domain: ir.Value | None = None,
+    address: tuple[ir.Value, ir.Value] | None = None,
+    bits: ir.Value | int | None = None,
+    **evidence: ir.Value,
+) -> ir.Table:
+    """The relation that every detector returns: one row a finding.
+
+    The subject is a `domain`, or an `address` (net, host), or with `bits` a prefix (counted in the address's own
+    family). Evidence columns named `X_net` and `X_host` become the address X; null evidence is left out.
+    """
+    none = ibis.null("int64")
+    net, host = address if address is not None else (none, none)
+    width = none if bits is None else ibis.literal(bits) if isinstance(bits, int) else bits
+    return table.select(
+        subject=(ibis.null("string") if domain is None else domain).cast("string"),
+        subject_net=net.cast("int64"),
+        subject_host=host.cast("int64"),
+        subject_bits=width.cast("int64"),
+        severity=_value(severity).cast("int64"),
+        confidence=_value(confidence).cast("float64"),
+        first_seen=first_seen.cast("int64"),
+        last_seen=last_seen.cast("int64"),
+        count=count.cast("int64"),
+        **evidence,
+    )
+
+
+def findings(made_by: Detector, rows: pa.Table) -> pa.Table:
+    """Executed rows of `made_by`'s relation as the `finding` table, in words."""
+    out: list[dict[str, Any]] = []
+    for row in rows.to_pylist():
+        subject = _subject(row)
+        evidence = _evidence(row)
+        words = {**evidence, "subject": subject, "count": row["count"]}
+        out.append(
+            {
+                "detector": made_by.name,
+                "threat": made_by.threat,
+                "subject": subject,
+                "subject_kind": made_by.subject_kind,
+                "severity": SEVERITIES[row["severity"]],
+                "confidence": round(row["confidence"], 3),
+                "first_seen": row["first_seen"],
+                "last_seen": row["last_seen"],
+                "count": row["count"],
+                "title": made_by.title.format_map(_Words(words)),
+                "summary": made_by.summary.format_map(_Words(words)),
+                "evidence": json.dumps(evidence, ensure_ascii=True, sort_keys=True),
+                "references": json.dumps(made_by.references),
+            }
+        )
+    return pa.Table.from_pylist(out, schema.FINDING.schema)
+
+
+class _Words(dict[str, Any]):
+    """Evidence that is not there reads as such."""
+
+    def __missing__(self, key: str) -> str:
+        return "unknown"
+
+
+def _value(value: ir.Value | float) -> ir.Value:
+    return ibis.literal(value) if isinstance(value, int | float) else value
+
+
+def _subject(row: Mapping[str, Any]) -> str:
+    if row["subject"] is not None:
+        return str(row["subject"])
+    address = address_text(row["subject_net"], row["subject_host"])
+    return address if row["subject_bits"] is None else f"{address}/{row['subject_bits']}"
+
+
+def _evidence(row: Mapping[str, Any]) -> dict[str, Any]:
+    evidence: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in COLUMNS or value is None:
+            continue
+        if name.endswith("_net") and f"{name[:-4]}_host" in row:
+            evidence[name[:-4]] = address_text(value, row[f"{name[:-4]}_host"])
+        elif name.endswith("_hosts") and isinstance(value, list):
+            # A sample of addresses: IPv4 by host half alone.
+            evidence[name[:-6]] = [address_text(0, host) for host in value if host >> 32 == MAPPED >> 32]
+        elif not (name.endswith("_host") and f"{name[:-5]}_net" in row):
+            evidence[name] = round(value, 4) if isinstance(value, float) else value
+    return evidence
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).lower()
+    if text in {"true", "yes", "on", "1"}:
+        return True
+    if text in {"false", "no", "off", "0"}:
+        return False
+    raise ValueError(value)
+
+
+def _article(kind: type) -> str:
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a text")
