@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dnsonde.formats._stream import Stream
 
-Annotate = Callable[[pa.RecordBatch], pa.RecordBatch]
-"""Fills the columns of `message` rows that are about their names (wire.embedded, wire.domain)."""
+Annotate = Callable[[pa.StringArray, dict[str, NDArray[np.int64]], NDArray[np.int64]], dict[str, Any]]
+"""(qname, addresses of the packet, time_us) to the columns of `message` about the name; see `_names`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]
 import zstandard
 from isal import igzip_lib, isal_zlib
 
@@ -34,7 +34,7 @@ MAGIC = {
     b"\x04\x22\x4d\x18": "lz4",
     b"BZh": "bzip2",
 }
-FAULTS: tuple[type[Exception], ...] = (
+FAULTS: Any = (
     zlib.error, isal_zlib.error, igzip_lib.error, lzma.LZMAError, zstandard.ZstdError, OSError, RuntimeError, EOFError,
     ValueError,
 )  # fmt: skip

@@ -123,7 +123,7 @@ def chunks(stream: Stream, account: Account) -> Iterator[Chunk]:
     have, base, number = 0, 0, 1
     expected = True  # a file header, a section or an interface stands next
     while True:
-        got = stream.readinto(memoryview(buffer)[have:])
+        got = stream.readinto(memoryview(buffer.data)[have:])
         ended = got < len(buffer) - have
         have += got
         pos = 0

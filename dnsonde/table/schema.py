@@ -250,7 +250,7 @@ FLOW = Table(
         Column("file", TEXT, "source file's content hash, the key into `account`"),
         *_address("src", "sender"),
         *_address("dst", "receiver"),
-        Column("protocol", I16, "IP protocol number"),
+        Column("protocol", I16, "IP protocol number; GRE is counted as such, other tunnels as what they carry"),
         Column("src_port", I32, "sender's port; ICMP: type"),
         Column("dst_port", I32, "receiver's port; ICMP: code"),
         Column("src_mac", I64, "sender's link-layer address, 48 bits", null=True),
@@ -275,7 +275,7 @@ FLOW = Table(
         Column("payload", pa.binary(), "first payload's first 32 octets"),
         Column("fragments", I64, "packets that are fragments"),
         Column("inner_protocol", I16, "GRE: IP protocol inside", null=True),
-        Column("inner_id_gap", I32, "GRE: outer IP id - inner IP id of the first packet", null=True),
+        Column("inner_id", I32, "GRE: IP id inside of the first packet (Mirai: ~(outer - 1000))", null=True),
     ),
 )
 

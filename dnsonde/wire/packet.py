@@ -59,6 +59,8 @@ PACKET = np.dtype(
         ("ack", "u4"),
         ("ip_start", "i4"),
         ("ip_bytes", "i4"),  # stated by the IP header, header included
+        ("body_start", "i4"),  # what IP carries: after extension headers, the transport header included
+        ("body_length", "i4"),
         ("payload_start", "i4"),  # what the transport carries; of a later fragment: what IP carries
         ("payload_length", "i4"),  # octets of it that are there
         ("fragment_offset", "i4"),  # octets
@@ -79,7 +81,7 @@ PACKET = np.dtype(
         ("more", "u1"),  # 1: more fragments follow
         ("short", "u1"),  # 1: fewer octets than the headers state
         ("depth", "u1"),  # tunnels around it
-        ("outer_protocol", "u1"),  # 0: no tunnel
+        ("outer_protocol", "u1"),  # 0: no tunnel, or a mirror's envelope (ERSPAN)
         ("outer_ttl", "u1"),
     ],
     align=True,

@@ -161,6 +161,11 @@ def test_a_tunnel_keeps_the_outer_facts() -> None:
     assert address_text(int(row["outer_dst_net"]), int(row["outer_dst_host"])) == "198.51.100.7"
 
 
+def test_a_mirrors_envelope_leaves_no_outer_facts() -> None:
+    row = decode(*SAMPLES["ERSPAN 2"])
+    assert (row["depth"], row["outer_protocol"], row["protocol"]) == (1, 0, 17)
+
+
 def test_a_damaged_inside_leaves_the_tunnel_itself() -> None:
     row = decode(101, ip4(b"\0\0\x08\0" + INNER[:12], 47))
     assert (row["status"], row["inner_status"], row["protocol"], row["depth"]) == (0, S.SHORT_IP, 47, 0)

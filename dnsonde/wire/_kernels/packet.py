@@ -333,6 +333,8 @@ def network(data, pos, end, kind, row):
     row.ip_id = -1
     row.payload_start = 0
     row.payload_length = 0
+    row.body_start = 0
+    row.body_length = 0
     if pos >= end:
         return pos, end, SHORT_IP
     version = data[pos] >> 4
@@ -387,6 +389,8 @@ def network(data, pos, end, kind, row):
         row.protocol = protocol
         if start < 0:
             return pos, end, -start
+    row.body_start = start
+    row.body_length = end - start
     row.payload_start = start
     row.payload_length = end - start
     if row.fragment:
@@ -611,7 +615,8 @@ def decode_packets(data, offset, length, linktype, deepest, out, spare):
                 end = min(end, row.payload_start + row.payload_length)
             spare[0] = row
             row.depth += 1
-            if row.depth == 1:
+            mirrored = row.protocol == 47 and kind == ETHERNET  # ERSPAN: the envelope is no traffic
+            if row.depth == 1 and not mirrored:
                 row.outer_protocol = row.protocol
                 row.outer_src_net = row.src_net
                 row.outer_src_host = row.src_host
@@ -630,4 +635,5 @@ def decode_packets(data, offset, length, linktype, deepest, out, spare):
         if row.ip_version != 0:
             row.ip_start -= begin
             row.payload_start -= begin
+            row.body_start -= begin
             row.outer_start -= begin

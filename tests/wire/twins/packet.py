@@ -240,7 +240,7 @@ def network(view: bytes, kind: str, row: Row) -> tuple[bytes, dict[str, int]]:
     if version == 6:
         body = extensions(body, ip)
     ip["fragment"] = int(ip["fragment_offset"] > 0 or ip["more"])
-    ip["payload_length"] = len(body)
+    ip["payload_length"] = ip["body_length"] = len(body)
     if ip["fragment"] and (
         ip["fragment_offset"] + len(body) > 65535 or (ip["more"] and len(body) % 8 and not ip["short"])
     ):
@@ -409,7 +409,8 @@ def decode_packet(packet: bytes, link: int, deepest: int = 4) -> dict[str, Any]:
                 break
             spare = ip
             row.depth += 1
-            if row.depth == 1:
+            mirrored = ip["protocol"] == 47 and inside[1] == "ethernet"
+            if row.depth == 1 and not mirrored:
                 names = ("src_net", "src_host", "dst_net", "dst_host")
                 row.outer = {"outer_protocol": ip["protocol"], "outer_ttl": ip["ip_ttl"]}
                 row.outer |= {f"outer_{name}": ip[name] for name in names}

@@ -1,0 +1,102 @@
+"""Read one file, whatever it is: find its format, give its rows, keep its account."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from dnsonde.errors import UsageError
+from dnsonde.formats._contract import Account, Format, Options
+from dnsonde.formats._stream import Stream
+from dnsonde.registry import entries
+
+PACKAGE = "dnsonde.formats"
+
+LOOKS_LIKE = (  # first octets of what people hand in by mistake
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a zip archive; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"PAR1", "Parquet; a lake is named by its folder"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x7fELF", "a program"),
+    (b"\x0c\xa5", "an nfdump file; export it with `nfdump -r FILE -o csv`"),
+    (b"\xa5\x0c", "an nfdump file; export it with `nfdump -r FILE -o csv`"),
+    (b"\x83eC-DNS", "C-DNS (RFC 8618), which is not read"),
+    (b"<?xml", "XML"),
+    (b"<!DOCTYPE", "a web page"),
+    (b"<html", "a web page"),
+    (b"\x89PNG", "a picture"),
+    (b"StartTime,Dur,Proto", "an Argus binetflow file, which is not read"),
+    (b"ustar", "a tar archive; unpack it first"),
+)
+
+
+class Reading:
+    """The rows of one file: iterate once over pairs of a table's name and an Arrow batch.
+
+    account: grows while it is read, complete at the end. `consumed` of `size` octets are read (size 0: unknown).
+    Raises UsageError when the file is of no known format, SystemRefusal when it cannot be opened.
+    """
+
+    def __init__(self, path: str | Path, options: Options | None = None, *, format_name: str = "") -> None:
+        self.stream = Stream(path)
+        self._options = options or Options()
+        try:
+            self.format_name, self._format = identify(self.stream, format_name)
+        except UsageError:
+            self.stream.close()
+            raise
+        self.account = Account(self.stream.content_hash, str(path), self.format_name)
+
+    @property
+    def consumed(self) -> int:
+        """Octets of the file that were read."""
+        return self.stream.consumed
+
+    @property
+    def size(self) -> int:
+        """Octets of the file."""
+        return self.stream.size
+
+    def __iter__(self) -> Iterator[tuple[str, pa.RecordBatch]]:
+        with self.stream:
+            yield from self._format.read(self.stream, self.account, self._options)
+            self.account.note(self.stream.damage)
+            self.account.bytes = self.stream.size or self.stream.consumed
+
+
+def formats() -> dict[str, Format]:
+    """Every format, by name."""
+    return entries(PACKAGE, Format)
+
+
+def identify(stream: Stream, name: str = "") -> tuple[str, Format]:
+    """The format of this input, or the one of that name."""
+    known = formats()
+    if name:
+        if name not in known:
+            raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(known))}")
+        return name, known[name]
+    sure = {key: kind.sniff(stream.head) for key, kind in known.items()}
+    best = max(sure, key=lambda key: sure[key])
+    if sure[best] > 0:
+        return best, known[best]
+    raise UsageError(
+        f"{stream.path} is of no format that dnsonde reads: it looks like {_looks_like(stream)} "
+        f"(it reads {', '.join(sorted(known))})"
+    )
+
+
+def _looks_like(stream: Stream) -> str:
+    head = stream.head
+    if not head:
+        return stream.damage or "an empty file"
+    for magic, name in LOOKS_LIKE:
+        if head.startswith(magic) or (magic == b"ustar" and head[257:262] == magic):
+            return name
+    first = head[:4096]
+    if sum(octet < 9 or 13 < octet < 32 for octet in first) == 0:
+        line = first.split(b"\n", 1)[0][:60].decode("latin-1")
+        return f"text that begins {line!r}"
+    return f"binary data that begins {head[:8].hex(' ')}"

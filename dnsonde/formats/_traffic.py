@@ -1,0 +1,198 @@
+"""Packets to rows: DNS over UDP and TCP to `message`, all of them to `flow`, each one accounted for."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dnsonde.formats._columns import record_batch
+from dnsonde.formats._contract import Account, Options, Tables
+from dnsonde.formats._messages import MDNS, TCP, UDP, message_batch
+from dnsonde.table.schema import FLOW
+from dnsonde.wire.batch import Batch
+from dnsonde.wire.capture import Chunk
+from dnsonde.wire.codes import PacketStatus
+from dnsonde.wire.flow import Meter
+from dnsonde.wire.packet import Link, decode_packets
+from dnsonde.wire.segments import Fragments, Packets, Streams
+
+FIRST_MALFORMED = 16
+ADDRESSES = ("src_net", "src_host", "dst_net", "dst_host")
+COUNTS = (
+    "packets", "bytes", "payload_bytes", "syn", "synack", "ack", "fin", "rst", "push", "mirai_syn", "length_min",
+    "length_max", "ttl_min", "ttl_max", "options", "fragments",
+)  # fmt: skip
+
+
+class Traffic:
+    """One file's, or one interface's, packets; what is unfinished is kept from chunk to chunk, in bounds."""
+
+    def __init__(self, account: Account, options: Options) -> None:
+        self._account = account
+        self._options = options
+        self._dns = _table(options.ports)
+        self._mdns = _table(options.mdns_ports)
+        self._meter = Meter(options.window_s * 1_000_000)
+        self._fragments = Fragments()
+        self._streams = Streams()
+
+    def add(self, chunk: Chunk) -> Tables:
+        """The rows that these packets make, and that earlier ones waited with."""
+        batch = chunk.batch
+        entry = chunk.entry
+        row = decode_packets(batch, entry["linktype"], original=entry["original"])
+        time_us = np.ascontiguousarray(entry["time_us"])
+        number = np.arange(chunk.first, chunk.first + len(entry), dtype=np.int64)
+        have = Packets(batch, row, time_us, number)
+        self._count(row["status"], time_us)
+        for flows in self._meter.add(batch, row, time_us):
+            yield from self._flows(flows)
+        whole = (row["status"] == PacketStatus.PARSED) & (row["fragment"] == 0)
+        udp = whole & (row["protocol"] == 17) & (row["payload_length"] > 0) & self._on_ports(row, mdns=True)
+        tcp = whole & (row["protocol"] == 6) & self._on_ports(row, mdns=False)
+        rest = (row["status"] == PacketStatus.PARSED) & (row["fragment"] == 1)
+        rest &= (row["protocol"] == 17) | (row["protocol"] == 6)
+        if udp.any():
+            yield from self._datagrams(have.take(np.flatnonzero(udp)))
+        segments = have.take(np.flatnonzero(tcp))
+        joined = self._reassemble(have.take(np.flatnonzero(rest)))
+        if len(joined):
+            udp = (joined.row["protocol"] == 17) & (joined.row["payload_length"] > 0)
+            udp &= self._on_ports(joined.row, mdns=True)
+            if udp.any():
+                yield from self._datagrams(joined.take(np.flatnonzero(udp)))
+            tcp = (joined.row["protocol"] == 6) & self._on_ports(joined.row, mdns=False)
+            if tcp.any():
+                segments = Packets.join(segments, joined.take(np.flatnonzero(tcp)))
+        yield from self._messages(*self._streams.add(segments))
+
+    def finish(self) -> Tables:
+        """The rows of what was still waiting; ends the account."""
+        yield from self._messages(*self._streams.finish())
+        yield from self._flows(self._meter.finish())
+        self._fragments.finish()
+        account = self._account
+        for status, count in (
+            (PacketStatus.OVERLAP, self._fragments.overlapping),
+            (PacketStatus.UNFINISHED, self._fragments.unfinished),
+        ):
+            if count:
+                account.parsed -= count
+                account.malformed[status.name.lower()] += count
+        if self._streams.lost:
+            account.note(f"octets of {self._streams.lost:,} TCP streams on DNS ports are missing or no DNS")
+
+    def _count(self, status: NDArray[np.uint8], time_us: NDArray[np.int64]) -> None:
+        for value, count in enumerate(np.bincount(status).tolist()):
+            if not count:
+                continue
+            if value == PacketStatus.PARSED:
+                self._account.parsed += count
+            elif value < FIRST_MALFORMED:
+                self._account.ignored[PacketStatus(value).name.lower()] += count
+            else:
+                self._account.malformed[PacketStatus(value).name.lower()] += count
+        self._account.saw(int(time_us.min()), int(time_us.max()))
+
+    def _on_ports(self, row: NDArray[np.void], *, mdns: bool) -> NDArray[np.bool_]:
+        table = self._dns | self._mdns if mdns else self._dns
+        found: NDArray[np.bool_] = table[row["src_port"]] | table[row["dst_port"]]
+        return found
+
+    def _reassemble(self, fragments: Packets) -> Packets:
+        """Datagrams whose last fragment has come, as packets."""
+        batch, time_us, number = self._fragments.add(fragments)
+        if not len(batch):
+            return Packets.none()
+        joined = Packets(batch, decode_packets(batch, Link.RAW), time_us, number)
+        good = joined.row["status"] == PacketStatus.PARSED
+        bad = int((~good).sum())
+        if bad:  # the datagram as a whole is malformed, of which its packets cannot tell
+            self._account.note(f"{bad:,} reassembled datagrams are malformed")
+        return joined.take(np.flatnonzero(good))
+
+    def _datagrams(self, packets: Packets) -> Tables:
+        batch = packets.batch
+        row = packets.row
+        messages = Batch(
+            batch.data, batch.offset + row["payload_start"], row["payload_length"].astype(np.int32)
+        )
+        mdns = self._mdns[row["src_port"]] | self._mdns[row["dst_port"]]
+        yield from self._messages(messages, packets, np.where(mdns, MDNS, UDP).astype(np.int8))
+
+    def _messages(self, batch: Batch, packets: Packets, transport: NDArray[np.int8] | None = None) -> Tables:
+        if not len(batch):
+            return
+        row = packets.row
+        self._account.messages += len(batch)
+        four = row["ip_version"] == 4
+        yield (
+            "message",
+            message_batch(
+                batch,
+                file=self._account.file,
+                packet=packets.number,
+                time_us=packets.time_us,
+                transport=np.full(len(batch), TCP, np.int8) if transport is None else transport,
+                address={name: np.ascontiguousarray(row[name]) for name in ADDRESSES},
+                more={
+                    "src_port": row["src_port"],
+                    "dst_port": row["dst_port"],
+                    "src_mac": (row["src_mac"], row["src_mac"] >= 0),
+                    "ip_ttl": row["ip_ttl"],
+                    "ip_id": (np.where(four, row["ip_id"], 0), four),
+                    "ip_bytes": row["ip_bytes"],
+                },
+                options=self._options,
+            ),
+        )
+
+    def _flows(self, rows: NDArray[np.void]) -> Tables:
+        if len(rows):
+            yield "flow", flow_batch(rows, self._account.file)
+
+
+def flow_batch(rows: NDArray[np.void], file: str) -> pa.RecordBatch:
+    """`wire.flow.FLOW` rows as table `flow`."""
+    octets = rows["payload_octets"].astype(np.int64)
+    ends = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum(octets, out=ends[1:])
+    payload = rows["payload"][np.arange(32) < octets[:, None]]
+    protocol = rows["ports"] >> 32
+    gre = rows["inner_protocol"] >= 0
+    four = (rows["ip_id"] >= 0) & (rows["ip_id"] <= 0xFFFF) & (rows["src_net"] == 0)
+    return record_batch(
+        FLOW,
+        len(rows),
+        {
+            "start_us": rows["start_us"],
+            "end_us": rows["end_us"],
+            "file": file,
+            **{name: rows[name] for name in ADDRESSES},
+            "protocol": protocol,
+            "src_port": rows["ports"] >> 16 & 0xFFFF,
+            "dst_port": rows["ports"] & 0xFFFF,
+            "src_mac": (rows["src_mac"], rows["src_mac"] >= 0),
+            **{name: rows[name] for name in COUNTS},
+            "length_mean": rows["bytes"] / rows["packets"],
+            "window": (rows["window"], rows["window"] >= 0),
+            "ip_id": (np.where(four, rows["ip_id"], 0), four),
+            "payload": pa.Array.from_buffers(
+                pa.binary(),
+                len(rows),
+                [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(payload))],
+            ),
+            "inner_protocol": (rows["inner_protocol"], gre),
+            "inner_id": (
+                np.where(rows["inner_id"] <= 0xFFFF, rows["inner_id"], 0),
+                (rows["inner_id"] >= 0) & (rows["inner_id"] <= 0xFFFF),
+            ),
+        },
+    )
+
+
+def _table(ports: Iterable[int]) -> NDArray[np.bool_]:
+    found = np.zeros(65536, bool)
+    found[list(ports)] = True
+    return found

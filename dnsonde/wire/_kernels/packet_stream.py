@@ -1,0 +1,151 @@
+"""Kernel: DNS messages out of TCP segments (RFC 7766, 8), and slices laid end to end."""
+
+import numpy as np
+from numba import njit
+
+from dnsonde.wire._kernels.packet_flow import MIX, spread
+
+WAYS = 8  # slots in which a connection may stand; the one unused for longest gives way
+
+KEEP = 1
+DROP = 0
+
+
+@njit(cache=True, nogil=True)
+def gather(data, start, length, out):
+    """Copy slices of `data` one behind the other into `out`."""
+    at = 0
+    for i in range(len(start)):
+        begin = start[i]
+        size = length[i]
+        out[at : at + size] = data[begin : begin + size]
+        at += size
+
+
+@njit(cache=True, nogil=True)
+def follow(packets, time_us, table, counter, slot, ident, relative):
+    """Give each segment its connection's slot and number, and its place in the stream; returns the last number.
+
+    A SYN with another sequence number begins a new connection; a segment without one is taken from its middle.
+    """
+    sets = np.uint64(len(table) // WAYS)
+    for i in range(len(packets)):
+        p = packets[i]
+        state = spread(spread(MIX, p.src_host), p.dst_host)
+        state = spread(spread(state, p.src_net ^ (p.dst_net << 1)), int(p.src_port) << 16 | int(p.dst_port))
+        begin = np.int64(state % sets) * WAYS
+        here = begin
+        known = False
+        for k in range(begin, begin + WAYS):
+            c = table[k]
+            if (
+                c.ident > 0
+                and c.src_host == p.src_host
+                and c.dst_host == p.dst_host
+                and c.src_net == p.src_net
+                and c.dst_net == p.dst_net
+                and c.src_port == p.src_port
+                and c.dst_port == p.dst_port
+            ):
+                here = k
+                known = True
+                break
+            if c.last_us < table[here].last_us or c.ident == 0:
+                here = k
+        c = table[here]
+        syn = p.tcp_flags & 2
+        place = int(p.seq) + (1 if syn else 0) & 0xFFFFFFFF
+        if not known or (syn and (not c.synced or place != c.base)):
+            counter += 1
+            c.ident = counter
+            c.src_net = p.src_net
+            c.src_host = p.src_host
+            c.dst_net = p.dst_net
+            c.dst_host = p.dst_host
+            c.src_port = p.src_port
+            c.dst_port = p.dst_port
+            c.base = place
+            c.next = 0
+            c.synced = 1 if syn else 0
+        c.last_us = time_us[i]
+        ahead = (place - c.base - c.next) & 0xFFFFFFFF
+        if ahead & 0x80000000:
+            ahead -= 1 << 32
+        slot[i] = here
+        ident[i] = c.ident
+        relative[i] = c.next + ahead
+    return counter
+
+
+@njit(cache=True, nogil=True)
+def plausible(data, pos):
+    """Whether 14 octets may be a length and a DNS header: a known opcode, Z clear, few questions."""
+    opcode = data[pos + 4] >> 3 & 15
+    questions = int(data[pos + 6]) << 8 | int(data[pos + 7])
+    return opcode <= 6 and opcode != 3 and not data[pos + 5] & 0x40 and questions <= 1
+
+
+@njit(cache=True, nogil=True)
+def assemble(data, start, length, slot, ident, relative, time_us, table, too_old, out, keep, found, last):
+    """(messages, streams that lost octets): messages of segments sorted by (ident, relative, arrival).
+
+    out: room for all their octets; found: (position in out, octets) of each message, last: its last segment.
+    keep: whether the segment is needed again. Where octets are missing, later ones wait until a segment is
+    from before `too_old`; then the next one that looks like the beginning of a message is where it goes on.
+    """
+    count = 0
+    lost = 0
+    at = 0
+    i = 0
+    n = len(ident)
+    while i < n:
+        stop = i
+        while stop < n and ident[stop] == ident[i]:
+            stop += 1
+        c = table[slot[i]]
+        if c.ident != ident[i]:  # its slot was given away
+            keep[i:stop] = DROP
+            lost += 1
+            i = stop
+            continue
+        begin = at  # of the message that is being put together
+        pos = c.next
+        waiting = stop
+        for k in range(i, stop):
+            if relative[k] + length[k] <= pos:
+                continue
+            if relative[k] > pos:
+                if c.synced and time_us[k] >= too_old:
+                    waiting = k
+                    break
+                lost += c.synced
+                c.synced = 0
+                pos = relative[k]
+                begin = at
+            skip = pos - relative[k]
+            size = length[k] - skip
+            source = start[k] + skip
+            out[at : at + size] = data[source : source + size]
+            at += size
+            pos += size
+            while at - begin >= 2:
+                octets = int(out[begin]) << 8 | int(out[begin + 1])
+                if octets >= 12 and not c.synced and at - begin < 14:
+                    break  # too little to tell
+                if octets < 12 or (not c.synced and not plausible(out, begin)):
+                    begin = at  # no DNS from here; try again where the next segment begins
+                    c.synced = 0
+                    break
+                if at - begin - 2 < octets:
+                    break
+                found[count, 0] = begin + 2
+                found[count, 1] = octets
+                last[count] = k
+                count += 1
+                c.synced = 1
+                begin += 2 + octets
+        c.next = pos - (at - begin)
+        for k in range(i, stop):
+            keep[k] = KEEP if k >= waiting or relative[k] + length[k] > c.next else DROP
+        i = stop
+    return count, lost

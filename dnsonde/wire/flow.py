@@ -1,0 +1,108 @@
+"""Packets to flows: one row for each 5-tuple, direction and window of time, in bounded memory."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.wire._arrays import frozen
+from dnsonde.wire._kernels import packet_flow as kernel
+from dnsonde.wire.batch import Batch
+from dnsonde.wire.packet import PACKET
+
+ROWS = 1 << 17  # flows in memory at a time
+SLOTS = 4 * ROWS
+
+FLOW = np.dtype(
+    [
+        ("start_us", "i8"),
+        ("end_us", "i8"),
+        ("src_net", "i8"),
+        ("src_host", "i8"),
+        ("dst_net", "i8"),
+        ("dst_host", "i8"),
+        ("ports", "i8"),  # protocol << 32 | source port << 16 | destination port
+        ("when", "i8"),  # number of the window since 1970
+        ("src_mac", "i8"),  # -1: none
+        ("packets", "i8"),
+        ("bytes", "i8"),
+        ("payload_bytes", "i8"),
+        ("options", "i8"),
+        ("syn", "i8"),
+        ("synack", "i8"),
+        ("ack", "i8"),
+        ("fin", "i8"),
+        ("rst", "i8"),
+        ("push", "i8"),
+        ("mirai_syn", "i8"),
+        ("fragments", "i8"),
+        ("ip_id", "i8"),  # -1: none
+        ("inner_id", "i8"),  # -1: none
+        ("length_min", "i4"),
+        ("length_max", "i4"),
+        ("window", "i4"),  # -1: none
+        ("inner_protocol", "i2"),  # -1: none
+        ("ttl_min", "u1"),
+        ("ttl_max", "u1"),
+        ("payload_octets", "u1"),
+        ("payload", "u1", (32,)),
+    ],
+    align=True,
+)
+
+
+class Meter:
+    """Counts packets into `FLOW` rows.
+
+    What GRE carries is counted as the GRE flow, with the inside's first facts; other tunnels as what they carry.
+    Windows end by the packets' own times. A flow has one row a window, but for captures with more than `ROWS`
+    flows at a time, or times that go back by more than a window: then it may have several.
+    """
+
+    def __init__(self, window_us: int) -> None:
+        self._window_us = window_us
+        self._rows = np.zeros(ROWS, FLOW)
+        self._slots = np.zeros(SLOTS, np.int32)
+        self._used = 0
+
+    def add(
+        self, batch: Batch, packets: NDArray[np.void], time_us: NDArray[np.int64]
+    ) -> list[NDArray[np.void]]:
+        """Count these packets; returns the rows that are finished."""
+        data, offset = frozen(batch.data, np.uint8), frozen(batch.offset, np.int64)
+        times, rows = frozen(time_us, np.int64), frozen(packets, PACKET)
+        finished = []
+        at = 0
+        while at < len(packets):
+            at, self._used = kernel.meter(
+                data, offset, rows, times, at, self._window_us, self._slots, self._rows, self._used
+            )
+            if at < len(packets):
+                finished.append(self._take(None))
+        if self._used > ROWS // 2:
+            newest = int(self._rows["when"][: self._used].max())
+            finished.append(self._take(newest - 1))
+        return finished
+
+    def finish(self) -> NDArray[np.void]:
+        """The rows that are left."""
+        return self._take(None)
+
+    def _take(self, before: int | None) -> NDArray[np.void]:
+        """Take away the rows of windows before this one, or all."""
+        rows = self._rows[: self._used]
+        old = np.ones(len(rows), bool) if before is None else rows["when"] < before
+        taken, kept = rows[old], rows[~old]
+        if len(taken):
+            self._rows[: len(kept)] = kept
+            self._used = len(kept)
+            self._slots[:] = 0
+            kernel.place(self._slots, self._rows, self._used)
+        return taken
+
+
+def warm() -> None:
+    """Compile this facade's kernels."""
+    meter = Meter(1_000_000)
+    packets = np.zeros(1, PACKET)
+    packets["ip_version"] = 4
+    meter.add(Batch.of([b"\0"]), packets, np.zeros(1, np.int64))
+    meter.finish()
