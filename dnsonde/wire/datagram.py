@@ -61,6 +61,7 @@ HEADER = np.dtype(  # struct mmsghdr; signed, as numba makes floats of mixed sig
 IOVEC = np.dtype([("base", "i8"), ("length", "i8")])
 
 NAME_OCTETS = 28  # sockaddr_in6
+NAME_STRIDE = 32  # kernels read and write whole 64-bit words
 CONTROL_OCTETS = 256  # room for every control message that net.udp asks for, twice over
 
 AF_INET = 2
@@ -71,15 +72,16 @@ AF_INET6 = 10
 class Frame:
     """The C structures round one buffer of `n` rows; made once, used for every call.
 
-    header: `HEADER` (n,); iov: `IOVEC` (n,); name: uint8 (n, NAME_OCTETS);
-    control: uint8 (n, CONTROL_OCTETS); row: int32 (n,), the buffer's row that each header stands for (rows
-    may be left out when sending); base: address of the buffer; stride: octets a row.
+    header: `HEADER` (n,); iov: `IOVEC` (n,); name: int64 (n, NAME_STRIDE / 8), socket addresses;
+    control: int64 (n, CONTROL_OCTETS / 8), control messages;
+    row: int32 (n,), the buffer's row that each header stands for (rows may be left out when sending);
+    base: address of the buffer; stride: octets a row.
     """
 
     header: NDArray[np.void]
     iov: NDArray[np.void]
-    name: NDArray[np.uint8]
-    control: NDArray[np.uint8]
+    name: NDArray[np.int64]
+    control: NDArray[np.int64]
     row: NDArray[np.int32]
     base: int
     stride: int
@@ -91,8 +93,8 @@ class Frame:
         frame = cls(
             np.zeros(n, HEADER),
             np.zeros(n, IOVEC),
-            np.zeros((n, NAME_OCTETS), np.uint8),
-            np.zeros((n, CONTROL_OCTETS), np.uint8),
+            np.zeros((n, NAME_STRIDE // 8), np.int64),
+            np.zeros((n, CONTROL_OCTETS // 8), np.int64),
             np.arange(n, dtype=np.int32),
             _address(data),
             stride,
@@ -100,7 +102,7 @@ class Frame:
         step = np.arange(n, dtype=np.int64)
         frame.iov["base"] = frame.base + step * stride
         frame.iov["length"] = stride
-        frame.header["name"] = _address(frame.name) + step * NAME_OCTETS
+        frame.header["name"] = _address(frame.name) + step * NAME_STRIDE
         frame.header["name_length"] = NAME_OCTETS
         frame.header["iov"] = _address(frame.iov) + step * IOVEC.itemsize
         frame.header["iov_count"] = 1
@@ -140,12 +142,12 @@ def pack(
 
 def unpack(frame: Frame, rows: NDArray[np.void], count: int) -> None:
     """Turn `count` received headers into `rows` (DATAGRAM), and make the headers ready for the next call."""
-    _kernels.unpack_datagrams(frame.header, frame.name, frame.control, frame.stride, rows, count)
+    _kernels.unpack_datagrams(frame.header, frame.name, frame.control, NAME_OCTETS, frame.stride, rows, count)
 
 
 def unpack_errors(frame: Frame, rows: NDArray[np.void], count: int) -> None:
     """The same for messages of the error queue (ip(7), IP_RECVERR), into `rows` (ICMP_ERROR)."""
-    _kernels.unpack_errors(frame.header, frame.name, frame.control, frame.stride, rows, count)
+    _kernels.unpack_errors(frame.header, frame.name, frame.control, NAME_OCTETS, frame.stride, rows, count)
 
 
 def warm() -> None:

@@ -133,6 +133,20 @@ def test_after_a_stall_there_is_one_batch_and_no_more() -> None:
     assert pace.wait_us(50) == pace.wait_us(1000) == 5_000
 
 
+def test_a_stall_while_sending_puts_off_the_prefixes_that_were_sent_to() -> None:
+    clock = VirtualClock()
+    pace = Pace(1000, 10, clock=clock)
+    target = address_array(["10.0.0.1"])
+    assert pace.admit(target).all()
+    clock.sleep_us(300_000)  # the datagram may have left at the very end of this
+    pace.take(1)
+    clock.sleep_us(99_999)
+    assert not pace.admit(target).any()
+    pace.take(0)
+    clock.sleep_us(1)
+    assert pace.admit(target).all()
+
+
 def test_a_step_of_the_wall_clock_changes_nothing() -> None:
     clock = VirtualClock()
     pace = Pace(10, clock=clock)

@@ -220,6 +220,24 @@ def test_icmp_errors_of_earlier_rows_cost_no_later_row(family: tuple[str, str]) 
         assert len(quoted) == len(set(quoted))
 
 
+def test_an_error_that_pends_from_the_last_call_fails_neither_send_nor_receive(
+    family: tuple[str, str],
+) -> None:
+    _, here = family
+    port = closed_port(here)
+    with Udp(here, errors=True) as udp, plain(here) as peer:
+        aim(udp, 0, here, port, b"x")
+        aim(udp, 1, here, port_of(peer), b"y")
+        for _ in range(5):
+            assert udp.send(1) == 1  # its ICMP error now waits for the next call
+            assert udp.send(2, 1) == 1
+            assert udp.tx_errno[:2].tolist() == [0, 0]
+            assert peer.recvfrom(100)[0] == b"y"
+            peer.sendto(b"z", (here, udp.port))
+            assert udp.send(1) == 1
+            assert receive(udp, 1) == [(here, port_of(peer), b"z")]
+
+
 def test_a_socket_without_errors_has_none_and_is_not_disturbed() -> None:
     with Udp("127.0.0.1") as udp:
         aim(udp, 0, "127.0.0.1", closed_port("127.0.0.1"), b"x")
