@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dnsonde.errors import SystemRefusal
 from dnsonde.net.udp import Udp, warm
 from dnsonde.wire.batch import MAPPED
 
@@ -48,6 +49,8 @@ def ceiling(seconds: float = 3.0, *, octets: int = 60, batch: int = 512, window:
     peer.start()
     try:
         while not port.value:
+            if not peer.is_alive():
+                raise SystemRefusal("The echoing process ended before it had a port; see its message above.")
             time.sleep(0.01)
         return _measure(seconds, port.value, octets, batch, window)
     finally:
