@@ -114,7 +114,7 @@ def _response(data, base, message, reply, records, blob, out, at, stride):
         or not _within(np.int64(reply.cookie_start), np.int64(reply.cookie_length), blob.size)
         or base < 0
         or base > data.size - question
-        or question > limit
+        or question + edns > stride
     ):
         return -1
     flags = np.int64(reply.flags) & 0xFFF0 | np.int64(reply.rcode) & 15
