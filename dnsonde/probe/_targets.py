@@ -19,8 +19,8 @@ MAPPED_BLOCK = Ranges.of_networks([ip_network("::ffff:0:0/96")])
 
 def read_list(entries: Sequence[str], place: str) -> NDArray[np.void]:
     """The LINE rows of a list in the plan; PlanError with the right spelling for the first bad one."""
-    rows = parse_lines("\n".join(e.replace("\n", "?").replace("#", "?") for e in entries).encode())
-    rows = rows[: len(entries)]
+    lines = [entry.replace("\n", "?").replace("#", "?") + "\n" for entry in entries]
+    rows = parse_lines("".join(lines).encode())
     bad = np.flatnonzero(_is_bad(rows) | (rows["status"] == LineStatus.BLANK))
     if bad.size:
         raise PlanError(f"{place}: {complaint(entries[int(bad[0])])}")

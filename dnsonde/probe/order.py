@@ -91,7 +91,14 @@ class Ranges:
         mine, theirs = _wide(self), _wide(others)
         if len(mine) == 0:
             return narrow
-        return Ranges.joined([narrow, _swept_wide(mine, theirs)])
+        wide = _swept_wide(mine, theirs)
+        at_seam = len(narrow) and narrow.last_host[-1] == _NARROW - 1
+        if at_seam and len(wide) and not wide.net[0] and wide.host[0] == _NARROW:  # one range over it
+            last_net = np.append(narrow.last_net[:-1], wide.last_net[0])
+            last_host = np.append(narrow.last_host[:-1], wide.last_host[0])
+            narrow = Ranges(narrow.net, narrow.host, last_net, last_host)
+            wide = wide[np.arange(1, len(wide))]
+        return Ranges.joined([narrow, wide])
 
     def merged(self) -> "Ranges":
         """The same addresses: ascending, disjoint, adjacent ranges joined."""
@@ -156,15 +163,12 @@ def _swept_narrow(ends: list[U64]) -> Ranges:
 
 
 def _swept_wide(mine: Ranges, theirs: Ranges) -> Ranges:
-    """Sweep over the ends of any addresses.
-
-    An end is the first address behind a range, so the very last address of IPv6 cannot end one; it is
-    multicast, and stays out.
-    """
-    behind = [_successor(r.last_net, r.last_host) for r in (mine, theirs)]
+    """Sweep over the ends of any addresses; a range up to the last address of all has no end."""
+    ends = [r[~((r.last_net == _ONES) & (r.last_host == _ONES))] for r in (mine, theirs)]
+    behind = [_successor(r.last_net, r.last_host) for r in ends]
     net = np.concatenate([mine.net, behind[0][0], theirs.net, behind[1][0]])
     host = np.concatenate([mine.host, behind[0][1], theirs.host, behind[1][1]])
-    kind = np.repeat(np.arange(4), [len(mine), len(mine), len(theirs), len(theirs)])
+    kind = np.repeat(np.arange(4), [len(mine), len(ends[0]), len(theirs), len(ends[1])])
     rank = np.lexsort((host, net))
     net, host, kind = net[rank], host[rank], kind[rank]
     wanted = (np.cumsum(_MINE[kind], dtype=np.int32) > 0) & (np.cumsum(_THEIRS[kind], dtype=np.int32) == 0)
@@ -172,7 +176,9 @@ def _swept_wide(mine: Ranges, theirs: Ranges) -> Ranges:
     last_of_equal[:-1] = (net[1:] != net[:-1]) | (host[1:] != host[:-1])
     net, host, wanted = net[last_of_equal], host[last_of_equal], wanted[last_of_equal]
     opens, closes = _changes(wanted)
-    return Ranges(net[opens], host[opens], *_predecessor(net[closes], host[closes]))
+    last_net, last_host = np.full(len(opens), _ONES), np.full(len(opens), _ONES)
+    last_net[: len(closes)], last_host[: len(closes)] = _predecessor(net[closes], host[closes])
+    return Ranges(net[opens], host[opens], last_net, last_host)
 
 
 def _changes(wanted: NDArray[np.bool_]) -> tuple[I64, I64]:
@@ -215,24 +221,6 @@ class Scope:
     def contains(self, addresses: NDArray[np.void]) -> NDArray[np.bool_]:
         """Which addresses (ADDRESS) are in the scope."""
         return self.index(addresses) >= 0
-
-    def count_in(self, ranges: Ranges) -> int:
-        """How many of the scope's addresses lie in `ranges`, which must be disjoint."""
-        if len(ranges) == 0 or self.size == 0:
-            return 0
-        upper = self._before(*_successor(ranges.last_net, ranges.last_host))
-        return int((upper - self._before(ranges.net, ranges.host)).sum())
-
-    def _before(self, net: U64, host: U64) -> I64:
-        """How many of the scope's addresses come before each address."""
-        mine = self.ranges
-        keys = _ordered(np.concatenate([mine.net, net]), np.concatenate([mine.host, host]))
-        row = np.searchsorted(keys[: len(mine)], keys[len(mine) :], side="right") - 1
-        at = np.maximum(row, 0)
-        inside = (net == mine.last_net[at]) & (host <= mine.last_host[at]) | (net < mine.last_net[at])
-        whole = self._start[at + 1]
-        part = self._start[at] + (host - mine.host[at]).view(np.int64)
-        return np.where(row < 0, 0, np.where(inside, part, whole))
 
 
 class Order:
@@ -289,10 +277,7 @@ def _free_bits(count: NDArray[np.int64]) -> U64:
 
 
 def _successor(net: U64, host: U64) -> tuple[U64, U64]:
-    """The next address; the last address of all stays as it is."""
-    last = (net == _ONES) & (host == _ONES)
-    following = np.where(last, host, host + np.uint64(1))
-    return np.where(~last & (host == _ONES), net + np.uint64(1), net), following
+    return np.where(host == _ONES, net + np.uint64(1), net), host + np.uint64(1)
 
 
 def _predecessor(net: U64, host: U64) -> tuple[U64, U64]:

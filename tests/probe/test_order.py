@@ -53,10 +53,35 @@ def test_a_scope_is_what_the_networks_say_minus_what_is_taken_out(
     assert index.tolist() == list(range(scope.size))
 
 
-@given(st.lists(networks(), min_size=1, max_size=8), networks())
-def test_counting_within_a_range_is_counting(wanted: list[str], within: str) -> None:
-    scope = Scope(ranges(*wanted))
-    assert scope.count_in(ranges(within)) == len(members(wanted) & members([within]))
+@pytest.mark.parametrize(
+    ("wanted", "taken", "expected"),
+    [
+        (["ff00::/8"], [], [("ff00::", "ff" * 16)]),
+        (["ffff::/16", "fffe::/16"], ["ffff:ffff::/32"], [("fffe::", "ffff:fffe" + ":ffff" * 6)]),
+        (["::/0"], ["8000::/1"], [("::", "7fff" + ":ffff" * 7)]),
+        (["::/0"], ["::/1"], [("8000::", "ff" * 16)]),
+        (["::/3", "2000::/3"], ["::1"], [("::", "::"), ("::2", "3fff" + ":ffff" * 7)]),
+        (
+            ["::/2"],
+            ["::2000:0:0:0/128"],
+            [("::", "::1fff:ffff:ffff:ffff"), ("::2000:0:0:1", "3fff" + ":ffff" * 7)],
+        ),
+    ],
+)
+def test_ranges_at_the_edges_of_ipv6(
+    wanted: list[str], taken: list[str], expected: list[tuple[str, str]]
+) -> None:
+    found = ranges(*wanted).without(ranges(*taken))
+    ends = [
+        (
+            str(ip_address((int(n) << 64 | int(h)).to_bytes(16, "big"))),
+            (int(ln) << 64 | int(lh)).to_bytes(16, "big"),
+        )
+        for n, h, ln, lh in zip(found.net, found.host, found.last_net, found.last_host, strict=True)
+    ]
+    assert ends == [(a, bytes.fromhex(b) if len(b) == 32 else ip_address(b).packed) for a, b in expected]
+    assert found.count() == sum(int.from_bytes(b, "big") - int(ip_address(a)) + 1 for a, b in ends)
+    assert found.within(found).all()
 
 
 def test_positions_follow_the_numbers_of_the_addresses() -> None:

@@ -1,0 +1,117 @@
+"""What a plan would send, in figures that can be checked by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from dnsonde.clock import VirtualClock
+from dnsonde.probe.forecast import check, probing_txt
+from dnsonde.probe.plan import Plan, read_plan
+
+BASE = """
+[identity]
+contact = "noc@example.net"
+description = "a test"
+url = "https://probing.example.net/about"
+[zone]
+name = "probe.example.net"
+authority = "9.9.9.9"
+"""
+
+
+def plan(scope: str, more: str = "", base: str = BASE) -> Plan:
+    return read_plan(f"{base}[scope]\n{scope}\n{more}", Path())
+
+
+def test_figures_of_a_slash_22() -> None:
+    report = check(
+        plan('prefixes = "20.0.0.0/22"', "[pace]\ntotal_pps = 100\nprefix_pps = 2\n[probe]\nattempts = 3")
+    )
+    assert (report.addresses, report.ipv4, report.ipv6) == (1024, 1024, 0)
+    assert (report.packets, report.packets_per_open) == (3072, 9)
+    assert (report.prefixes, report.prefix_addresses) == (4, 256)
+    # Four prefixes at 2 a second: their ceilings decide, 256 * 3 / 2 s, and three time-outs of 3 s.
+    assert report.duration_s == pytest.approx(384 + 9)
+    assert report.prefix_pps_typical == 2
+    assert report.prefix_pps_max == 2
+    # IP and UDP 28, DNS 12 + 4 + 11, the name 1 + 21 + 1 + 8 + 19.
+    assert report.packet_bytes == 28 + 27 + 50
+    assert report.bytes_per_s == 100 * report.packet_bytes
+    assert report.warnings == ()
+
+
+def test_a_wide_scope_is_thin_towards_each_prefix() -> None:
+    report = check(plan('prefixes = "20.0.0.0/8"'))
+    assert report.prefixes == 65_536
+    assert report.prefix_pps_typical == pytest.approx(1000 * 256 / 2**24)
+    assert report.duration_s == pytest.approx(3 * 2**24 / 1000 + 9)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "prefix4", "expected"),
+    [
+        ('"20.0.0.255", "20.0.1.0"', 24, (2, 1)),
+        ('"20.0.0.128/25", "20.0.1.0/25", "20.0.7.7"', 24, (3, 128)),
+        ('"20.0.0.0/26", "20.0.0.128/26"', 24, (1, 128)),
+        ('"20.0.0.192/26", "20.0.1.0/24", "20.0.2.0/25"', 24, (3, 256)),
+        ('"20.0.0.0/22"', 32, (1024, 1)),
+        ('"20.0.0.0/22"', 16, (1, 1024)),
+    ],
+)
+def test_prefixes_are_counted(prefixes: str, prefix4: int, expected: tuple[int, int]) -> None:
+    report = check(plan(f"prefixes = [{prefixes}]", f"[pace]\nprefix4 = {prefix4}"))
+    assert (report.prefixes, report.prefix_addresses) == expected
+
+
+def test_ipv6_prefixes_are_counted_too() -> None:
+    report = check(plan('prefixes = ["2a00::/120", "2a00:0:0:1::/120", "2a00:0:1::/121", "20.0.0.1"]'))
+    assert (report.ipv4, report.ipv6) == (1, 640)
+    assert (report.prefixes, report.prefix_addresses) == (3, 512)
+    assert report.packet_bytes == 48 + 27 + 74
+
+
+def test_shards_share_the_work() -> None:
+    parts = [
+        check(plan('prefixes = ["20.0.0.0/24", "20.0.1.1"]', f'[probe]\nshard = "{k}/3"')) for k in (1, 2, 3)
+    ]
+    assert [p.addresses for p in parts] == [86, 86, 85]
+    assert {p.addresses_all for p in parts} == {257}
+    lonely = check(plan('prefixes = "20.0.0.1"', '[probe]\nshard = "2/2"'))
+    assert lonely.packets == 0
+    assert any("has no address" in w for w in lonely.warnings)
+
+
+def test_what_may_not_be_meant_is_warned_of() -> None:
+    base = BASE.replace("9.9.9.9", "192.0.2.1").replace('url = "https://probing.example.net/about"', "")
+    report = check(plan('prefixes = "20.0.0.0/16"', "[pace]\ntotal_pps = 0.01", base))
+    text = "\n".join(report.warnings)
+    assert "[zone] authority 192.0.2.1 is special-purpose" in text
+    assert "[identity] url is missing" in text
+    assert "days" in text
+
+
+def test_a_known_name_says_what_it_cannot_tell() -> None:
+    base = BASE.split("[zone]", maxsplit=1)[0] + '[zone]\nknown = "www.example.net"\nanswer = "192.0.2.80"\n'
+    report = check(plan('prefixes = "20.0.0.0/24"', base=base))
+    assert report.packets_per_open == 0
+    assert any("[zone] known" in w for w in report.warnings)
+
+
+def test_probing_txt_has_the_fields_of_rfc_9511() -> None:
+    text = probing_txt(plan('prefixes = "20.0.0.0/24"'), VirtualClock(1_700_000_000_000_000))
+    fields = dict(line.split(": ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    assert fields == {
+        "Canonical": "https://probing.example.net/.well-known/probing.txt",
+        "Contact": "mailto:noc@example.net",
+        "Expires": "2024-11-13T00:00:00Z",
+        "Preferred-Languages": "en",
+        "Description": "a test",
+    }
+    assert "probe.example.net" in text
+
+
+def test_the_lab_needs_no_probing_txt() -> None:
+    lab = plan('prefixes = "127.1.0.0/16"', base='[zone]\nname = "p.test"\nauthority = "127.0.0.53"\n')
+    report = check(lab)
+    assert report.probing_txt == ""
+    assert report.warnings == ()
