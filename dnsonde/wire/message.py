@@ -89,7 +89,7 @@ REPLY_SPEC = np.dtype(
         ("rcode", "u2"),  # 12 bits; those above 15 need `edns`
         ("first_record", "i4"),
         ("record_count", "u2"),
-        ("limit", "u2"),  # octets; over it TC is set and records left out; 0: the row's own; question and OPT stay anyway
+        ("limit", "u2"),  # octets, 0: the row's own; over it TC is set, and only question and OPT stay
         ("edns", "u1"),  # 1: add an OPT record
         ("edns_size", "u2"),
         ("cookie_start", "i4"),  # COOKIE option's data in the blob
