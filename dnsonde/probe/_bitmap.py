@@ -1,0 +1,48 @@
+"""One bit a target, in a sparse file that has no name: memory only for what is in use, nothing left behind."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.errors import SystemRefusal, UsageError
+
+MOST = 1 << 40  # 128 GiB of sparse file
+
+
+class Bitmap:
+    """Bits 0 .. size-1, all clear at first; `count` of them are set.
+
+    UsageError above MOST, SystemRefusal where the file cannot be had.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        if size > MOST:
+            raise UsageError(
+                f"{size:.3g} addresses are too many for one run: split the scope, at most 2^40 each"
+            )
+        self.size, self.count = size, 0
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.truncate(max((size + 7) // 8, 1))
+                self._bits = np.memmap(file, np.uint8, "r+")
+        except OSError as error:
+            raise SystemRefusal(
+                f"cannot keep {size} bits in {folder} ({error.strerror}): free some space"
+            ) from error
+
+    def get(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which bits (positions int64) are set."""
+        found: NDArray[np.bool_] = (self._bits[index >> 3] >> (index & 7).astype(np.uint8) & 1).view(np.bool_)
+        return found
+
+    def set(self, index: NDArray[np.int64]) -> int:
+        """Set bits; tell how many were clear. Positions may repeat."""
+        clear = index[~self.get(index)]
+        if len(clear) == 0:
+            return 0
+        clear = np.unique(clear)
+        np.bitwise_or.at(self._bits, clear >> 3, np.uint8(1) << (clear & 7).astype(np.uint8))
+        self.count += len(clear)
+        return len(clear)

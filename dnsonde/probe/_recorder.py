@@ -1,0 +1,136 @@
+"""Rows on their way to disk, beside the loop that sends: first the replies, then the probes that they answer.
+
+A probe becomes a row only when its time is up and its replies are on disk. So rows are the checkpoint: a target with
+a row is done with, one without is asked again, wherever the process was killed.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.probe.match import KINDS, Secret, reply_columns
+from dnsonde.probe.order import Scope
+from dnsonde.probe.state import State, save
+from dnsonde.table.schema import PROBE, REPLY
+from dnsonde.table.store import Writer
+from dnsonde.wire.encode import probe_text
+from dnsonde.wire.name import ProbeNames
+
+SENT = np.dtype([("index", "i8"), ("time_us", "i8"), ("query_bytes", "i4"), ("errno", "i4")])
+
+WAITING = 2  # checkpoints that may wait before `full`
+CHUNK = 16_384  # rows turned into columns at once
+
+Rows = NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What all probes of one round have in common. known: the name that all ask for, "" where each has its own."""
+
+    kind: int
+    attempt: int
+    step: int
+    qtype: int
+    known: str = ""
+
+
+class Recorder:
+    """Write probes and replies of one run in a thread of its own.
+
+    `put` hands over one checkpoint; an error of the thread is raised by the next `put`, `check` or `close`. Nothing is
+    written any more after an error: what is on disk stays a true checkpoint.
+    """
+
+    def __init__(self, folder: Path, scope: Scope, names: ProbeNames, secret: Secret) -> None:
+        self._folder = folder
+        self._scope, self._names, self._secret = scope, names, secret
+        # A checkpoint is a part: parts are flushed, never filled up.
+        self._replies = Writer(REPLY, folder, rows_per_part=1 << 40)
+        self._probes = Writer(PROBE, folder, rows_per_part=1 << 40)
+        self._waiting: deque[tuple[Asked, Rows, Rows, State]] = deque()
+        self._changed = Condition()
+        self._failure: BaseException | None = None
+        self._closing = False
+        self._thread = Thread(target=self._work, name="record", daemon=True)
+        self._thread.start()
+
+    @property
+    def full(self) -> bool:
+        """As much waits as may: send nothing new."""
+        return len(self._waiting) >= WAITING
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was handed over is on disk (or failed, see `check`)."""
+        return not self._waiting or self._failure is not None
+
+    def put(self, asked: Asked, probes: Rows, replies: Rows, state: State) -> None:
+        """Hand over settled probes (SENT) of one round, the replies (REPLIED) received until now, the state then."""
+        self.check()
+        with self._changed:
+            self._waiting.append((asked, probes, replies, state))
+            self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise what the thread ran into."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Write what waits and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self.check()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                job = self._waiting[0]
+            try:
+                self._write(*job)
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread, whatever it is
+                self._failure = error
+                return
+            with self._changed:
+                self._waiting.popleft()
+
+    def _write(self, asked: Asked, probes: Rows, replies: Rows, state: State) -> None:
+        sorts = replies["outcome"].astype(np.int64) * 256 + replies["kind"]
+        for sort in np.unique(sorts):
+            alike = np.flatnonzero(sorts == sort)
+            for start in range(0, len(alike), CHUNK):
+                self._replies.append(reply_columns(replies[alike[start : start + CHUNK]]))
+        self._replies.flush()
+        for start in range(0, len(probes), CHUNK):
+            self._probes.append(self._columns(asked, probes[start : start + CHUNK]))
+        self._probes.flush()
+        save(self._folder, state)
+
+    def _columns(self, asked: Asked, probes: Rows) -> dict[str, object]:
+        targets = self._scope.at(np.ascontiguousarray(probes["index"]))
+        key, run = self._secret.key, self._secret.run
+        columns: dict[str, object] = {
+            "target_net": targets["net"],
+            "target_host": targets["host"],
+            "kind": KINDS[asked.kind],
+            "attempt": asked.attempt,
+            "time_us": probes["time_us"],
+            "qtype": asked.qtype,
+            "query_bytes": probes["query_bytes"],
+            "errno": probes["errno"],
+        }
+        if asked.known:
+            return columns | {"qname": asked.known}
+        names = probe_text(self._names, targets, asked.attempt, asked.kind, asked.step, key, run)
+        tags = self._names.tags(key, run, targets, asked.attempt, asked.kind)
+        return columns | {"qname": names, "tag": tags}

@@ -1,0 +1,109 @@
+"""What a run has done already, read back from its rows: the only checkpoint there is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from dnsonde.errors import RunError
+from dnsonde.probe._bitmap import Bitmap
+from dnsonde.probe.match import KINDS, NO_KIND, REPLIED, Outcome, conclusive, plain, proven
+from dnsonde.probe.order import Scope
+from dnsonde.table.schema import PROBE, REPLY, Table
+from dnsonde.wire.batch import ADDRESS
+
+ROWS = 65_536
+
+_REPLY_COLUMNS = {
+    "rcode": "rcode",
+    "flags": "flags",
+    "answers": "answers",
+    "control": "control",
+    "icmp_type": "icmp_type",
+    "icmp_code": "icmp_code",
+    "attempt": "attempt",
+}
+
+
+@dataclass(slots=True)
+class Marks:
+    """One bit a target each.
+
+    answered: the sweep is over for it; recursive: it is proven; plain: ask it without EDNS; done: it was asked in the
+    round that is on, before this process began.
+    """
+
+    answered: Bitmap
+    recursive: Bitmap
+    plain: Bitmap
+    done: Bitmap
+
+    @classmethod
+    def clear(cls, folder: Path, size: int) -> "Marks":
+        """Nothing is known of anybody."""
+        return cls(*(Bitmap(folder, size) for _ in range(4)))
+
+    def take(self, rows: NDArray[np.void]) -> int:
+        """Learn from replies (REPLIED) that belong to targets; how many targets are answered that were not."""
+        self.recursive.set(rows["index"][proven(rows)])
+        self.plain.set(rows["index"][plain(rows)])
+        return self.answered.set(rows["index"][conclusive(rows)])
+
+
+def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int) -> dict[str, int]:
+    """Fill `marks` from the parts in `folder`; `kind` and `attempt`: the round that is on.
+
+    Returns how many rows there are of probes (`sent`, and `errors` that could not be) and replies (`answered`, `icmp`).
+    """
+    counts = dict.fromkeys(("sent", "errors", "answered", "icmp"), 0)
+    for batch in _batches(folder, REPLY, ["outcome", "kind", "target_net", "target_host", *_REPLY_COLUMNS]):
+        rows = np.zeros(len(batch), REPLIED)
+        rows["target"] = _targets(batch)
+        rows["index"] = scope.index(np.ascontiguousarray(rows["target"]))
+        rows["outcome"], rows["kind"] = Outcome.MISMATCHED, NO_KIND
+        for outcome in (Outcome.ANSWERED, Outcome.ICMP):
+            rows["outcome"][_equal(batch["outcome"], outcome.name.lower())] = outcome
+        for number, name in enumerate(KINDS):
+            rows["kind"][_equal(batch["kind"], name)] = number
+        for name in _REPLY_COLUMNS:
+            rows[name] = batch[name].fill_null(False if pa.types.is_boolean(batch[name].type) else 0)
+        marks.take(rows[rows["index"] >= 0])
+        for outcome in (Outcome.ANSWERED, Outcome.ICMP):
+            counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"] == outcome))
+    for batch in _batches(folder, PROBE, ["target_net", "target_host", "kind", "attempt", "errno"]):
+        index = scope.index(_targets(batch))
+        mine = _equal(batch["kind"], KINDS[kind]) & (batch["attempt"].to_numpy() == attempt)
+        marks.done.set(index[mine & (index >= 0)])
+        refused = batch["errno"].to_numpy() != 0
+        marks.answered.set(index[refused & (index >= 0)])
+        counts["errors"] += int(refused.sum())
+        counts["sent"] += int((~refused).sum())
+    return counts
+
+
+def _batches(folder: Path, table: Table, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    for part in sorted((folder / table.name).glob("part-*.parquet")):
+        try:
+            with pq.ParquetFile(part) as file:
+                yield from file.iter_batches(ROWS, columns=columns)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise RunError(
+                f"{part} cannot be read: the run cannot continue; restore it, or start again in another folder"
+            ) from error
+
+
+def _targets(batch: pa.RecordBatch) -> NDArray[np.void]:
+    out = np.zeros(len(batch), ADDRESS)
+    for half in ("net", "host"):
+        out[half] = batch[f"target_{half}"].fill_null(0).to_numpy()
+    return out
+
+
+def _equal(column: pa.Array, text: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.fill_null(pc.equal(column, text), False).to_numpy(zero_copy_only=False)
+    return found

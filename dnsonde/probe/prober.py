@@ -1,0 +1,424 @@
+"""Measure a plan's scope: one loop that sends at the plan's pace, receives, attributes and hands rows to the disk.
+
+Every probe stands by itself: nothing is kept of it but its row, until its time is up. The sweep asks whoever has not
+answered, up to the plan's attempts; then the same loop asks those that proved open what characterises them.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.clock import Clock, SystemClock
+from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.net.pace import Pace
+from dnsonde.net.udp import Udp
+from dnsonde.probe import state as states
+from dnsonde.probe._bitmap import Bitmap
+from dnsonde.probe._recorder import SENT, Recorder
+from dnsonde.probe._recover import Marks, recover
+from dnsonde.probe._rounds import SIZE_EDNS, rounds
+from dnsonde.probe._supply import Supply
+from dnsonde.probe.match import KINDS, REPLIED, Matcher, Outcome, Secret
+from dnsonde.probe.order import Order
+from dnsonde.probe.plan import Plan
+from dnsonde.wire.batch import MAPPED, address_array
+from dnsonde.wire.encode import encode_fixed, encode_probes
+from dnsonde.wire.name import Kind, ProbeNames, parse_name, probe_ids
+
+BATCH = 512
+ROW_OCTETS = 4608  # the largest response that the size round asks for, and some
+RECEIVE_TURNS = 4  # batches taken before sending gets its turn again, whatever floods in
+IDLE_US = 1000  # longest sleep while something is to be sent
+REPORT_US = 250_000
+CHECKPOINT_S = 30.0
+CHECKPOINT_ROWS = 131_072
+STRAY_ROWS = 10_000  # rows kept of each kind of stray; all are counted
+REPEATS = 8  # replies kept for each probe sent, on average
+
+Rows = NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. Counts are of the whole run, but `dropped` and `rate`, which are of this process."""
+
+    kind: str
+    attempt: int
+    round: int  # from 1
+    of: int  # rounds
+    share: float  # of this round's targets gone through, 0 to 1
+    targets: int  # of this shard
+    sent: int
+    answered: int  # targets that the sweep is done with because they answered
+    recursive: int  # targets that gave the right answer
+    rate: float  # probes a second, lately
+    replies: int
+    icmp: int
+    forged: int
+    malformed: int
+    mismatched: int
+    errors: int  # probes that the system would not send
+    dropped: int  # datagrams that the kernel had no room for
+    time_left_s: float | None
+    complete: bool = False
+
+
+class Prober:
+    """One run of a plan into a folder, begun or continued.
+
+    RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
+    `device` binds the sockets to one interface. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many
+    settled probes, or so long, and a killed process loses no more than that.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        *,
+        clock: Clock | None = None,
+        device: str | None = None,
+        batch: int = BATCH,
+        checkpoint_rows: int = CHECKPOINT_ROWS,
+        checkpoint_s: float = CHECKPOINT_S,
+    ) -> None:
+        self._plan, self._folder, self._device = plan, Path(folder), device
+        self._clock = clock or SystemClock()
+        self._batch = batch
+        self._checkpoint_rows, self._checkpoint_us = checkpoint_rows, int(checkpoint_s * 1e6)
+        self._rounds = rounds(plan)
+        self._scope = plan.scope()
+        self._timeout_us = int(plan.probe.timeout_s * 1e6)
+        self._stops = 0
+        self._known = parse_name(plan.zone.known).lower() if plan.is_known else b""
+        self._names = ProbeNames("known.invalid" if plan.is_known else plan.zone.name)
+        self._counts = dict.fromkeys(("sent", "errors", *(o.name.lower() for o in Outcome)), 0)
+
+    def stop(self) -> None:
+        """End soon: wait for the replies to what was sent, write, return. A second time: do not wait."""
+        self._stops += 1
+
+    def run(self, on_progress: Callable[[Progress], None] | None = None) -> Progress:
+        """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""
+        with states.Lock(self._folder):
+            self._state = self._load_state()
+            self._on_progress = on_progress
+            self._marks = Marks.clear(self._folder, self._scope.size)
+            self._order = Order(self._scope.size, self._state.secret, self._plan.shard)
+            self._begin()
+            if self._state.complete:
+                return self._progress()
+            secret = Secret(self._state.secret, self._state.run)
+            control = address_array(
+                self._plan.zone.answer if self._plan.is_known else self._plan.zone.control
+            )
+            self._matcher = Matcher(
+                self._names, secret, self._scope, control, qtype=self._rounds[0].qtype, known=self._known
+            )
+            self._pace = Pace(
+                self._plan.total_pps, self._plan.prefix_pps, self._plan.pace.prefix4, self._plan.pace.prefix6,
+                clock=self._clock, batch=self._batch,
+            )  # fmt: skip
+            self._sockets = self._open()
+            self._recorder = Recorder(self._folder, self._scope, self._names, secret)
+            try:
+                self._measure()
+            finally:
+                for socket in self._sockets:
+                    socket.close()
+                self._recorder.close()
+            elapsed = max(self._clock.monotonic_us() - self._began_us, 1)
+            self._rate = (self._counts["sent"] - self._sent_before) * 1e6 / elapsed
+            return self._progress()
+
+    # Begin ------------------------------------------------------------------------------------------------------
+
+    def _load_state(self) -> states.State:
+        state = states.load(self._folder)
+        if state is None:
+            if any((self._folder / name).is_dir() for name in ("probe", "reply")):
+                raise RunError(f"{self._folder} has rows of a run but no state: choose another folder")
+            state = states.fresh(self._plan.digest, self._clock.now_us())
+            states.save(self._folder, state)
+        if state.digest != self._plan.digest:
+            raise RunError(
+                f"{self._folder} holds a run of another plan (other targets, zone, attempts or shard): "
+                "continue with the plan that began it, or choose another folder"
+            )
+        return state
+
+    def _begin(self) -> None:
+        """Take up what a process before this one left."""
+        asked = self._rounds[min(self._state.round, len(self._rounds) - 1)]
+        self._counts |= {k: v for k, v in self._state.counts.items() if k in self._counts}
+        self._counts |= recover(
+            self._folder, self._scope, self._marks, kind=asked.kind, attempt=asked.attempt
+        )
+        self._unsettled: deque[tuple[int, Rows]] = deque()
+        self._settled: list[Rows] = []
+        self._settled_rows = 0
+        self._replies: list[Rows] = []
+        self._dropped = 0
+        now = self._clock.monotonic_us()
+        self._checkpointed_us = self._reported_us = now
+        self._began_us = now
+        self._rate, self._rate_sent = 0.0, self._counts["sent"]
+        self._sent_before: int = self._counts["sent"]
+
+    def _open(self) -> list[Udp]:
+        ranges = self._scope.ranges
+        mapped = (ranges.net == 0) & (ranges.host >> np.uint64(32) == MAPPED >> 32)
+        source = self._plan.probe.source
+        addresses = []
+        if mapped.any():
+            addresses.append(source if "." in source else "0.0.0.0")
+        if not mapped.all():
+            addresses.append(source if ":" in source else "::")
+        self._both = len(addresses) == 2
+        self._lengths = np.zeros(self._batch, np.int32)
+        return [
+            Udp(a, batch=self._batch, size=ROW_OCTETS, device=self._device, errors=True, choose_source=False)
+            for a in addresses
+        ]
+
+    # The loop ---------------------------------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        while self._state.round < len(self._rounds):
+            self._asked = self._rounds[self._state.round]
+            self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind)
+            self._send_all()
+            self._linger()
+            self._checkpoint(everything=True)
+            while not self._recorder.idle:
+                self._turn(sending=False)
+                self._wait(IDLE_US)
+            self._recorder.check()
+            if self._stops:
+                break
+            self._state.round += 1
+            self._state.complete = self._state.round == len(self._rounds)
+            states.save(self._folder, self._with_counts())
+            self._marks.done = Bitmap(self._folder, self._scope.size)
+        if self._replies:
+            self._checkpoint(everything=True)
+
+    def _send_all(self) -> None:
+        fruitless = 0
+        while not self._supply.exhausted and not self._stops:
+            sent = self._turn(sending=True)
+            fruitless = 0 if sent else fruitless + 1
+            if sent == 0:
+                # Nothing to do but wait, for the pace or for the prefixes of those put off.
+                wait_us = self._pace.wait_us()
+                if wait_us or fruitless > 16 or self._recorder.full:
+                    self._wait(min(max(wait_us, 50), IDLE_US))
+
+    def _linger(self) -> None:
+        """Wait for the replies to what was sent last, unless the next round need not know of them.
+
+        Those who characterise need no answer from each other, and a sweep that everybody answered is over. What comes
+        late is kept all the same, and after the last round there is time for it.
+        """
+        last = self._state.round + 1 == len(self._rounds)
+        sweep = self._asked.kind == Kind.SWEEP
+        while self._unsettled and self._stops < 2:
+            self._turn(sending=False)
+            over = not sweep or self._marks.answered.count >= self._order.size
+            if over and not last and not self._stops:
+                break
+            self._wait(IDLE_US)
+        if self._stops < 2:
+            while self._unsettled:
+                self._settle(self._unsettled.popleft()[1])
+        self._receive()
+
+    def _turn(self, *, sending: bool) -> int:
+        """Receive, settle, report, and send one batch; how many were sent."""
+        self._receive()
+        now = self._clock.monotonic_us()
+        while self._unsettled and self._unsettled[0][0] + self._timeout_us <= now:
+            self._settle(self._unsettled.popleft()[1])
+        if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= self._checkpoint_us:
+            self._checkpoint()
+        if now - self._reported_us >= REPORT_US:
+            self._report(now)
+        if not sending or self._recorder.full:
+            return 0
+        allowance = min(self._pace.allowance(now), self._batch)
+        if allowance == 0:
+            return 0
+        index, addresses = self._supply.next(allowance, self._pace)
+        if len(index):
+            self._send(index, addresses)
+        return len(index)
+
+    def _wait(self, timeout_us: int) -> None:
+        if len(self._sockets) == 1:
+            self._sockets[0].wait(timeout_us)
+        else:
+            for socket in self._sockets:
+                socket.wait(timeout_us // 2)
+
+    # Send -------------------------------------------------------------------------------------------------------
+
+    def _send(self, index: NDArray[np.int64], addresses: Rows) -> None:
+        if not self._both:
+            self._send_one(self._sockets[0], index, addresses)
+        else:
+            mapped = (addresses["net"] == 0) & (addresses["host"] >> 32 == MAPPED >> 32)
+            for socket, mine in zip(self._sockets, (mapped, ~mapped), strict=True):
+                if mine.any():
+                    self._send_one(socket, index[mine], addresses[mine])
+        self._pace.take(len(index))
+
+    def _send_one(self, socket: Udp, index: NDArray[np.int64], addresses: Rows) -> None:
+        asked, n = self._asked, len(index)
+        edns_size = SIZE_EDNS if asked.kind == Kind.SIZE else self._plan.probe.edns_size
+        start = 0
+        if asked.kind == Kind.SWEEP and asked.attempt > 1 and self._marks.plain.count:
+            # Who did not understand EDNS is asked without it; those come first.
+            plain = self._marks.plain.get(index)
+            by_need = np.argsort(~plain, kind="stable")
+            index, addresses, start = index[by_need], addresses[by_need], int(plain.sum())
+            self._encode(socket, addresses, 0, start, 0)
+        self._encode(socket, addresses, start, n, edns_size)
+        tx = socket.tx[:n]
+        tx["net"], tx["host"] = addresses["net"], addresses["host"]
+        tx["port"] = self._plan.space.port
+        tx["length"] = self._lengths[:n]
+        rows = np.zeros(n, SENT)
+        rows["index"], rows["query_bytes"] = index, self._lengths[:n]
+        rows["time_us"] = self._clock.now_us()
+        done = socket.send(n)
+        while done < n:
+            socket.wait(IDLE_US, writable=True)
+            self._receive()
+            done += socket.send(n, done)
+        rows["errno"] = socket.tx_errno[:n]
+        refused = int(np.count_nonzero(rows["errno"]))
+        if refused:
+            self._marks.answered.set(index[rows["errno"] != 0])
+            self._counts["errors"] += refused
+            if self._counts["sent"] == 0 and self._counts["errors"] >= BATCH:
+                self._refuse(int(rows["errno"][-1]))
+        self._counts["sent"] += n - refused
+        self._unsettled.append((self._clock.monotonic_us(), rows))
+
+    def _encode(self, socket: Udp, addresses: Rows, start: int, end: int, edns_size: int) -> None:
+        asked, out, length = self._asked, socket.tx_data[start:end], self._lengths[start:end]
+        key, run = self._state.secret, self._state.run
+        if self._known:
+            tags = self._names.tags(key, run, addresses[start:end], asked.attempt, asked.kind)
+            encode_fixed(out, length, self._known, asked.qtype, probe_ids(tags), edns_size)
+        elif start < end:
+            encode_probes(
+                self._names, out, length, addresses[start:end], asked.attempt, asked.kind, asked.step, asked.qtype,
+                key, run, edns_size,
+            )  # fmt: skip
+
+    def _refuse(self, errno: int) -> None:
+        raise SystemRefusal(
+            f"the system lets no probe out ({os.strerror(errno)}): look at the routes and the firewall of this machine"
+        )
+
+    # Receive ----------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        """Take what came, but no more than a few batches, so that a flood does not stop the sending."""
+        asked = self._asked
+        attempt = asked.attempt if asked.kind == Kind.SWEEP else self._plan.probe.attempts
+        for socket in self._sockets:
+            for _ in range(RECEIVE_TURNS):
+                count = socket.receive()
+                if count == 0:
+                    break
+                self._book(self._matcher.replies(socket.received, socket.rx[:count], attempt=attempt))
+                if count < self._batch:
+                    break
+            icmp, quoted = socket.errors()
+            if len(icmp):
+                self._book(self._matcher.errors(icmp, quoted, kind=asked.kind, attempt=asked.attempt))
+
+    def _book(self, rows: Rows) -> None:
+        """Count rows (REPLIED), learn from them, and keep them, within bounds."""
+        counts = np.bincount(rows["outcome"], minlength=len(Outcome)).tolist()
+        kept = np.ones(len(rows), np.bool_)
+        for outcome in (Outcome.MISMATCHED, Outcome.FORGED, Outcome.MALFORMED):
+            if counts[outcome]:
+                room = max(STRAY_ROWS - self._counts[outcome.name.lower()], 0)
+                if counts[outcome] > room:
+                    kept[np.flatnonzero(rows["outcome"] == outcome)[room:]] = False
+        for outcome in Outcome:
+            self._counts[outcome.name.lower()] += counts[outcome]
+        unknown = rows["time_us"] == 0
+        if unknown.any():
+            rows["time_us"][unknown] = self._clock.now_us()
+        ours = rows[rows["index"] >= 0] if counts[0] + counts[1] < len(rows) else rows
+        if len(ours):
+            self._marks.take(ours)
+        if self._counts["answered"] + self._counts["icmp"] > REPEATS * (self._counts["sent"] + BATCH):
+            kept &= rows["index"] < 0  # one true reply, repeated without end
+        rows = rows if kept.all() else rows[kept]
+        if len(rows):
+            self._replies.append(rows)
+
+    # Record -----------------------------------------------------------------------------------------------------
+
+    def _settle(self, rows: Rows) -> None:
+        self._settled.append(rows)
+        self._settled_rows += len(rows)
+
+    def _checkpoint(self, *, everything: bool = False) -> None:
+        """Hand what is settled to the recorder; not now when it is busy, unless `everything` has to go."""
+        if not everything and (self._recorder.full or not (self._settled or self._replies)):
+            return
+        probes = np.concatenate([np.zeros(0, SENT), *self._settled])
+        replies = np.concatenate([np.zeros(0, REPLIED), *self._replies])
+        self._settled, self._settled_rows, self._replies = [], 0, []
+        self._recorder.put(self._asked, probes, replies, self._with_counts())
+        now = self._clock.monotonic_us()
+        self._checkpointed_us = now
+        # A slow run of weeks shall not leave a part every half minute.
+        self._checkpoint_us = max(self._checkpoint_us, (now - self._began_us) // 200)
+
+    def _with_counts(self) -> states.State:
+        return msgspec.structs.replace(self._state, counts=dict(self._counts))
+
+    def _report(self, now: int) -> None:
+        elapsed = max(now - self._reported_us, 1)
+        lately = (self._counts["sent"] - self._rate_sent) * 1e6 / elapsed
+        self._rate = lately if self._rate == 0 else 0.7 * self._rate + 0.3 * lately
+        self._rate_sent, self._reported_us = self._counts["sent"], now
+        self._dropped = sum(socket.dropped for socket in self._sockets)
+        if self._on_progress is not None:
+            self._on_progress(self._progress())
+
+    def _progress(self) -> Progress:
+        number = min(self._state.round, len(self._rounds) - 1)
+        asked, counts = self._rounds[number], self._counts
+        supply = getattr(self, "_supply", None)
+        share = 1.0 if self._state.complete else supply.position / self._order.size if supply else 0.0
+        left = None
+        if self._state.complete:
+            left = 0.0
+        elif self._rate > 0:
+            silent = self._order.size - self._marks.answered.count
+            attempts = max(self._plan.probe.attempts - asked.attempt, 0) if asked.kind == Kind.SWEEP else 0
+            open_rounds = len(self._rounds) - max(number + 1, self._plan.probe.attempts)
+            here = silent if asked.kind == Kind.SWEEP else self._marks.recursive.count
+            probes = (1 - share) * here + attempts * silent + open_rounds * self._marks.recursive.count
+            left = probes / self._rate + (len(self._rounds) - number) * self._timeout_us / 1e6
+        return Progress(
+            kind=KINDS[asked.kind], attempt=asked.attempt, round=number + 1, of=len(self._rounds), share=share,
+            targets=self._order.size, sent=counts["sent"], answered=self._marks.answered.count,
+            recursive=self._marks.recursive.count, rate=self._rate, replies=counts["answered"], icmp=counts["icmp"],
+            forged=counts["forged"], malformed=counts["malformed"], mismatched=counts["mismatched"],
+            errors=counts["errors"], dropped=self._dropped, time_left_s=left, complete=self._state.complete,
+        )  # fmt: skip

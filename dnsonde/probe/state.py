@@ -1,0 +1,132 @@
+"""The small state of a run folder: whose it is, how far it came, and the lock that keeps it one process's.
+
+Rows are the truth: what has been probed and answered is read back from the Parquet parts (`probe._recover`). The state
+only keeps what rows cannot tell: the key, the run's label, the plan's digest and the round that is on.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Self
+
+import msgspec
+
+from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.wire.name import run_text
+
+VERSION = 1
+FILE = "state.json"
+LOCK = "state.lock"
+
+
+class State(msgspec.Struct):
+    """One run.
+
+    run: its label in names; key: 32 hexadecimal digits, what its tags are keyed with (who has it can forge); digest:
+    `Plan.digest`; round: number of the round that is on, from 0; complete: all rounds are done; counts: what is
+    counted without a row each (forged, malformed, ...), as of the last checkpoint.
+    """
+
+    run: Annotated[str, msgspec.Meta(pattern="^[0-9a-v]{8}$")]
+    key: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    digest: str
+    started_us: int
+    round: int = 0
+    complete: bool = False
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    version: int = VERSION
+
+    @property
+    def secret(self) -> bytes:
+        """The key's 16 octets."""
+        return bytes.fromhex(self.key)
+
+
+def fresh(digest: str, now_us: int) -> State:
+    """The state of a run that begins; label and key are drawn from the system's randomness."""
+    return State(run_text(secrets.randbits(40)), secrets.token_hex(16), digest, now_us)
+
+
+def load(folder: Path) -> State | None:
+    """The state in a run folder, None where there is none yet. RunError where it is foreign or damaged."""
+    path = Path(folder) / FILE
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read ({error.strerror}): give the folder of a run of yours"
+        ) from error
+    try:
+        state = msgspec.json.decode(text, type=State)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}): start again in another folder") from error
+    if state.version != VERSION:
+        raise RunError(
+            f"{path} is of version {state.version}, this dnsonde reads version {VERSION}: "
+            "use the dnsonde that began this run, or start again in another folder"
+        )
+    return state
+
+
+def save(folder: Path, state: State) -> None:
+    """Put the state in place of the old one, whole or not at all; readable by its owner only, for it holds the key."""
+    path = Path(folder) / FILE
+    temporary = path.with_suffix(".tmp")
+    text = json.dumps(msgspec.to_builtins(state), indent=1) + "\n"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise SystemRefusal(
+            f"cannot write {path} ({error.strerror}): repair that, the same command continues from there"
+        ) from error
+
+
+class Lock:
+    """A run folder, made if need be and held by this process until `close`. RunError where another has it."""
+
+    def __init__(self, folder: Path) -> None:
+        path = Path(folder) / LOCK
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w")
+        except OSError as error:
+            raise SystemRefusal(
+                f"cannot make a run in {folder} ({error.strerror}): choose a folder where this user may write"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise RunError(
+                f"another process is measuring into {folder}: wait for it, or choose another folder"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let it go; the end of the process does so too."""
+        self._file.close()
