@@ -10,20 +10,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.authority.layout import ANSWER, ASKS, EGRESS, HEADER, Ask, Layout, Shape
+from dnsonde.authority.layout import ANSWER, HEADER, Layout, Shape
 from dnsonde.authority.saw import saw_texts
 from dnsonde.wire.batch import Batch
-from dnsonde.wire.codes import Class, Flag, Status, Type
+from dnsonde.wire.choose import EGRESS, choose_replies
+from dnsonde.wire.codes import Class, Type
 from dnsonde.wire.cookie import COOKIE, server_cookies
-from dnsonde.wire.message import RECORD_SPEC, REPLY_SPEC
-from dnsonde.wire.name import Kind, NameStatus
+from dnsonde.wire.message import RECORD_SPEC
 
 # Services that answer whatever reaches them, so that a query "from" them is spoofed or starts a loop. Only
 # ports below 1024: a forwarder's random source port must never be one of them.
 LOOP_PORTS = (0, 7, 13, 17, 19, 37, 123, 137, 161, 389)
 
 SIZE_OPT = 11  # octets of an OPT record without options (RFC 6891, 6.1.2)
-SIZE_OPT_COOKIE = 4 + COOKIE
 SIZE_RR = 12  # octets of a record before its rdata, its name a pointer
 
 FILL = b"This text only fills a DNS measurement up to the size it asked for. "
@@ -59,6 +58,7 @@ def closed_ports(ports: tuple[int, ...]) -> NDArray[np.bool_]:
     """Of all 65,536 ports, whether they are among `ports`."""
     closed = np.zeros(1 << 16, np.bool_)
     closed[list(ports)] = True
+    closed.flags.writeable = False
     return closed
 
 
@@ -95,135 +95,36 @@ def answer(
     cookies; now_s: UNIX time. A request that gets no answer has `drop` set.
     """
     n = len(messages)
-    net, host = peers["net"], peers["host"]
-    v6 = (net != 0) | ((host >> 32) != 0xFFFF)
-    ask = ASKS.take(messages["qtype"])
-    kind = parsed["kind"].copy()
-    kind[(kind == Kind.CHAIN) & (parsed["step"] == 0)] = Kind.SWEEP
-    key = ((parsed["status"].astype(np.intp) * len(Kind) + kind) * len(Ask) + ask) * 2 + v6
-    shape = layout.keys.take(key, mode="clip")
-
-    flags = messages["flags"]
-    cookied = messages["cookie_length"] > 0
-    plain = (
-        (messages["status"] == Status.OK)
-        & ((flags & 0xF800) == 0)
-        & (messages["qdcount"] == 1)
-        & (messages["qclass"] == Class.IN)
-        & (messages["edns_version"] <= 0)
-        & ~cookied
-    )
-    unknown = parsed["status"] >= NameStatus.UNKNOWN
-    if unknown.any():
-        _fixed_names(requests, messages, ask, shape, layout, Class.IN, unknown)
-    if not plain.all():
-        _unusual(requests, messages, ask, shape, layout)
-    if not tcp:
-        shape[closed_ports(policy.ports).take(peers["port"])] = Shape.DROP
-
     blob = layout.blob.copy()
-    own = blob[layout.egress : layout.egress + n * EGRESS].view(">i8").reshape(n, 2)
-    own[:, 0], own[:, 1] = net, host
+    room = blob[layout.cookies : layout.cookies + n * COOKIE].reshape(n, COOKIE)
     verified = np.zeros(n, np.bool_)
-    if cookied.any():
-        cookies = blob[layout.cookies : layout.cookies + n * COOKIE].reshape(n, COOKIE)
-        verified = server_cookies(requests, messages, net, host, secret, now_s, cookies)
-
-    edns = (messages["edns_version"] >= 0) & (messages["status"] == Status.OK)
-    replies = np.zeros(n, REPLY_SPEC)
-    if tcp:
-        limit = np.full(n, 0xFFFF, np.int64)
-    else:
-        limit = np.where(edns, np.clip(messages["edns_size"], 512, policy.udp_octets), 512)
-        unproven = np.minimum(limit, (requests.length * policy.amplification).astype(np.int64))
-        limit = np.where(verified, limit, unproven)
-    base = messages["question_end"] + np.where(
-        edns, np.where(cookied, SIZE_OPT + SIZE_OPT_COOKIE, SIZE_OPT), 0
+    if messages["cookie_length"].any():
+        verified = server_cookies(requests, messages, peers["net"], peers["host"], secret, now_s, room)
+    replies, shape, rare = choose_replies(
+        requests,
+        messages,
+        parsed,
+        peers,
+        verified,
+        tables=layout.tables,
+        closed_ports=closed_ports(policy.ports),
+        tcp=tcp,
+        udp_octets=policy.udp_octets,
+        amplification=policy.amplification,
+        cookies=layout.cookies,
+        egress=blob[layout.egress : layout.egress + n * EGRESS],
     )
-    sized = shape == Shape.SIZE
-    if sized.any():
-        least = np.maximum(parsed["step"], base + SIZE_RR + 1)
-        shape[sized & (least > limit)] = Shape.TRUNCATED
-
-    chosen = layout.shapes.take(shape)
-    offset = messages["question_end"].astype(np.int32) - (layout.zone_length + 4)
-    first = chosen["first"] + chosen["per_offset"] * offset
-    first += chosen["per_row"] * np.arange(n, dtype=np.int32)
-
-    replies["flags"] = (flags & (0x7800 | Flag.RD | Flag.CD)) | Flag.QR | chosen["flags"]
-    replies["rcode"] = chosen["rcode"]
-    replies["first_record"] = first
-    replies["record_count"] = chosen["count"]
-    replies["limit"] = limit
-    replies["edns"] = edns
-    replies["edns_size"] = policy.udp_octets
-    replies["cookie_start"] = layout.cookies + np.arange(n) * COOKIE
-    replies["cookie_length"] = np.where(cookied, COOKIE, 0)
-    replies["drop"] = shape == Shape.DROP
     records = layout.records
-    rare = (shape >= Shape.SAW) & (shape <= Shape.CHAIN)
-    if rare.any():
-        transport = "tcp" if tcp else "udp"
+    if rare:
         made = _Made(layout, blob, [])
+        transport = "tcp" if tcp else "udp"
         _add_saw(made, messages, peers, verified, transport, replies, np.flatnonzero(shape == Shape.SAW))
-        rows = np.flatnonzero(shape == Shape.SIZE)
-        _add_sizes(made, parsed["step"][rows] - base[rows] - SIZE_RR, replies, rows)
+        _add_sizes(
+            made, parsed["step"], messages["question_end"], replies, np.flatnonzero(shape == Shape.SIZE)
+        )
         _add_chains(made, requests, replies, np.flatnonzero(shape == Shape.CHAIN))
         blob, records = made.done()
     return Answer(replies, records, blob, shape, verified)
-
-
-def _unusual(
-    requests: Batch,
-    messages: NDArray[np.void],
-    ask: NDArray[np.uint8],
-    shape: NDArray[np.uint8],
-    layout: Layout,
-) -> None:
-    """Correct the shape of whatever is no ordinary question; what is tested last weighs most."""
-    flags, questions, version = messages["flags"], messages["qdcount"], messages["edns_version"]
-    cookie = messages["cookie_length"]
-    qclass = messages["qclass"]
-    shape[qclass != Class.IN] = Shape.REFUSED
-    chaos = qclass == Class.CH
-    if chaos.any():
-        _fixed_names(requests, messages, ask, shape, layout, Class.CH, chaos)
-    shape[version > 0] = Shape.BADVERS
-    # A cookie is 8 octets, or 16 to 40 (RFC 7873, 5.2.2); a query has one question (RFC 9619).
-    odd = (cookie > 0) & ((cookie < 8) | ((cookie > 8) & (cookie < 16)) | (cookie > 40))
-    odd |= questions > 1
-    shape[odd] = Shape.FORMERR
-    shape[questions == 0] = Shape.FORMERR
-    shape[(questions == 0) & (cookie > 0) & ~odd & (version == 0)] = Shape.EMPTY
-    status = messages["status"]
-    shape[status != Status.OK] = Shape.FORMERR
-    shape[(flags & 0x7800) != 0] = Shape.NOTIMP
-    shape[((flags & Flag.QR) != 0) | (status == Status.SHORT_HEADER)] = Shape.DROP
-
-
-def _fixed_names(
-    requests: Batch,
-    messages: NDArray[np.void],
-    ask: NDArray[np.uint8],
-    shape: NDArray[np.uint8],
-    layout: Layout,
-    qclass: int,
-    where: NDArray[np.bool_],
-) -> None:
-    """Give the names known by heart their shapes, whatever their case."""
-    length = messages["qname_length"]
-    for fixed in layout.fixed:
-        if fixed.qclass != qclass:
-            continue
-        size = len(fixed.wire)
-        rows = np.flatnonzero(where & (length == size))
-        if len(rows) == 0:
-            continue
-        octets = _octets(requests, rows, size)
-        # Only letters: 0x20 would make other octets equal that are not.
-        lower = np.where((octets >= 0x41) & (octets <= 0x5A), octets | 0x20, octets)
-        rows = rows[(lower == fixed.wire).all(axis=1)]
-        shape[rows] = fixed.shapes[ask[rows]]
 
 
 def _octets(requests: Batch, rows: NDArray[np.intp], size: int) -> NDArray[np.uint8]:
@@ -285,13 +186,22 @@ def _add_saw(
 
 
 def _add_sizes(
-    made: _Made, octets: NDArray[np.int64], replies: NDArray[np.void], rows: NDArray[np.intp]
+    made: _Made,
+    asked: NDArray[np.uint16],
+    question_end: NDArray[np.uint16],
+    replies: NDArray[np.void],
+    rows: NDArray[np.intp],
 ) -> None:
-    if len(rows):
-        wanted, which = np.unique(np.maximum(octets, 1), return_inverse=True)
-        texts = [filler(int(size)) for size in wanted]
-        start = np.cumsum([0, *(len(t) for t in texts[:-1])])
-        made.add(Type.TXT, np.concatenate(texts), start[which], wanted[which], replies, rows)
+    """TXT records that make the whole messages as large as asked, or as small as they can be."""
+    if len(rows) == 0:
+        return
+    cookie = replies["cookie_length"][rows].astype(np.int64)
+    opt = np.where(replies["edns"][rows], SIZE_OPT + np.where(cookie, cookie + 4, 0), 0)
+    rest = asked[rows].astype(np.int64) - question_end[rows] - SIZE_RR - opt
+    wanted, which = np.unique(np.maximum(rest, 1), return_inverse=True)
+    texts = [filler(int(size)) for size in wanted]
+    start = np.cumsum([0, *wanted[:-1]])
+    made.add(Type.TXT, np.concatenate(texts), start[which], wanted[which], replies, rows)
 
 
 def _add_chains(made: _Made, requests: Batch, replies: NDArray[np.void], rows: NDArray[np.intp]) -> None:

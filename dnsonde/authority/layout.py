@@ -12,52 +12,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.authority.zone import Zone
+from dnsonde.wire import choose
+from dnsonde.wire.choose import EGRESS, FIXED, SHAPE, Tables
 from dnsonde.wire.codes import Class, Flag, Rcode, Type
 from dnsonde.wire.cookie import COOKIE
 from dnsonde.wire.message import RECORD_SPEC
 from dnsonde.wire.name import Kind, NameStatus, parse_name
 
 HEADER = 12  # octets before the question, where its name begins
-EGRESS = 16  # octets kept for each row's address; IPv4 is the last four
 
 ANSWER, AUTHORITY, ADDITIONAL = 1, 2, 3
 
 
 class Shape(IntEnum):
-    """What kind of answer; numbers above the last one are the fixed names' own."""
+    """What kind of answer; numbers above the last one are the fixed names' own. The first eight are `wire.choose`'s."""
 
-    DROP = 0
-    FORMERR = 1
-    NOTIMP = 2
-    BADVERS = 3
-    REFUSED = 4
-    EMPTY = 5  # NOERROR and nothing else: a cookie fetched without a question (RFC 7873, 5.4)
-    TRUNCATED = 6
-    NODATA = 7
-    NXDOMAIN = 8
-    PAIR4 = 9  # egress and control, A
-    PAIR6 = 10  # egress and control, AAAA
-    CONTROL4 = 11  # the asker came by IPv6
-    CONTROL6 = 12
-    HINFO = 13  # to ANY (RFC 8482, 4.2)
-    SOA = 14
-    NS = 15
-    NOTICE = 16  # TXT: who measures here
-    SAW = 17  # TXT: what we saw of the asker
-    SIZE = 18  # TXT of the asked size
-    CHAIN = 19  # CNAME, one step
-
-
-SHAPE = np.dtype(
-    [
-        ("rcode", "u2"),
-        ("flags", "u2"),
-        ("first", "i4"),  # row of the first record, plus
-        ("per_row", "i4"),  # this, times the row in the batch, plus
-        ("per_offset", "i4"),  # this, times the zone's offset in the message
-        ("count", "u2"),
-    ]
-)
+    DROP = choose.DROP
+    FORMERR = choose.FORMERR
+    NOTIMP = choose.NOTIMP
+    BADVERS = choose.BADVERS
+    REFUSED = choose.REFUSED
+    EMPTY = choose.EMPTY
+    TRUNCATED = choose.TRUNCATED
+    SIZE = choose.SIZE  # TXT of the asked size
+    SAW = 8  # TXT: what we saw of the asker
+    CHAIN = 9  # CNAME, one step
+    NODATA = 10
+    NXDOMAIN = 11
+    PAIR4 = 12  # egress and control, A
+    PAIR6 = 13  # egress and control, AAAA
+    CONTROL4 = 14  # the asker came by IPv6
+    CONTROL6 = 15
+    HINFO = 16  # to ANY (RFC 8482, 4.2)
+    SOA = 17
+    NS = 18
+    NOTICE = 19  # TXT: who measures here
 
 
 class Ask(IntEnum):
@@ -82,31 +71,16 @@ def _asks() -> NDArray[np.uint8]:
     return table
 
 
-ASKS = _asks()
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """A name known by heart: its wire form in lower case, its class, and the shape for each `Ask`."""
-
-    wire: NDArray[np.uint8]
-    qclass: int
-    shapes: NDArray[np.uint8]
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The zone, ready for batches of up to `rows`.
 
-    shapes: SHAPE table; keys: shape by (status, kind, Ask, asker is IPv6), flat; blob: static octets, then
-    `rows` addresses from `egress`, then `rows` cookies from `cookies`; records: RECORD_SPEC.
+    tables: for `wire.choose`; blob: static octets, then `rows` addresses from `egress`, then `rows` cookies from
+    `cookies`; records: RECORD_SPEC, read-only as the kernels want them.
     """
 
-    zone_length: int
     rows: int
-    shapes: NDArray[np.void]
-    keys: NDArray[np.uint8]
-    fixed: tuple[Fixed, ...]
+    tables: Tables
     records: NDArray[np.void]
     blob: NDArray[np.uint8]
     egress: int
@@ -149,11 +123,13 @@ class _Builder:
             len(rdata),
         )
 
-    def shape(self, *records: Spec, rcode: int = 0, flags: int = Flag.AA, number: int = -1) -> int:
+    def shape(
+        self, *records: Spec, rcode: int = 0, flags: int = Flag.AA, number: int = -1, rare: int = 0
+    ) -> int:
         """A shape of records that are always the same."""
         self.records += records
         count = len(records)
-        row = (rcode, int(flags), len(self.records) - count, 0, 0, count)
+        row = (rcode, int(flags), len(self.records) - count, 0, 0, count, rare)
         if number < 0:
             self.shapes.append(row)
             return len(self.shapes) - 1
@@ -176,14 +152,13 @@ def lay_out(zone: Zone, rows: int, version: str) -> Layout:
         (Shape.REFUSED, Rcode.REFUSED, 0),
         (Shape.EMPTY, Rcode.NOERROR, 0),
         (Shape.TRUNCATED, Rcode.NOERROR, Flag.TC | Flag.AA),
-        (Shape.SAW, Rcode.NOERROR, Flag.AA),
-        (Shape.SIZE, Rcode.NOERROR, Flag.AA),
-        (Shape.CHAIN, Rcode.NOERROR, Flag.AA),
     ):
         build.shape(rcode=rcode, flags=flags, number=shape)
+    for shape in (Shape.SAW, Shape.SIZE, Shape.CHAIN):
+        build.shape(number=shape, rare=1)
     _negative(build)
     _controls(build)
-    fixed = _fixed(build, version)
+    fixed, names = _fixed(build, version)
     _pairs(build)
     egress = len(build.octets)
     cookies = egress + rows * EGRESS
@@ -193,18 +168,15 @@ def lay_out(zone: Zone, rows: int, version: str) -> Layout:
     # Rows of the pairs point into the room behind the static octets, which was not known before.
     late = records["rdata_start"] < 0
     records["rdata_start"][late] = egress - 1 - records["rdata_start"][late]
-    return Layout(
-        zone_length=len(zone.wire),
-        rows=rows,
-        shapes=np.array(build.shapes, SHAPE),
+    tables = Tables(
+        asks=_asks(),
         keys=_keys(zone),
+        shapes=np.array(build.shapes, SHAPE),
         fixed=fixed,
-        records=records,
-        blob=blob,
-        egress=egress,
-        cookies=cookies,
-        ttl_s=zone.ttl_s,
+        wire=np.frombuffer(names, np.uint8),
+        zone=len(zone.wire),
     )
+    return Layout(rows, tables, records, blob, egress, cookies, zone.ttl_s)
 
 
 def _soa(build: _Builder, section: int, offset: int) -> Spec:
@@ -222,7 +194,7 @@ def _negative(build: _Builder) -> None:
     offsets = range(HEADER, HEADER + 256 - len(build.zone.wire))
     build.records += [_soa(build, AUTHORITY, offset) for offset in offsets]
     for number, rcode in ((Shape.NODATA, Rcode.NOERROR), (Shape.NXDOMAIN, Rcode.NXDOMAIN)):
-        build.shapes[number] = (rcode, Flag.AA, base - HEADER, 0, 1, 1)
+        build.shapes[number] = (rcode, Flag.AA, base - HEADER, 0, 1, 1, 0)
     build.shape(_soa(build, ANSWER, HEADER), number=Shape.SOA)
     # RFC 8482, 4.2: type HINFO, CPU "RFC8482", OS empty.
     build.shape(build.record(ANSWER, 13, b"\x07RFC8482\x00"), number=Shape.HINFO)
@@ -249,10 +221,10 @@ def _pairs(build: _Builder) -> None:
             build.records.append((ANSWER, -1, 0, rtype, Class.IN, build.zone.ttl_s, place, length))
             if control:
                 build.records.append(build.record(ANSWER, rtype, control))
-        build.shapes[number] = (0, Flag.AA, base, count, 0, count)
+        build.shapes[number] = (0, Flag.AA, base, count, 0, count, 0)
 
 
-def _fixed(build: _Builder, version: str) -> tuple[Fixed, ...]:
+def _fixed(build: _Builder, version: str) -> tuple[NDArray[np.void], bytes]:
     zone = build.zone
     servers = zone.servers
     # At the apex the question always ends at the same octet, so glue can point at the NS rdata before it.
@@ -271,7 +243,7 @@ def _fixed(build: _Builder, version: str) -> tuple[Fixed, ...]:
     notice = b"".join(bytes([len(s)]) + s for s in zone.notice)
     build.shape(build.record(ANSWER, Type.TXT, notice), number=Shape.NOTICE)
 
-    fixed = []
+    fixed: list[tuple[bytes, int, list[int]]] = []
     for k, (four, six) in enumerate(servers):
         known = {Ask.ANY: int(Shape.HINFO)}
         if four:
@@ -284,18 +256,20 @@ def _fixed(build: _Builder, version: str) -> tuple[Fixed, ...]:
     told = version.encode()[:255]
     chaos = build.shape(build.record(ANSWER, Type.TXT, bytes([len(told)]) + told, ttl=0, rclass=Class.CH))
     for asked in ("version.bind", "version.server", "hostname.bind", "id.server", "authors.bind"):
-        shapes = np.full(len(Ask), Shape.REFUSED, np.uint8)
-        shapes[[Ask.TXT, Ask.ANY]] = chaos
-        fixed.append(Fixed(np.frombuffer(parse_name(asked), np.uint8), Class.CH, shapes))
-    return tuple(fixed)
+        shapes = [chaos if ask in {Ask.TXT, Ask.ANY} else int(Shape.REFUSED) for ask in Ask]
+        fixed.append((parse_name(asked), Class.CH, shapes))
+    names = b"".join(name for name, _, _ in fixed)
+    starts = np.cumsum([0, *(len(name) for name, _, _ in fixed)])
+    rows = [
+        (int(at), len(name), qclass, shapes)
+        for at, (name, qclass, shapes) in zip(starts, fixed, strict=False)
+    ]
+    return np.array(rows, FIXED), names
 
 
-def _known(wire: bytes, known: dict[Ask, int]) -> Fixed:
-    shapes = np.full(len(Ask), Shape.NODATA, np.uint8)
-    shapes[Ask.META] = Shape.REFUSED
-    for ask, shape in known.items():
-        shapes[ask] = shape
-    return Fixed(np.frombuffer(wire, np.uint8), Class.IN, shapes)
+def _known(wire: bytes, known: dict[Ask, int]) -> tuple[bytes, int, list[int]]:
+    rest = {ask: int(Shape.REFUSED if ask == Ask.META else Shape.NODATA) for ask in Ask}
+    return wire, Class.IN, list((rest | known).values())
 
 
 def _keys(zone: Zone) -> NDArray[np.uint8]:

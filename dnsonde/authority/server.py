@@ -115,7 +115,16 @@ class Authority:
     def _open(self, addresses: Sequence[str], port: int, device: str | None) -> None:
         size = max(REQUEST, self.policy.udp_octets)
         for address in addresses:
-            udp = Udp(address, port, batch=BATCH, size=size, receive_buffer=8 << 20, device=device)
+            everywhere = address in {"0.0.0.0", "::"}  # only then may an answer leave from the wrong address
+            udp = Udp(
+                address,
+                port,
+                batch=BATCH,
+                size=size,
+                receive_buffer=8 << 20,
+                device=device,
+                choose_source=everywhere,
+            )
             self._udp.append(udp)
             port = udp.port
             tcp = TcpServer(address, port, clock=self._clock, device=device)
@@ -185,7 +194,7 @@ class Authority:
             return 0
         requests, peers = udp.received, udp.rx[:n]
         self._answer(requests, peers, udp.tx_data, tcp=False)
-        udp.tx[:n] = peers
+        udp.tx[:n].view(np.uint8)[:] = peers.view(np.uint8)
         udp.tx["length"][:n] = self._length[:n]
         sent = udp.send(n)
         give_up_us = self._clock.monotonic_us() + SEND_PATIENCE_US

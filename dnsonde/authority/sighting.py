@@ -1,7 +1,8 @@
 """Every query becomes a row: gathered in blocks by the serving loop, turned to columns and written by a thread."""
 
+import os
 from queue import SimpleQueue
-from threading import Semaphore, Thread
+from threading import Thread, get_native_id
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ ANSWERED, TRUNCATED, SLIPPED, LIMITED, DROPPED = range(len(OUTCOMES))
 
 BLOCK = 16_384  # rows that are handed to the thread at once
 BLOCKS = 16  # blocks that may wait before the loop does
+NICENESS = 5  # of the writing thread, on top of the process's own
 
 
 class _Block:
-    """Rows as they come; whole records are copied, since that is one copy a batch."""
+    """Rows as they come; whole records are copied as octets, since that is one plain copy a batch."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -40,6 +42,11 @@ class _Block:
         self.response_bytes = np.empty(BLOCK, np.int32)
         self.names: list[pa.Array] = []
 
+    def clear(self) -> None:
+        """Make room for other rows."""
+        self.rows = 0
+        self.names.clear()
+
 
 class Sightings:
     """Collects the rows of the sighting table and writes them in the background.
@@ -52,10 +59,12 @@ class Sightings:
     def __init__(self, writer: Writer, clock: Clock, *, flush_us: int = 1_000_000) -> None:
         self._writer, self._clock, self._flush_us = writer, clock, flush_us
         self._block = _Block()
-        self._since_us = 0
+        self._made = 1
+        self._due_us: int | None = None  # when rows that have come must be on disk; None: all are
         self._queue: SimpleQueue[tuple[_Block | None, bool]] = SimpleQueue()
-        self._room = Semaphore(BLOCKS)
+        self._free: SimpleQueue[_Block] = SimpleQueue()  # used again: fresh memory costs a fault a page
         self._failure: BaseException | None = None
+        _warm()
         self._thread: Thread | None = Thread(target=self._work, name="sightings", daemon=True)
         self._thread.start()
 
@@ -71,17 +80,16 @@ class Sightings:
         *,
         tcp: bool,
     ) -> None:
-        """Take one batch, at most BLOCK rows."""
+        """Take one batch, at most BLOCK rows, its records contiguous."""
         n = len(messages)
         if self._block.rows + n > BLOCK:
             self._hand_over(flush=False)
         block = self._block
-        if block.rows == 0:
-            self._since_us = self._clock.monotonic_us()
+        if self._due_us is None:
+            self._due_us = self._clock.monotonic_us() + self._flush_us
         at = slice(block.rows, block.rows + n)
-        block.messages[at] = messages
-        block.parsed[at] = parsed
-        block.peers[at] = peers
+        for kept, new in ((block.messages, messages), (block.parsed, parsed), (block.peers, peers)):
+            kept[at].view(np.uint8)[:] = new.view(np.uint8)
         block.rcode[at] = answered.replies["rcode"]
         block.outcome[at] = outcome
         block.verified[at] = answered.verified
@@ -95,7 +103,8 @@ class Sightings:
         """Hand over what has waited long enough; to be called at least as often as rows should appear."""
         if self._failure is not None:
             self._raise()
-        if self._block.rows and self._clock.monotonic_us() - self._since_us >= self._flush_us:
+        if self._due_us is not None and self._clock.monotonic_us() >= self._due_us:
+            self._due_us = None
             self._hand_over(flush=True)
 
     def close(self) -> None:
@@ -111,9 +120,12 @@ class Sightings:
         self._writer.close()
 
     def _hand_over(self, *, flush: bool) -> None:
-        self._room.acquire()
         self._queue.put((self._block, flush))
-        self._block = _Block()
+        if self._made < BLOCKS and self._free.empty():
+            self._block = _Block()
+            self._made += 1
+        else:
+            self._block = self._free.get()
         if self._failure is not None:
             self._raise()
 
@@ -123,6 +135,8 @@ class Sightings:
         raise failure
 
     def _work(self) -> None:
+        # Writing gives way to answering: what it would take in one go, an asker would wait for.
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
         while True:
             block, flush = self._queue.get()
             if block is None:
@@ -134,7 +148,8 @@ class Sightings:
                     self._writer.flush()
             except Exception as failure:  # noqa: BLE001  whatever it is, the loop raises it
                 self._failure = failure
-            self._room.release()
+            block.clear()
+            self._free.put(block)
 
 
 def columns(block: _Block) -> dict[str, Any]:
@@ -182,6 +197,25 @@ def columns(block: _Block) -> dict[str, Any]:
         "rcode": (block.rcode[:n], outcome < LIMITED),
         "response_bytes": block.response_bytes[:n],
     }
+
+
+def _warm() -> None:
+    """Load what `columns` needs, which takes a moment that no asker should wait for."""
+    block = _Block()
+    for array in (block.messages, block.parsed, block.peers):
+        array[:1] = np.zeros(1, array.dtype)
+    for plain in (
+        block.rcode,
+        block.outcome,
+        block.verified,
+        block.tcp,
+        block.query_bytes,
+        block.response_bytes,
+    ):
+        plain[:1] = 0
+    block.names.append(pa.array([""]))
+    block.rows = 1
+    columns(block)
 
 
 def _words(codes: NDArray[Any], words: Any, valid: NDArray[np.bool_] | None = None) -> pa.Array:
