@@ -50,7 +50,8 @@ def watch(mode: str) -> Iterator[Watch]:
         finally:
             line.clear()
     else:
-        yield {"plain": _Plain, "jsonl": _Jsonl, "none": _Silent}[mode]()
+        others: dict[str, type[Watch]] = {"plain": _Plain, "jsonl": _Jsonl, "none": _Silent}
+        yield others[mode]()
 
 
 class _Line:
@@ -121,7 +122,12 @@ class _Silent:
 def words(progress: "Progress") -> list[str]:
     """The progress in words: share, sent, answered, rate, time left."""
     share = 100 * progress.done // max(progress.total, 1)
-    told = [f"{share:3d} %", f"{progress.sent:,} sent", f"{progress.answered:,} answered", f"{progress.rate:,.0f}/s"]
+    told = [
+        f"{share:3d} %",
+        f"{progress.sent:,} sent",
+        f"{progress.answered:,} answered",
+        f"{progress.rate:,.0f}/s",
+    ]
     if progress.left_s is not None:
         told.append(f"{duration(progress.left_s)} left")
     return told

@@ -68,7 +68,9 @@ def worst(summary: Summary) -> Table:
     """The open hosts with the greatest amplification."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
     for column in ("address", "class", "amplification", "why"):
-        table.add_column(column, justify="right" if column == "amplification" else "left", no_wrap=column != "why")
+        table.add_column(
+            column, justify="right" if column == "amplification" else "left", no_wrap=column != "why"
+        )
     table.show_header = False
     for host in summary.worst:
         factor = "" if host.amplification is None else f"{host.amplification:.1f}-fold"

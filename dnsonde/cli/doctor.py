@@ -5,8 +5,9 @@ import click
 
 @click.command()
 def doctor() -> None:
-    """Tell what this machine allows, and the command that fixes each thing it does not.
+    """Tell what this machine allows.
 
+    Ports, buffers, capabilities, open files, IPv6, clock, compiled code; and the command that fixes each thing.
     Nothing is changed and no packet is sent. Probing needs no privilege; only serving port 53 does.
     """
     from rich.table import Table

@@ -52,6 +52,13 @@ def test_jsonl_gives_every_row_back_in_ascii() -> None:
     assert [json.loads(line)["name"] for line in out.getvalue().splitlines()] == HOSTILE
 
 
+def test_jsonl_says_null_for_what_json_has_no_word_for() -> None:
+    batch = pa.record_batch({"x": [1.5, float("nan"), float("inf"), None]})
+    out = io.BytesIO()
+    jsonl(pa.RecordBatchReader.from_batches(batch.schema, [batch]), out)
+    assert [json.loads(line)["x"] for line in out.getvalue().splitlines()] == [1.5, None, None, None]
+
+
 def test_csv_neutralises_formulas_and_keeps_the_rest() -> None:
     out = io.BytesIO()
     csv(reader_of(*HOSTILE), out)

@@ -1,0 +1,38 @@
+"""`dnsonde authority`: our name server alone."""
+
+from pathlib import Path
+
+import click
+
+from dnsonde.cli import _progress
+
+
+@click.command()
+@click.argument("path", metavar="PLAN.toml", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "folder", required=True, type=click.Path(path_type=Path), help="Folder for the sightings."
+)
+@click.option(
+    "--listen", multiple=True, metavar="ADDRESS", help="Bind this instead of the plan's address (NAT)."
+)
+@click.option(
+    "--per-second", type=click.FloatRange(min=0), help="Answers to one /24 or /48, by UDP without a cookie."
+)
+@_progress.option
+def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: float | None, mode: str) -> None:
+    """Serve a plan's zone, and record every query.
+
+    Until Ctrl-C.
+
+    For an authority on another host than the prober; its sightings are joined to the run later (`dnsonde join`).
+    It answers for the plan's zone only, never with an address that is neither the asker's nor the plan's, and
+    limits what it sends to those that have not shown that their address is theirs.
+    """
+    from dnsonde import run
+    from dnsonde.clock import SystemClock
+
+    with _progress.watch(mode) as watch:
+        run.compile_once(watch.say)
+        served = run.serve_authority(path, folder, SystemClock(), listen, per_second, watch.tell, watch.say)
+    click.echo(f"{served.queries:,} queries, {served.answered:,} answered. Sightings: {folder}")
+    click.echo(f"Next: dnsonde join RUN {folder}")

@@ -1,0 +1,74 @@
+"""`dnsonde diff`: what changed between two runs."""
+
+from pathlib import Path
+
+import click
+
+from dnsonde.cli.show import FORMATS, LIMIT, run_export
+
+COLUMNS = ("target", "change", "class_before", "class_after", "egress", "why")
+CHANGES = ("opened", "closed", "changed", "appeared", "gone")
+
+
+@click.command()
+@click.argument("before", metavar="RUN_A", type=click.Path(path_type=Path))
+@click.argument("after", metavar="RUN_B", type=click.Path(path_type=Path))
+@click.option("--list", "listed", is_flag=True, help="List every host that changed.")
+@click.option(
+    "--prefix", "prefixes", multiple=True, metavar="PREFIX", help="Only hosts in it; may be repeated."
+)
+@click.option("--format", "name", type=click.Choice(FORMATS), help="List the hosts, in this format.")
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
+)
+@click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
+@click.option(
+    "--fail-on",
+    type=click.Choice(CHANGES),
+    multiple=True,
+    help="End with exit code 1 when there is such a change.",
+)
+def diff(
+    before: Path,
+    after: Path,
+    prefixes: tuple[str, ...],
+    name: str | None,
+    output: Path | None,
+    limit: int | None,
+    fail_on: tuple[str, ...],
+    *,
+    listed: bool,
+) -> int:
+    r"""Tell what changed between two runs.
+
+    Newly open, closed, and of another class, by prefix.
+
+    \b
+    opened           resolves for strangers now, did not before
+    closed           resolved for strangers before, does not now
+    changed          another class, as open as it was
+    appeared, gone   open, and asked in one of the two runs only
+    """
+    from rich.table import Table
+
+    from dnsonde import run
+    from dnsonde.cli._terminal import console
+
+    found = run.difference(before, after, prefixes)
+    if listed or name:
+        run_export(found.hosts, name or "table", output, COLUMNS, limit)
+    else:
+        out = console()
+        if not found.total:
+            out.print("Nothing changed.")
+        else:
+            out.print(", ".join(f"{found.counts[c]:,} {c}" for c in CHANGES if found.counts[c]) + ".")
+            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+            table.add_column("prefix", no_wrap=True)
+            for change in CHANGES:
+                table.add_column(change, justify="right")
+            for row in found.prefixes[: LIMIT if limit is None else limit or None]:
+                table.add_row(row["prefix"], *(f"{row[c]:,}" if row[c] else "-" for c in CHANGES))
+            out.print(table)
+            out.print(f"Next: dnsonde diff {before} {after} --list", soft_wrap=True)
+    return int(any(found.counts[change] for change in fail_on))

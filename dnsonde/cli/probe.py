@@ -1,0 +1,41 @@
+"""`dnsonde probe`: measure what a plan names."""
+
+from pathlib import Path
+
+import click
+
+from dnsonde.cli import _progress
+
+STOPPED = 130
+
+
+@click.command()
+@click.argument("path", metavar="PLAN.toml", type=click.Path(path_type=Path))
+@click.option("-o", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--no-authority", is_flag=True, help="The authority runs elsewhere (`dnsonde authority`).")
+@_progress.option
+def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
+    """Measure what a plan names.
+
+    Probes it, answers as its authority, and tells what kind of DNS host each address is.
+
+    The authority is started along where the plan's authority address is this machine's. Ctrl-C ends cleanly, and the
+    same command continues the run; nothing is asked twice. `dnsonde plan check` tells in advance what would be sent.
+    """
+    from dnsonde import run
+    from dnsonde.cli import _summary
+    from dnsonde.cli._terminal import console
+    from dnsonde.clock import SystemClock
+
+    with _progress.watch(mode) as watch:
+        run.compile_once(watch.say)
+        measured = run.measure(
+            path, folder, SystemClock(), authority=not no_authority, on_progress=watch.tell, say=watch.say
+        )
+    out = console()
+    _summary.show(measured, out)
+    _summary.footer(measured, out)
+    if not measured.finished:
+        out.print(f"Stopped before the end. Continue: dnsonde probe {path} -o {folder}", soft_wrap=True)
+        return STOPPED
+    return 0

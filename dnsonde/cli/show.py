@@ -1,0 +1,80 @@
+"""`dnsonde show`: look at a run."""
+
+import sys
+from pathlib import Path
+
+import click
+
+FORMATS = ("table", "jsonl", "csv", "parquet")
+COLUMNS = (
+    "target",
+    "class",
+    "subclass",
+    "egress",
+    "responder",
+    "amplification",
+    "why",
+)  # that a screen has room for
+LIMIT = 50
+
+
+@click.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--class", "classes", multiple=True, metavar="CLASS", help="Only hosts of this class; may be repeated."
+)
+@click.option(
+    "--prefix", "prefixes", multiple=True, metavar="PREFIX", help="Only hosts in it; may be repeated."
+)
+@click.option("--open", "only_open", is_flag=True, help="Only hosts that resolve for strangers.")
+@click.option("--format", "name", type=click.Choice(FORMATS), help="List the hosts, in this format.")
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
+)
+@click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
+def show(
+    folder: Path,
+    classes: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    name: str | None,
+    output: Path | None,
+    limit: int | None,
+    *,
+    only_open: bool,
+) -> None:
+    """Show a run's summary, or its hosts.
+
+    With a class, a prefix, --open or a format the hosts are listed, one a row, with the sentence that says why.
+    """
+    from dnsonde import report, run
+    from dnsonde.cli import _summary
+    from dnsonde.cli._terminal import console
+
+    if not (classes or prefixes or name or only_open):
+        measured, truth = run.look(folder)
+        out = console()
+        _summary.show(measured, out)
+        if truth is not None:
+            _summary.accuracy(truth, out)
+        _summary.footer(measured, out)
+        return
+    chosen = report.select(run.verdicts(folder), classes, prefixes)
+    if only_open:
+        chosen = chosen.filter(chosen.open)
+    run_export(chosen, name or "table", output, COLUMNS, limit)
+
+
+def run_export(
+    relation: object, name: str, output: Path | None, columns: tuple[str, ...], limit: int | None
+) -> None:
+    """Write a relation's rows in a format, to a file or to stdout; a table has only `columns`."""
+    from dnsonde import run
+
+    if name == "parquet" and output is None:
+        raise click.UsageError("parquet is no text: name a file with -o.")
+    most = LIMIT if limit is None and name == "table" and output is None else limit
+    left = run.export(
+        relation, name, output or sys.stdout.buffer, columns if name == "table" else (), most or None
+    )
+    if left:
+        click.echo(f"... and {left:,} more: --limit 0 shows all, --format csv -o FILE keeps them.", err=True)

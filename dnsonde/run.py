@@ -1,0 +1,430 @@
+"""The use cases, shared by both faces: measure, serve, join, look, compare, and the lab that shows them."""
+
+import json
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Event
+from types import FunctionType
+from typing import Any, BinaryIO
+
+import ibis
+import msgspec
+from ibis import _
+
+from dnsonde import registry, report
+from dnsonde.authority import server
+from dnsonde.authority.answer import Policy
+from dnsonde.beside import Beside, Ready
+from dnsonde.clock import Clock, SystemClock
+from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.lab.scenario import Scenario, checked, load_scenario
+from dnsonde.lab.serve import Served
+from dnsonde.lab.serve import serve as serve_lab_hosts
+from dnsonde.lab.truth import TRUTH
+from dnsonde.probe import prober as prober_room
+from dnsonde.probe import state as states
+from dnsonde.probe.plan import Plan, load_plan
+from dnsonde.probe.prober import Prober
+from dnsonde.probe.verdict import verdict
+from dnsonde.table import store
+from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
+from dnsonde.wire.compile import compile_all
+
+PLAN = "plan.toml"
+MEMORY_MIB = 2048  # of the engine, before it spills to disk
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work is. left_s: None while nobody can tell."""
+
+    phase: str
+    done: int
+    total: int
+    sent: int
+    answered: int
+    rate: float
+    elapsed_s: float
+    left_s: float | None
+
+    def as_dict(self) -> dict[str, str | float | None]:
+        """Plain values by name, for machines."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run as it stands: what was found, and what it took. seconds: first probe to last reply."""
+
+    folder: Path
+    summary: report.Summary
+    delegated: bool
+    finished: bool
+    probes: int
+    replies: int
+    sightings: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed between two runs: a relation of hosts, counts by change, rows by prefix."""
+
+    hosts: ibis.Table
+    counts: dict[str, int]
+    prefixes: list[dict[str, Any]]
+
+    @property
+    def total(self) -> int:
+        """Hosts that changed."""
+        return sum(self.counts.values())
+
+
+def compile_once(say: Callable[[str], None]) -> None:
+    """Compile the kernels if that has not been done yet, and say so once."""
+
+    def told(done: int, total: int, module: str) -> None:
+        del module
+        if done == 0:
+            say(f"Compiling {total} modules of inner loops, once; some seconds ...")
+
+    compile_all(told)
+
+
+# -- measure ----------------------------------------------------------------------------------------------
+
+
+def measure(
+    plan_path: Path,
+    folder: Path,
+    clock: Clock,
+    *,
+    authority: bool,
+    on_progress: Callable[[Progress], None],
+    say: Callable[[str], None],
+) -> Measured:
+    """Probe what a plan names into a run's folder, new or begun, and judge.
+
+    With `authority` our name server runs beside, where the plan's address for it is this machine's. Ctrl-C ends the
+    probing and what is there is judged.
+    """
+    plan = load_plan(plan_path)
+    plan.scope()
+    beside: AbstractContextManager[object] = nullcontext()
+    if plan.zone.name and authority:
+        if all(is_ours(address) for address in plan.zone.authority):
+            beside = Beside(_authority, plan_path, folder)
+        else:
+            say(
+                f"The authority {', '.join(plan.zone.authority)} is another machine's: run `dnsonde authority` there, "
+                "and join its sightings afterwards."
+            )
+    _keep_plan(plan_path, folder)
+    _probe(plan, folder, clock, beside, on_progress)
+    judge(folder)
+    return look(folder)[0]
+
+
+def _probe(
+    plan: Plan,
+    folder: Path,
+    clock: Clock,
+    beside: AbstractContextManager[object],
+    on_progress: Callable[[Progress], None],
+) -> bool:
+    """Run the prober, with somebody beside; whether it came to its end."""
+    began_us = clock.monotonic_us()
+    # A lab's probes cannot leave the machine, whatever its routes say.
+    prober = Prober(plan, folder, clock=clock, device="lo" if plan.is_loopback else None)
+    with beside as helper:
+
+        def told(now: prober_room.Progress) -> None:
+            if isinstance(helper, Beside):
+                helper.check()
+            on_progress(_progress_of(now, (clock.monotonic_us() - began_us) / 1e6))
+
+        with _interrupted_by_signals(prober.stop):
+            return prober.run(told).complete
+
+
+def _progress_of(now: prober_room.Progress, elapsed_s: float) -> Progress:
+    return Progress(
+        phase=f"{now.kind} {now.attempt}" if now.kind == "sweep" else now.kind,
+        done=round(now.share * now.targets),
+        total=now.targets,
+        sent=now.sent,
+        answered=now.answered,
+        rate=now.rate,
+        elapsed_s=elapsed_s,
+        left_s=now.time_left_s,
+    )
+
+
+@contextmanager
+def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """While inside, SIGINT and SIGTERM call `stop`. Only the main thread can ask for that; others go without."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, lambda *_: stop()) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _keep_plan(plan_path: Path, folder: Path) -> None:
+    """Copy the plan into its run, once."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / PLAN).exists():
+            (folder / PLAN).write_bytes(plan_path.read_bytes())
+    except OSError as error:
+        raise SystemRefusal(
+            f"cannot write {folder / PLAN}: {error.strerror}; choose another folder"
+        ) from error
+
+
+def serve_authority(
+    plan_path: Path,
+    folder: Path,
+    clock: Clock,
+    listen: Sequence[str],
+    per_second: float | None,
+    on_progress: Callable[[Progress], None],
+    say: Callable[[str], None],
+) -> server.Progress:
+    """Serve a plan's zone until Ctrl-C."""
+    plan = load_plan(plan_path)
+    if not plan.zone.name:
+        raise UsageError(
+            f"{plan_path} has no zone of its own to serve: give [zone] a `name` instead of `known`"
+        )
+    policy = Policy() if per_second is None else Policy(per_second=per_second or None)
+    stop = Event()
+
+    def ready(authority: server.Authority) -> None:
+        where = ", ".join(listen or plan.zone.authority)
+        say(f"Serving {plan.zone.name} on {where}, port {authority.port}, UDP and TCP. Ctrl-C ends it.")
+
+    def told(progress: server.Progress) -> None:
+        elapsed_s = progress.elapsed_us / 1e6
+        rate = progress.queries / elapsed_s if elapsed_s else 0.0
+        on_progress(Progress("serving", 0, 0, progress.queries, progress.answered, rate, elapsed_s, None))
+
+    with server.stopped_by_signals(stop):
+        return server.serve(
+            plan, folder, clock, stop, listen=listen, policy=policy, on_progress=told, on_ready=ready
+        )
+
+
+def _authority(plan_path: Path, folder: Path, stop: Event, ready: Ready) -> None:
+    """The authority in a child process."""
+    plan = load_plan(plan_path)
+    # Only this machine can ask an authority on loopback: a limit would only spoil the measurement.
+    policy = Policy(per_second=None) if plan.is_loopback else Policy()
+    server.serve(plan, folder, SystemClock(), stop, policy=policy, on_ready=lambda _: ready())
+
+
+def is_ours(address: str) -> bool:
+    """Whether an address is one of this machine's: whether a socket can be bound to it."""
+    family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as test:
+        try:
+            test.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def judge(folder: Path) -> None:
+    """Join probes, replies and sightings of a run, and write its verdicts."""
+    tables = _tables(folder)
+    plan = load_plan(folder / PLAN)
+    judged = verdict(
+        tables["probe"],
+        tables["reply"],
+        tables["sighting"],
+        zone_mode="known" if plan.is_known else "delegated",
+    )
+    store.save(VERDICT, folder, judged)
+
+
+def join(folder: Path, others: Sequence[Path]) -> Measured:
+    """Add the sightings in other folders that belong to this run, each once, and judge again."""
+    tables = _tables(folder)
+    every = tables["sighting"]
+    connection = every.get_backend()
+    tags = tables["probe"].select("tag").distinct()
+    for other in others:
+        found = store.open_folder(other, connection)["sighting"]
+        if not store.row_count(other, SIGHTING):
+            raise RunError(
+                f"there are no sightings in {other}: give the folder that `dnsonde authority -o` named"
+            )
+        every = every.union(found.semi_join(tags, "tag"), distinct=True)
+    if others:
+        store.save(SIGHTING, folder, every)
+    judge(folder)
+    return look(folder)[0]
+
+
+# -- the lab ----------------------------------------------------------------------------------------------
+
+
+def scenario(name: str, hosts: int | None, seed: int | None) -> Scenario:
+    """A scenario by name or file, with so many addresses and that seed where they are given."""
+    found = load_scenario(name)
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    if hosts is not None:
+        changes["prefix"] = f"{found.prefix.partition('/')[0]}/{32 - (hosts - 1).bit_length()}"
+    return checked(msgspec.structs.replace(found, **changes))
+
+
+def demo(
+    chosen: Scenario, folder: Path, clock: Clock, *, on_progress: Callable[[Progress], None]
+) -> tuple[Measured, report.Confusion]:
+    """Bring up a lab beside us, measure it and hold the verdicts against its truth."""
+    plan = load_plan(_lab_plan(chosen, folder))
+    _probe(plan, folder, clock, Beside(_lab, chosen, folder), on_progress)
+    judge(folder)
+    measured, truth = look(folder)
+    if truth is None:
+        raise RunError(f"the lab wrote no truth into {folder}")
+    return measured, truth
+
+
+def serve_lab(chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Path], None]) -> Served:
+    """Serve a lab until Ctrl-C; `ready` is told the plan that measures it."""
+    plan = _lab_plan(chosen, folder)
+    stop = Event()
+    with server.stopped_by_signals(stop):
+        return serve_lab_hosts(chosen, folder, clock, stop, on_ready=lambda *_: ready(plan))
+
+
+def fresh_folder(parent: Path, clock: Clock) -> Path:
+    """A name for a new run below `parent`: the time in UTC."""
+    return parent / f"demo-{datetime.fromtimestamp(clock.now_us() / 1e6, UTC):%Y%m%d-%H%M%S}"
+
+
+def _lab(chosen: Scenario, folder: Path, stop: Event, ready: Ready) -> None:
+    """A lab in a child process."""
+    serve_lab_hosts(chosen, folder, SystemClock(), stop, on_ready=lambda *_: ready())
+
+
+def _lab_plan(chosen: Scenario, folder: Path) -> Path:
+    """Write the plan that measures a lab."""
+    place = chosen.authority
+    text = f"""\
+[scope]
+prefixes = [{json.dumps(chosen.prefix)}]
+port = {chosen.port}
+
+[zone]
+name = {json.dumps(place.zone)}
+authority = {json.dumps(place.address)}
+authority_port = {place.port}
+control = {json.dumps(place.control)}
+"""
+    path = folder / PLAN
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+# -- look -------------------------------------------------------------------------------------------------
+
+
+def look(folder: Path) -> tuple[Measured, report.Confusion | None]:
+    """A run as it stands, and how right it is where it was a lab's."""
+    tables = _tables(folder)
+    measured = _measured(folder, tables)
+    if not store.row_count(folder, TRUTH):
+        return measured, None
+    truth = tables["verdict"].get_backend().read_parquet(f"{folder / TRUTH.name}/part-*.parquet")
+    return measured, report.confusion(truth, tables["verdict"])
+
+
+def verdicts(folder: Path) -> ibis.Table:
+    """A run's verdicts as a relation; RunError where it has none."""
+    found = _tables(folder)["verdict"]
+    if not store.row_count(folder, VERDICT):
+        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
+    return found
+
+
+def difference(before: Path, after: Path, prefixes: Iterable[str] = ()) -> Difference:
+    """Compare two runs, within some prefixes or everywhere."""
+    chosen = tuple(prefixes)
+    connection = store.connect(memory_limit_mib=MEMORY_MIB)
+    old, new = (
+        report.select(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
+    )
+    hosts = report.compare(old, new).cache()
+    counted = hosts.group_by("change").aggregate(hosts=_.count()).to_pyarrow().to_pylist()
+    counts = dict.fromkeys(report.CHANGES, 0) | {row["change"]: row["hosts"] for row in counted}
+    return Difference(hosts, counts, report.readable(report.by_prefix(hosts)).read_all().to_pylist())
+
+
+def export(
+    relation: ibis.Table,
+    name: str,
+    output: Path | BinaryIO,
+    columns: Iterable[str] = (),
+    limit: int | None = None,
+) -> int:
+    """Write a relation in a format of `dnsonde.export`; returns how many rows `limit` left out."""
+    write = registry.entries("dnsonde.export", FunctionType)[name]
+    left = 0
+    if limit is not None:
+        left = max(0, int(relation.count().to_pyarrow().as_py()) - limit)
+        relation = relation.limit(limit)
+    rows = report.readable(relation, columns=columns)
+    if not isinstance(output, Path):
+        write(rows, output)
+        return left
+    try:
+        with output.open("wb") as file:
+            write(rows, file)
+    except OSError as error:
+        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
+    return left
+
+
+def _tables(folder: Path) -> dict[str, ibis.Table]:
+    return store.open_folder(folder, store.connect(memory_limit_mib=MEMORY_MIB))
+
+
+def _with_verdicts(folder: Path, connection: ibis.BaseBackend) -> ibis.Table:
+    found = store.open_folder(folder, connection)["verdict"]
+    if not store.row_count(folder, VERDICT):
+        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
+    return found
+
+
+def _measured(folder: Path, tables: dict[str, ibis.Table]) -> Measured:
+    state = states.load(folder)
+    times = [tables["probe"].time_us.min(), tables["probe"].time_us.max(), tables["reply"].time_us.max()]
+    first, last, reply = (expression.to_pyarrow().as_py() for expression in times)
+    seconds = 0.0 if first is None else (max(last, reply or last) - first) / 1e6
+    return Measured(
+        folder=folder,
+        summary=report.summarise(tables["verdict"]),
+        delegated=not load_plan(folder / PLAN).is_known,
+        finished=state is None or state.complete,
+        probes=store.row_count(folder, PROBE),
+        replies=store.row_count(folder, REPLY),
+        sightings=store.row_count(folder, SIGHTING),
+        seconds=seconds,
+    )

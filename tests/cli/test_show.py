@@ -1,0 +1,147 @@
+"""`dnsonde show` and `dnsonde diff`: what people and other programs get to see."""
+
+import csv
+import io
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+Type = Callable[..., subprocess.CompletedProcess[str]]
+MakeRun = Callable[..., Path]
+Hosts = Sequence[tuple[str, str, bool, float | None]]
+
+KNOWN = """
+[scope]
+prefixes = ["127.1.0.0/24"]
+[zone]
+known = "www.example.net"
+answer = "192.0.2.80"
+"""
+
+
+def test_the_summary_counts_each_class_and_says_what_is_next(dnsonde: Type, run: Path) -> None:
+    said = dnsonde("show", run)
+    assert said.returncode == 0, said.stderr
+    lines = [line.split() for line in said.stdout.splitlines()]
+    assert ["recursive_resolver", "1", "20.0", "%"] in [line[:4] for line in lines]
+    assert "2 of 5 hosts are open (40.0 %)." in said.stdout
+    worst = [line for line in lines if line and line[0] in {"127.1.0.1", "127.1.0.2"}]
+    assert [line[0] for line in worst] == ["127.1.0.2", "127.1.0.1"], "the strongest first"
+    assert "40.2-fold" in said.stdout
+    assert "Took 5 s: 5 probes, 1 replies" in said.stdout
+    assert f"dnsonde show {run} --class" in said.stdout
+
+
+def test_without_an_authority_the_summary_says_what_it_cannot_tell(
+    dnsonde: Type, make_run: MakeRun, tmp_path: Path
+) -> None:
+    said = dnsonde("show", make_run(tmp_path / "known", [("127.1.0.1", "open", True, 2.0)], KNOWN))
+    flat = " ".join(said.stdout.split())
+    assert "cannot tell apart: recursive_resolver, recursive_forwarder" in flat
+    assert "delegated" in flat
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show"], ["show", "--class", "refused"], ["show", "--format", "jsonl"]]
+)
+def test_no_escape_sequence_reaches_the_terminal(arguments: list[str], dnsonde: Type, run: Path) -> None:
+    said = dnsonde(arguments[0], run, *arguments[1:])
+    assert "\x1b" not in said.stdout
+    assert said.returncode == 0
+
+
+def test_json_lines_hold_every_column_and_address_as_text(dnsonde: Type, run: Path, hosts: Hosts) -> None:
+    rows = [json.loads(line) for line in dnsonde("show", run, "--format", "jsonl").stdout.splitlines()]
+    assert [(r["target"], r["class"], r["open"]) for r in rows] == [(a, c, o) for a, c, o, _ in hosts]
+    assert "target_net" not in rows[0]
+
+
+def test_csv_runs_no_formula(dnsonde: Type, run: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(dnsonde("show", run, "--format", "csv").stdout)))
+    assert {row["subclass"] for row in rows} == {"'=1+1"}
+
+
+def test_parquet_goes_to_a_file_only(dnsonde: Type, run: Path, hosts: Hosts, tmp_path: Path) -> None:
+    assert dnsonde("show", run, "--format", "parquet").returncode == 2
+    assert dnsonde("show", run, "--format", "parquet", "-o", tmp_path / "x.parquet").returncode == 0
+    assert pq.read_table(tmp_path / "x.parquet")["target"].to_pylist() == [a for a, *_ in hosts]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "targets"),
+    [
+        (["--class", "refused"], ["127.1.0.3"]),
+        (["--class", "refused", "--class", "silent"], ["127.1.0.3", "127.1.1.5"]),
+        (["--prefix", "127.1.1.0/24"], ["127.1.1.5"]),
+        (["--open"], ["127.1.0.1", "127.1.0.2"]),
+        (["--open", "--prefix", "127.1.0.2/32"], ["127.1.0.2"]),
+    ],
+)
+def test_selection(arguments: list[str], targets: list[str], dnsonde: Type, run: Path) -> None:
+    said = dnsonde("show", run, *arguments, "--format", "jsonl")
+    assert [json.loads(line)["target"] for line in said.stdout.splitlines()] == targets
+
+
+def test_a_long_table_says_what_it_left_out(dnsonde: Type, run: Path) -> None:
+    said = dnsonde("show", run, "--format", "table", "--limit", "2")
+    assert len(said.stdout.splitlines()) == 3
+    assert "and 3 more" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["show", "nowhere"], 3, "there is no run"),
+        (["show", "run", "--class", "opn"], 2, "no class 'opn'"),
+        (["show", "run", "--prefix", "127"], 2, "is no prefix"),
+        (["show", "empty", "--open"], 3, "has no verdicts yet"),
+        (["show", "run", "--format", "csv", "-o", "no/such/folder"], 3, "cannot write no/such/folder"),
+        (["diff", "run", "nowhere"], 3, "there is no run"),
+    ],
+)
+def test_mistakes_are_a_sentence(
+    arguments: list[str], code: int, sentence: str, dnsonde: Type, run: Path, tmp_path: Path
+) -> None:
+    assert run.exists()
+    (tmp_path / "empty").mkdir()
+    said = dnsonde(*arguments)
+    assert (said.returncode, sentence in said.stderr) == (code, True), said.stderr
+    assert len(said.stderr.splitlines()) == 1
+
+
+def test_diff_counts_by_prefix_and_lists_hosts(
+    dnsonde: Type, run: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    later = make_run(
+        tmp_path / "later",
+        [
+            ("127.1.0.1", "refused", False, 1.0),
+            ("127.1.0.2", "recursive_forwarder", True, 40.0),
+            ("127.1.0.3", "recursive_resolver", True, 1.0),
+            ("127.1.0.4", "injected", False, 1.0),
+            ("127.1.1.5", "recursive_resolver", True, 3.0),
+        ],
+    )
+    said = dnsonde("diff", run, later)
+    assert said.returncode == 0, said.stderr
+    assert "2 opened, 1 closed, 1 changed." in said.stdout
+    assert ["127.1.0.0", "1", "1", "1", "-", "-"] in [line.split() for line in said.stdout.splitlines()]
+    listed = dnsonde("diff", run, later, "--format", "jsonl").stdout.splitlines()
+    assert [(json.loads(line)["target"], json.loads(line)["change"]) for line in listed] == [
+        ("127.1.0.1", "closed"),
+        ("127.1.0.3", "opened"),
+        ("127.1.0.4", "changed"),
+        ("127.1.1.5", "opened"),
+    ]
+    inside = dnsonde("diff", run, later, "--prefix", "127.1.1.0/24").stdout
+    assert "1 opened." in inside
+    assert dnsonde("diff", run, later, "--fail-on", "opened").returncode == 1
+    assert dnsonde("diff", run, later, "--fail-on", "gone").returncode == 0
+
+
+def test_the_same_run_twice_has_no_difference(dnsonde: Type, run: Path) -> None:
+    assert dnsonde("diff", run, run, "--fail-on", "opened").stdout == "Nothing changed.\n"
