@@ -1,0 +1,102 @@
+"""A lab with its authority, in one process, for as long as it is wanted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from dnsonde.authority.answer import Policy
+from dnsonde.authority.server import Authority, Progress
+from dnsonde.authority.sighting import Sightings
+from dnsonde.authority.zone import Zone
+from dnsonde.clock import Clock
+from dnsonde.lab.scenario import Scenario
+from dnsonde.lab.truth import write_truth
+from dnsonde.lab.world import World
+from dnsonde.table.schema import TABLES
+from dnsonde.table.store import Writer
+
+STEP_US = 100_000
+PROGRESS_US = 1_000_000
+
+# Only this machine can ask, and all of a lab's resolvers do so from a few /24s: limits would spoil the measurement.
+POLICY = Policy(per_second=None, amplification=100.0, udp_octets=4096)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a lab has done: the world's totals, and the authority's."""
+
+    world: dict[str, int]
+    authority: Progress
+
+
+def zone_of(scenario: Scenario) -> Zone:
+    """The zone that the lab's authority serves."""
+    place = scenario.authority
+    return Zone(
+        name=place.zone,
+        addresses=(place.address,),
+        control=place.control,
+        contact="lab@example.net",
+        description="dnsonde lab on loopback",
+    )
+
+
+def serve(
+    scenario: Scenario,
+    folder: Path,
+    clock: Clock,
+    stop: Event,
+    *,
+    on_ready: Callable[[World, Authority], None] | None = None,
+    on_progress: Callable[[Served], None] | None = None,
+    truth: bool = True,
+    sightings: bool = True,
+) -> Served:
+    """Serve the scenario's hosts and its authority until `stop` is set.
+
+    Tables `truth` (before the first probe is answered) and `sighting` (as queries come) are written below
+    `folder`. `on_ready` is called once both answer, `on_progress` every second. The authority has a thread of its
+    own, which shares the work between two cores as both spend their time in kernels and system calls. Raises
+    SystemRefusal when a port or the disk is not to be had; an error of either side ends both.
+    """
+    failure: list[BaseException] = []
+    rows = Sightings(Writer(TABLES["sighting"], folder), clock) if sightings else None
+    authority = Authority(
+        zone_of(scenario),
+        addresses=(scenario.authority.address,),
+        port=scenario.authority.port,
+        sightings=rows,
+        clock=clock,
+        policy=POLICY,
+        device="lo",
+    )
+    with authority, World(scenario, clock=clock) as world:
+        if truth:
+            write_truth(scenario, folder, icmp=world.icmp)
+
+        def answer() -> None:
+            try:
+                authority.run(stop)
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
+                failure.append(error)
+                stop.set()
+
+        thread = Thread(target=answer, name="authority")
+        thread.start()
+        try:
+            if on_ready is not None:
+                on_ready(world, authority)
+            due_us = clock.monotonic_us() + PROGRESS_US
+            while not stop.is_set():
+                world.step(STEP_US)
+                if on_progress is not None and clock.monotonic_us() >= due_us:
+                    due_us += PROGRESS_US
+                    on_progress(Served(world.totals(), authority.measure()))
+        finally:
+            stop.set()
+            thread.join()
+        if failure:
+            raise failure[0]
+        return Served(world.totals(), authority.measure())

@@ -1,0 +1,639 @@
+"""The lab at work: one socket for all hosts, one for what they ask, and a table of open questions between.
+
+A host is `behavior`, its messages are `rewrite`, `reply` and `chain`, its network is `network`; here they are
+joined to sockets, a batch at a time. All addresses are loopback, and each is our own: nothing is spoofed.
+"""
+
+import select
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnsonde.clock import Clock, SystemClock
+from dnsonde.lab import chain, rewrite
+from dnsonde.lab.behavior import AFTER, ASKS, AT_ONCE, Act, Behavior, Trait, draw
+from dnsonde.lab.cache import Cache
+from dnsonde.lab.icmp import Icmp
+from dnsonde.lab.network import Leg
+from dnsonde.lab.pending import FINAL, MINIMISED, OCTETS_MAX, PENDING, SIDE, Pending
+from dnsonde.lab.reply import Composer
+from dnsonde.lab.scenario import Scenario
+from dnsonde.net.udp import Udp
+from dnsonde.wire.batch import MAPPED, Batch, address_pair
+from dnsonde.wire.codes import Flag, Type
+from dnsonde.wire.decode import decode_messages
+from dnsonde.wire.message import MESSAGE
+
+BATCH = 512
+EDNS_MAX = 4096
+WIDTH = 4224  # that and a little: a power of two would crowd the rows into the same cache sets
+TABLE_MAX = 1 << 20  # so many hosts are described once; more are described each time that one is asked
+EXPIRY_US = 50_000
+PATIENCE_US = 50_000  # for room in a socket's send buffer
+QUESTION = 12 + 255 + 4
+
+Rows = NDArray[np.uint8]
+Records = NDArray[np.void]
+Places = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the lab has done so far, in datagrams."""
+
+    probes: int = 0  # that reached the lab
+    foreign: int = 0  # for an address that is not in the prefix
+    malformed: int = 0  # no query, or none that a host would understand
+    replies: int = 0  # given to the network
+    asks: int = 0  # put to the authority
+    answers: int = 0  # that came back from it and were expected
+    strays: int = 0  # that were not expected
+    retries: int = 0
+    given_up: int = 0  # questions that stayed without an answer
+    cached: int = 0  # questions answered from a cache
+    limited: int = 0  # probes over a host's rate
+    undelivered: int = 0  # that the kernel had no room for
+
+
+class World:
+    """All hosts of a scenario, on 0.0.0.0:`port` of the loopback interface.
+
+    Raises SystemRefusal when a socket cannot be had. `icmp` tells whether this process may send ICMP; if not,
+    the hosts that would are silent.
+    """
+
+    def __init__(
+        self, scenario: Scenario, *, clock: Clock | None = None, batch: int = BATCH, icmp: bool = True
+    ) -> None:
+        self.scenario = scenario
+        self.counters = Counters()
+        self._clock = clock or SystemClock()
+        self._behavior = Behavior(scenario)
+        self._table: Records | None = None
+        if scenario.size <= TABLE_MAX:
+            every = (np.arange(scenario.size) + scenario.first).astype(np.uint32)
+            self._table = self._behavior.describe(every)
+        self._ingress = Udp("0.0.0.0", scenario.port, batch=batch, size=WIDTH, device="lo")
+        try:
+            self._egress = Udp("0.0.0.0", 0, batch=batch, size=WIDTH, device="lo")
+        except BaseException:
+            self._ingress.close()
+            raise
+        self._icmp = Icmp() if icmp else None
+        if self._icmp is not None and not self._icmp.allowed:
+            self._icmp = None
+        network = scenario.network
+        self._legs = {
+            name: Leg(getattr(network, name), scenario.seed, 100 + k, capacity=scenario.held, width=WIDTH)
+            for k, name in enumerate(("probe", "reply", "ask", "answer"))
+        }
+        self._pending = Pending()
+        self._cache = Cache()
+        control = tuple(ip_address(a).packed for a in scenario.authority.control)
+        self._composer = Composer((control[0], control[1]))
+        self._authority = address_pair(scenario.authority.address)[1]
+        self._answered_us = np.full(1 << 16, -(1 << 62), np.int64)  # when a rate-limited host answered last
+        self._messages = np.zeros(batch, MESSAGE)
+        self._length = np.zeros(batch, np.int32)
+        self._expiry_us = 0
+        self._poll = select.poll()
+        for udp in (self._ingress, self._egress):
+            self._poll.register(udp.fileno(), select.POLLIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the ports back."""
+        for udp in (self._ingress, self._egress):
+            with suppress(KeyError):
+                self._poll.unregister(udp.fileno())
+            udp.close()
+        if self._icmp is not None:
+            self._icmp.close()
+
+    @property
+    def icmp(self) -> bool:
+        """Whether ICMP is really sent."""
+        return self._icmp is not None
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """The sockets' numbers, for whoever waits on more than this lab."""
+        return self._ingress.fileno(), self._egress.fileno()
+
+    @property
+    def next_us(self) -> int:
+        """Monotonic time of the next datagram that is held back; `network.FOREVER` when there is none."""
+        return min(leg.waiting.next_us for leg in self._legs.values())
+
+    def totals(self) -> dict[str, int]:
+        """Everything counted, by name: `Counters`, the network's doings, and what the sockets dropped."""
+        legs = self._legs.values()
+        return {
+            **asdict(self.counters),
+            "lost": sum(leg.lost for leg in legs),
+            "doubled": sum(leg.doubled for leg in legs),
+            "held": sum(leg.held for leg in legs),
+            "not_held": sum(leg.waiting.refused for leg in legs),
+            "forgotten": self._pending.forgotten,
+            "dropped": self._ingress.dropped + self._egress.dropped,
+        }
+
+    def step(self, timeout_us: int = 0) -> int:
+        """Handle what waits, one batch a socket; when nothing does, wait at most that long. Datagrams handled."""
+        handled = self._turn()
+        if handled or timeout_us <= 0:
+            return handled
+        wait_us = min(timeout_us, max(self.next_us - self._clock.monotonic_us(), 0), EXPIRY_US)
+        # Rounded up: a millisecond early would be a busy loop until the time has come.
+        self._poll.poll(-(-wait_us // 1000))
+        return self._turn()
+
+    def _turn(self) -> int:
+        now = self._clock.monotonic_us()
+        probe, reply, ask, answer = self._legs.values()
+        handled = count = self._ingress.receive()
+        if count:
+            udp = self._ingress
+            data, meta = udp.rx_data[:count], udp.rx[:count]
+            if not probe.link.clear:
+                data, meta = probe.send(data, meta, _key(meta["local_host"], data), now)
+            self._probed(data, meta, now)
+        handled += self._release(probe, now)
+        handled += self._release(ask, now)
+        count = self._egress.receive()
+        if count:
+            udp = self._egress
+            data, meta = udp.rx_data[:count], udp.rx[:count]
+            if not answer.link.clear:
+                data, meta = answer.send(data, meta, _key(meta["local_host"], data), now)
+            self._answered(data, meta, now)
+        handled += count + self._release(answer, now) + self._release(reply, now)
+        if now >= self._expiry_us:
+            self._expiry_us = now + EXPIRY_US
+            self._expire(now)
+        return handled
+
+    def _release(self, leg: Leg, now: int) -> int:
+        """Let go of what a direction has held back until now."""
+        if leg.waiting.next_us > now:
+            return 0
+        data, meta = leg.due(now, self._ingress.batch)
+        if leg is self._legs["probe"]:
+            self._probed(data, meta, now)
+        elif leg is self._legs["answer"]:
+            self._answered(data, meta, now)
+        else:
+            self._emit(self._ingress if leg is self._legs["reply"] else self._egress, data, meta)
+        return len(meta)
+
+    # From the prober
+
+    def _probed(self, data: Rows, meta: Records, now: int) -> None:
+        """Probes have reached their hosts."""
+        for start in range(0, len(meta), self._ingress.batch):
+            self._probed_batch(
+                data[start : start + self._ingress.batch], meta[start : start + self._ingress.batch], now
+            )
+
+    def _probed_batch(self, data: Rows, meta: Records, now: int) -> None:
+        target = (meta["local_host"] & 0xFFFF_FFFF).astype(np.uint32)
+        offset = target - np.uint32(self.scenario.first)
+        self.counters.probes += len(meta)
+        inside = offset < self.scenario.size
+        if not inside.all():
+            self.counters.foreign += int(np.count_nonzero(~inside))
+            data, meta, target, offset = data[inside], meta[inside], target[inside], offset[inside]
+        batch = Batch.rows(np.ascontiguousarray(data), meta["length"])
+        messages = decode_messages(batch, self._messages)
+        hosts = self._table[offset] if self._table is not None else self._behavior.describe(target)
+        good = (
+            (messages["status"] == 0)
+            & ((messages["flags"] & (Flag.QR | 0x7800)) == 0)
+            & (messages["qdcount"] == 1)
+            & (messages["qclass"] == 1)
+            & (messages["question_end"] <= QUESTION)
+            & (meta["length"] <= OCTETS_MAX)
+        )
+        if not good.all():
+            self.counters.malformed += int(np.count_nonzero(~good))
+        special = hosts["traits"] & (Trait.DROPS_FIRST | Trait.RATE_LIMITED)
+        if special.any():
+            good &= ~self._unheard(hosts, data, now)
+        kind = hosts["kind"]
+        self._reply_at_once(np.flatnonzero(good & (AT_ONCE[kind] != Act.NONE)), batch, data, meta, hosts, now)
+        asking = np.flatnonzero(good & ASKS[kind])
+        if len(asking):
+            self._ask_first(asking, data, meta, messages, hosts, now)
+
+    def _unheard(self, hosts: Records, data: Rows, now: int) -> NDArray[np.bool_]:
+        """Probes that a lossy host does not hear, or that a rate-limited one has no time for."""
+        # A probe name says its attempt: `<8 hex digits of the target><1 of the attempt><12 of the tag>`.
+        digit = data[:, 21].astype(np.int64)
+        attempt = np.where(digit <= ord("9"), digit - ord("0"), (digit | 0x20) - ord("a") + 10)
+        unheard: NDArray[np.bool_] = (data[:, 12] == 21) & (attempt <= hosts["drops"]) & (hosts["drops"] > 0)
+        limited = np.flatnonzero(hosts["traits"] & Trait.RATE_LIMITED)
+        if len(limited):
+            # By the address's low 16 bits: in a lab of more than 65,536 hosts some share a limit.
+            place = (hosts["target"][limited] & np.uint32(0xFFFF)).astype(np.int64)
+            early = now - self._answered_us[place] < self.scenario.rate_limit_ms * 1000
+            unheard[limited[early]] = True
+            self._answered_us[place[~early]] = now
+            self.counters.limited += int(np.count_nonzero(early))
+        return unheard
+
+    def _reply_at_once(
+        self, some: Places, batch: Batch, data: Rows, meta: Records, hosts: Records, now: int
+    ) -> None:
+        if len(some) == 0:
+            return
+        act = AT_ONCE[hosts["kind"][some]]
+        if (act >= Act.ICMP_HOST).any():
+            if self._icmp is not None:
+                told = some[act >= Act.ICMP_HOST]
+                codes = AT_ONCE[hosts["kind"][told]] - Act.ICMP_HOST + 1
+                self._icmp.send(data[told], meta[told], hosts["target"][told], codes, self.scenario.port)
+            some = some[act < Act.ICMP_HOST]
+            act = AT_ONCE[hosts["kind"][some]]
+        n = len(some)
+        if n == 0:
+            return
+        out, length = self._ingress.tx_data, self._length[:n]
+        part = Batch(batch.data, batch.offset[some], batch.length[some])
+        self._composer.write(part, self._messages[some], act, hosts[some], out[:n], length)
+        echo = np.flatnonzero(act == Act.ECHO)
+        if len(echo):
+            length[echo] = meta["length"][some[echo]]
+            width = int(length[echo].max())
+            out[echo, :width] = data[some[echo], :width]
+        # An injected lie comes from the way, not from the host: it does not wait for it.
+        delay = np.where(ASKS[hosts["kind"][some]], 0, hosts["delay_us"][some])
+        self._reply(hosts[some], meta["host"][some], meta["port"][some], length, delay, now, 1 << 48)
+
+    def _ask_first(
+        self, some: Places, data: Rows, meta: Records, messages: Records, hosts: Records, now: int
+    ) -> None:
+        """Probes to resolving hosts: remember the client, and ask."""
+        n = len(some)
+        entry = np.zeros(n, PENDING)
+        entry["stage"] = FINAL
+        entry["host"] = host = hosts[some]
+        entry["client_host"] = meta["host"][some]
+        entry["client_port"] = meta["port"][some]
+        entry["request_length"] = meta["length"][some]
+        asked = messages[some]
+        entry["end"] = end = asked["question_end"].astype(np.int64)
+        size = np.clip(asked["edns_size"], 512, EDNS_MAX)
+        entry["edns_size"] = np.where(asked["edns_version"] >= 0, size, 0)
+        entry["owner"] = 0xC00C
+        requests = data[some, :OCTETS_MAX]
+        traits = host["traits"]
+        habits = int(np.bitwise_or.reduce(traits))
+        if habits & Trait.CACHE:
+            known = self._from_cache(entry, requests, now)
+            if known.any():
+                entry, requests, asked, end = entry[~known], requests[~known], asked[~known], end[~known]
+                traits = entry["host"]["traits"]
+        if habits & Trait.DUAL:
+            both = np.flatnonzero(((traits & Trait.DUAL) != 0) & (asked["qtype"] == Type.A))
+            if len(both):
+                side, twin = entry[both], requests[both].copy()
+                side["stage"] = SIDE
+                rewrite.put(twin, end[both] - 4, np.tile(np.array([0, Type.AAAA], np.uint8), (len(both), 1)))
+                self._ask(side, twin, end[both], twin, now)
+        if habits & Trait.MINIMISE:
+            short = ((traits & Trait.MINIMISE) != 0) & (asked["qname_labels"] > 2)
+            if short.any():
+                before = entry[short]
+                before["stage"] = MINIMISED
+                questions, question_end = rewrite.minimised(requests[short], end[short])
+                self._ask(before, questions, question_end, requests[short], now)
+                entry, requests, end = entry[~short], requests[~short], end[~short]
+        self._ask(entry, requests, end, requests, now)
+
+    def _ask(self, entry: Records, questions: Rows, end: Places, requests: Rows, now: int) -> None:
+        """Put questions to the authority, each from its host's egress; `entry` are PENDING rows to keep."""
+        n = len(entry)
+        if n == 0:
+            return
+        host = entry["host"]
+        ids = self._pending.open(n, now)
+        egress = host["egress"] + (ids & (host["egress_count"] - 1)).astype(np.uint32)
+        out, meta = self._egress.tx_data, self._egress.tx[:n]
+        traits = host["traits"]
+        noise = draw(
+            self.scenario.seed, 5, (egress.astype(np.uint64) << np.uint64(16)) | ids.astype(np.uint64)
+        )
+        length = rewrite.queries(out, questions, end, ids, traits, entry["client_host"] & 0xFFFF_FFFF, noise)
+        entry["egress"] = egress
+        entry["query_end"] = end
+        entry["query_length"] = length
+        width = int(length.max())
+        self._pending.entry[ids] = entry
+        self._pending.query[ids, :width] = out[:n, :width]
+        width = int(entry["request_length"].max())
+        self._pending.request[ids, :width] = requests[:, :width]
+        self._aim_at_authority(meta, egress, length)
+        self.counters.asks += n
+        self._dispatch(self._egress, self._legs["ask"], n, now)
+
+    def _aim_at_authority(self, meta: Records, egress: NDArray[np.uint32], length: NDArray[np.int32]) -> None:
+        meta["net"] = meta["local_net"] = 0
+        meta["host"] = self._authority
+        meta["port"] = self.scenario.authority.port
+        meta["local_host"] = MAPPED | egress.astype(np.int64)
+        meta["length"] = length
+
+    # From the authority
+
+    def _answered(self, data: Rows, meta: Records, now: int) -> None:
+        """Answers have reached those that asked."""
+        for start in range(0, len(meta), self._egress.batch):
+            self._answered_batch(
+                data[start : start + self._egress.batch], meta[start : start + self._egress.batch], now
+            )
+
+    def _answered_batch(self, data: Rows, meta: Records, now: int) -> None:
+        ids = rewrite.get16(data, 0).astype(np.int64)
+        entry = self._pending.entry[ids]
+        length = meta["length"]
+        expected = (
+            (entry["stage"] > 0)
+            & (length >= entry["query_end"])
+            & (meta["local_host"] == (MAPPED | entry["egress"].astype(np.int64)))
+            & (meta["host"] == self._authority)
+            & (meta["port"] == self.scenario.authority.port)
+            & (data[:, 2] >= 0x80)
+        )
+        expected &= self._pending.first_of_each(ids)
+        if not expected.all():
+            data, meta, ids, entry = data[expected], meta[expected], ids[expected], entry[expected]
+            length = length[expected]
+        if len(ids):
+            same = rewrite.same_questions(data, self._pending.query[ids], entry["query_end"])
+            if not same.all():
+                data, ids, entry, length = data[same], ids[same], entry[same], length[same]
+        self.counters.strays += len(expected) - len(ids)
+        self.counters.answers += len(ids)
+        if len(ids) == 0:
+            return
+        self._pending.close(ids)
+        stage, rcode = entry["stage"], data[:, 3] & 0x0F
+        final = stage == FINAL
+        if not final.all():
+            shorter = np.flatnonzero((stage == MINIMISED) & (rcode == 0))
+            on = entry[shorter]
+            on["stage"] = FINAL
+            requests = self._pending.request[ids[shorter]]
+            self._ask(on, requests, on["end"].astype(np.int64), requests, now)
+            # Where nothing is above, nothing is below (RFC 8020); anything else went wrong.
+            ended = np.flatnonzero((stage == MINIMISED) & (rcode != 0))
+            act = np.where(rcode[ended] == 3, Act.NXDOMAIN, Act.SERVFAIL).astype(np.uint8)
+            self._compose(entry[ended], ids[ended], act, now)
+        self._finish(np.flatnonzero(final), data, length, ids, entry, now)
+
+    def _finish(
+        self, some: Places, data: Rows, length: NDArray[np.int32], ids: Places, entry: Records, now: int
+    ) -> None:
+        """Answers to the clients' own questions: relay, follow, filter or replace them."""
+        act = AFTER[entry["host"]["kind"][some]]
+        traits = entry["host"]["traits"][some]
+        if (traits & (Trait.REBINDING_FILTER | Trait.REWRITES_NXDOMAIN)).any():
+            nxdomain = (data[some, 3] & 0x0F) == 3
+            act = np.where(nxdomain & ((traits & Trait.REWRITES_NXDOMAIN) != 0), Act.LIE, act)
+            inner = _first_address(data[some], length[some], entry["query_end"][some]) >> 24 == 127
+            act = np.where(inner & ((traits & Trait.REBINDING_FILTER) != 0), Act.EMPTY, act).astype(np.uint8)
+        relayed = some[act == Act.RELAY]
+        if len(relayed):
+            alias = chain.is_alias(data[relayed], length[relayed], entry["query_end"][relayed])
+            if alias.any():
+                follow = relayed[alias]
+                self._follow(data[follow], ids[follow], entry[follow], now)
+                relayed = relayed[~alias]
+        if len(relayed):
+            self._relay(data[relayed], length[relayed], ids[relayed], entry[relayed], now)
+        made = (act != Act.RELAY) & (act != Act.NONE)
+        if made.any():
+            self._compose(entry[some[made]], ids[some[made]], act[made], now)
+
+    def _relay(self, data: Rows, length: NDArray[np.int32], ids: Places, entry: Records, now: int) -> None:
+        """Pass answers on to the clients."""
+        answers = data[:, : int(length.max())]
+        requests = self._pending.request[ids]
+        joined = np.flatnonzero(entry["partial_count"])
+        if len(joined):
+            answers, length = self._join(joined, answers, length, ids, entry)
+        if (entry["host"]["traits"] & Trait.CACHE).any():
+            self._to_cache(answers, length, requests, entry, now)
+        self._pass_on(answers, length, requests, entry, now)
+
+    def _pass_on(
+        self, answers: Rows, length: NDArray[np.int32], requests: Rows, entry: Records, now: int
+    ) -> None:
+        host, end = entry["host"], entry["end"].astype(np.int64)
+        ra = (host["traits"] & Trait.RA) != 0
+        size = entry["edns_size"].astype(np.int64)
+        told = rewrite.responses(self._ingress.tx_data, answers, length, requests, end, edns_size=size, ra=ra)
+        delay = host["delay_us"]
+        self._reply(host, entry["client_host"], entry["client_port"], told, delay, now, 0)
+
+    def _compose(self, entry: Records, ids: Places, act: NDArray[np.uint8], now: int) -> None:
+        """Answer on the hosts' own account what the authority was asked for."""
+        n = len(entry)
+        if n == 0:
+            return
+        requests = Batch.rows(self._pending.request[ids], entry["request_length"])
+        messages = decode_messages(requests)
+        host, length = entry["host"], self._length[:n]
+        self._composer.write(requests, messages, act, host, self._ingress.tx_data[:n], length)
+        self._reply(host, entry["client_host"], entry["client_port"], length, host["delay_us"], now, 0)
+
+    # Aliases
+
+    def _follow(self, data: Rows, ids: Places, entry: Records, now: int) -> None:
+        questions, end, octets = chain.targets(data, entry["query_end"])
+        partial = self._pending.partial[ids]
+        length, owner, fits = chain.collect(
+            partial, entry["partial_length"], entry["owner"], data, entry["query_end"], octets, entry["end"]
+        )
+        fits &= end <= QUESTION
+        lost = np.flatnonzero(~fits)
+        self._compose(entry[lost], ids[lost], np.full(len(lost), Act.SERVFAIL, np.uint8), now)
+        entry = entry[fits]
+        entry["partial_length"], entry["owner"] = length[fits], owner[fits]
+        entry["partial_count"] += 1
+        requests, kept, place = self._pending.request[ids[fits]], partial[fits], self._pending
+        first = place.next_id
+        self._ask(entry, questions[fits], end[fits], requests, now)
+        place.partial[place.ids(first, len(entry))] = kept
+
+    def _join(
+        self, joined: Places, answers: Rows, length: NDArray[np.int32], ids: Places, entry: Records
+    ) -> tuple[Rows, NDArray[np.int32]]:
+        part = entry[joined]
+        rows, total = chain.join(
+            answers[joined],
+            length[joined],
+            part["query_end"],
+            self._pending.partial[ids[joined]],
+            part["partial_length"],
+            part["partial_count"],
+            part["owner"],
+        )
+        wide = np.zeros((len(answers), max(rows.shape[1], answers.shape[1])), np.uint8)
+        wide[:, : answers.shape[1]] = answers
+        wide[joined, : rows.shape[1]] = rows
+        length = length.copy()
+        length[joined] = total
+        return wide, length
+
+    # Memory of earlier answers
+
+    def _from_cache(self, entry: Records, requests: Rows, now: int) -> NDArray[np.bool_]:
+        """Answer what the hosts remember; returns which rows that was."""
+        can = (entry["host"]["traits"] & Trait.CACHE) != 0
+        can &= AFTER[entry["host"]["kind"]] == Act.RELAY
+        known = np.zeros(len(entry), np.bool_)
+        some = np.flatnonzero(can)
+        if len(some) == 0:
+            return known
+        hit, answers, length = self._cache.find(
+            entry["host"]["identity"][some], requests[some], entry["end"][some], now
+        )
+        if len(hit):
+            known[some[hit]] = True
+            self.counters.cached += len(hit)
+            self._pass_on(answers, length, requests[some[hit]], entry[some[hit]], now)
+        return known
+
+    def _to_cache(
+        self, answers: Rows, length: NDArray[np.int32], requests: Rows, entry: Records, now: int
+    ) -> None:
+        some = np.flatnonzero(entry["host"]["traits"] & Trait.CACHE)
+        self._cache.keep(
+            entry["host"]["identity"][some],
+            requests[some],
+            entry["end"][some],
+            answers[some],
+            length[some],
+            now,
+        )
+
+    # Out
+
+    def _reply(
+        self,
+        host: Records,
+        client: NDArray[np.int64],
+        port: NDArray[np.uint16],
+        length: NDArray[np.int32],
+        delay_us: NDArray[np.integer],
+        now: int,
+        salt: int,
+    ) -> None:
+        """Send the rows that lie in the ingress socket's buffer, from each host's responder."""
+        n = len(host)
+        meta = self._ingress.tx[:n]
+        meta["net"] = meta["local_net"] = 0
+        meta["host"] = client
+        meta["port"] = port
+        meta["local_host"] = MAPPED | host["responder"].astype(np.int64)
+        meta["length"] = length
+        self.counters.replies += n
+        self._dispatch(self._ingress, self._legs["reply"], n, now, delay_us, host["target"], salt)
+
+    def _dispatch(
+        self,
+        udp: Udp,
+        leg: Leg,
+        count: int,
+        now: int,
+        delay_us: NDArray[np.integer] | None = None,
+        target: NDArray[np.uint32] | None = None,
+        salt: int = 0,
+    ) -> None:
+        """Send the first rows of a socket's buffer through one direction of the network."""
+        late = delay_us is not None and bool(delay_us.any())
+        if leg.link.clear and not late:
+            self._send(udp, count)
+            return
+        data, meta = udp.tx_data[:count], udp.tx[:count]
+        key = _key(meta["local_host"] if target is None else target, data) ^ np.uint64(salt)
+        self._emit(udp, *leg.send(data, meta, key, now, delay_us if late else None))
+
+    def _emit(self, udp: Udp, data: Rows, meta: Records) -> None:
+        """Send rows that lie elsewhere."""
+        for start in range(0, len(meta), udp.batch):
+            part = meta[start : start + udp.batch]
+            width = int(part["length"].max())
+            udp.tx_data[: len(part), :width] = data[start : start + udp.batch, :width]
+            udp.tx[: len(part)] = part
+            self._send(udp, len(part))
+
+    def _send(self, udp: Udp, count: int) -> None:
+        done = udp.send(count)
+        while done < count and udp.wait(PATIENCE_US, writable=True):
+            more = udp.send(count, done)
+            if more == 0:
+                break
+            done += more
+        self.counters.undelivered += count - done
+
+    def _expire(self, now: int) -> None:
+        """Ask again what stayed without an answer, or give up and say SERVFAIL."""
+        late = self._pending.overdue(now - int(self.scenario.upstream_timeout_ms * 1000))[
+            : self._egress.batch
+        ]
+        if len(late) == 0:
+            return
+        entry = self._pending.entry[late]
+        again = entry["tries"] + 1 < self.scenario.upstream_tries
+        ids = late[again]
+        if len(ids):
+            part = entry[again]
+            self._pending.entry["tries"][ids] += 1
+            self._pending.asked_us[ids] = now
+            width = int(part["query_length"].max())
+            self._egress.tx_data[: len(ids), :width] = self._pending.query[ids, :width]
+            self._aim_at_authority(self._egress.tx[: len(ids)], part["egress"], part["query_length"])
+            self.counters.retries += len(ids)
+            # The same id meets the same fate: a retry is another datagram by its number.
+            self._dispatch(
+                self._egress, self._legs["ask"], len(ids), now, salt=(1 + int(part["tries"].max())) << 50
+            )
+        ids = late[~again]
+        if len(ids):
+            part = entry[~again]
+            self.counters.given_up += len(ids)
+            self._pending.close(ids)
+            tell = (part["stage"] != SIDE) & (AFTER[part["host"]["kind"]] != Act.NONE)
+            servfail = np.full(int(np.count_nonzero(tell)), Act.SERVFAIL, np.uint8)
+            self._compose(part[tell], ids[tell], servfail, now)
+
+
+def _key(address: NDArray[np.integer], data: Rows) -> NDArray[np.uint64]:
+    """What tells one datagram from another: the host's address and the DNS id."""
+    low = address.astype(np.int64).view(np.uint64) & np.uint64(0xFFFF_FFFF)
+    return (low << np.uint64(16)) | rewrite.get16(data, 0).astype(np.uint64)
+
+
+def _first_address(data: Rows, length: NDArray[np.int32], end: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The address in the first record when it is an A record of the asked name, else 0."""
+    place = end.astype(np.int64)[:, None] + np.arange(16)
+    record = np.take_along_axis(data, np.minimum(place, data.shape[1] - 1), axis=1).astype(np.int64)
+    is_a = (
+        (record[:, 2] == 0) & (record[:, 3] == Type.A) & (length >= end + 16) & (rewrite.get16(data, 6) > 0)
+    )
+    value = record[:, 12] << 24 | record[:, 13] << 16 | record[:, 14] << 8 | record[:, 15]
+    return np.where(is_a, value, 0)
