@@ -8,7 +8,6 @@ int64, IPv4 mapped (RFC 4291, 2.5.5.2), so that both families share every column
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +50,6 @@ class Batch:
         return self.data[start : start + int(self.length[index])].tobytes()
 
 
-def readable(array: NDArray[Any]) -> NDArray[Any]:
-    """A contiguous, read-only view: kernels see one type whether a socket or an Arrow buffer owns the octets."""
-    view = np.ascontiguousarray(array)[:]
-    view.flags.writeable = False
-    return view
-
-
 def address_array(addresses: Iterable[str | IPv4Address | IPv6Address]) -> NDArray[np.void]:
     """Addresses, as text or objects, to an `ADDRESS` array; a bad text raises ValueError."""
     pairs = [address_pair(a) for a in addresses]
@@ -75,7 +67,7 @@ def address_pair(address: str | IPv4Address | IPv6Address) -> tuple[int, int]:
 
 def address_text(net: int, host: int) -> str:
     """One (net, host) pair as text: dotted for IPv4-mapped, RFC 5952 otherwise."""
-    net, host = net & 0xFFFF_FFFF_FFFF_FFFF, host & 0xFFFF_FFFF_FFFF_FFFF
+    net, host = int(net) & 0xFFFF_FFFF_FFFF_FFFF, int(host) & 0xFFFF_FFFF_FFFF_FFFF
     if net == 0 and host >> 32 == 0xFFFF:
         return str(IPv4Address(host & 0xFFFF_FFFF))
     return str(IPv6Address(net << 64 | host))

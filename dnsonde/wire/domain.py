@@ -11,8 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from publicsuffixlist import PublicSuffixList
 
+from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import domain as kernel
-from dnsonde.wire.batch import Batch, readable
+from dnsonde.wire.batch import Batch
 
 NAME_FACTS = np.dtype(
     [
@@ -37,7 +38,9 @@ def name_facts(names: Batch) -> NDArray[np.void]:
     table = _rules()
     out = np.zeros(len(names), NAME_FACTS)
     scratch = np.zeros((2, 256), np.int32)
-    kernel.name_facts(readable(names.data), names.offset, names.length, *table, scratch[0], scratch[1], out)
+    kernel.name_facts(
+        frozen(names.data, np.uint8), names.offset, names.length, *table, scratch[0], scratch[1], out
+    )
     return out
 
 
@@ -60,7 +63,7 @@ def texts(
     count = len(start)
     out = np.empty(int(length.sum()), np.uint8)
     offsets = np.zeros(count + 1, np.int32)
-    kernel.gather(readable(data), start, length, out, offsets[1:])
+    kernel.gather(frozen(data, np.uint8), start, length, out, offsets[1:])
     mask = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(out), mask)
 

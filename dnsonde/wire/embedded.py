@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import embedded as kernel
-from dnsonde.wire.batch import ADDRESS, Batch, readable
+from dnsonde.wire.batch import ADDRESS, Batch
 from dnsonde.wire.domain import texts
 
 FINDS = 4
@@ -76,7 +77,7 @@ def embedded(
     numbers = np.zeros(kernel.NUMBERS, _NUMBER)
     found = np.zeros(kernel.CANDIDATES, _CANDIDATE)
     kernel.embedded(
-        readable(names.data),
+        frozen(names.data, np.uint8),
         names.offset,
         length,
         np.ascontiguousarray(source, ADDRESS),
@@ -102,7 +103,7 @@ def templates(names: Batch, search: NDArray[np.int32], rows: NDArray[np.void]) -
     out = np.empty(room, np.uint8)
     end = np.zeros(len(names) + 1, np.int32)
     length = np.ascontiguousarray(search, np.int32)
-    data = readable(names.data)
+    data = frozen(names.data, np.uint8)
     kernel.template(data, names.offset, names.length, length, rows, words, stops, out, end[1:])
     return texts(out, end[:-1].astype(np.int64), np.diff(end), valid=has)
 
