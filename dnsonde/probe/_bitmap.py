@@ -41,8 +41,9 @@ class Bitmap:
         """Set bits; tell how many were clear. Positions may repeat."""
         clear = index[~self.get(index)]
         if len(clear) == 0:
-            return 0
-        clear = np.unique(clear)
+            return 0  # duplicates and late replies
+        clear.sort()
+        fresh = 1 + int(np.count_nonzero(clear[1:] != clear[:-1]))
         np.bitwise_or.at(self._bits, clear >> 3, np.uint8(1) << (clear & 7).astype(np.uint8))
-        self.count += len(clear)
-        return len(clear)
+        self.count += fresh
+        return fresh

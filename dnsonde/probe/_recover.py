@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError
 from dnsonde.probe._bitmap import Bitmap
-from dnsonde.probe.match import KINDS, NO_KIND, REPLIED, Outcome, conclusive, plain, proven
+from dnsonde.probe.match import KINDS, NO_KIND, REPLIED, Outcome, lessons
 from dnsonde.probe.order import Scope
 from dnsonde.table.schema import PROBE, REPLY, Table
 from dnsonde.wire.batch import ADDRESS
@@ -50,9 +50,10 @@ class Marks:
 
     def take(self, rows: NDArray[np.void]) -> int:
         """Learn from replies (REPLIED) that belong to targets; how many targets are answered that were not."""
-        self.recursive.set(rows["index"][proven(rows)])
-        self.plain.set(rows["index"][plain(rows)])
-        return self.answered.set(rows["index"][conclusive(rows)])
+        index, told = np.ascontiguousarray(rows["index"]), lessons(rows)
+        self.recursive.set(index[told.proven])
+        self.plain.set(index[told.plain])
+        return self.answered.set(index[told.conclusive])
 
 
 def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int) -> dict[str, int]:

@@ -263,38 +263,44 @@ def _forget(rows: Rows, which: Mask) -> None:
     rows["attempt"][which] = 0
 
 
-def conclusive(rows: Rows) -> Mask:
-    """Which rows end the sweep for their target: the others deserve another attempt.
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What replies teach of their targets, a mask a row each.
 
-    Another attempt may help after SERVFAIL (our authority may have been out of reach), after an empty truncated
-    answer (rate limits, RFC 8906 3.1.2 and 6891 7), and after an ICMP error other than "port unreachable" and
-    "prohibited". Who did not understand EDNS is asked once more without (RFC 6891, 6.2.2), see `plain`.
+    conclusive: the sweep is over for it; proven: it gave our control address, so it resolves; plain: it may not know
+    EDNS, and is to be asked again without.
     """
-    answered = rows["outcome"] == Outcome.ANSWERED
+
+    conclusive: Mask
+    proven: Mask
+    plain: Mask
+
+
+def lessons(rows: Rows) -> Lessons:
+    """What `REPLIED` rows teach. Whose reply is not conclusive deserves another attempt.
+
+    That may help after SERVFAIL (our authority may have been out of reach), after an empty truncated answer (rate
+    limits), after an ICMP error other than "port unreachable" and "prohibited", and without EDNS for who did not
+    understand it (RFC 6891, 6.2.2).
+    """
     sweep = rows["kind"] == Kind.SWEEP
-    bare = (rows["answers"] == 0) & ((rows["flags"] & Flag.TC) != 0)
-    again = (rows["rcode"] == Rcode.SERVFAIL) | bare | plain(rows)
-    ends: Mask = sweep & (answered & ~again | (rows["outcome"] == Outcome.ICMP) & _final(rows))
-    return ends
-
-
-def plain(rows: Rows) -> Mask:
-    """Whose target may not know EDNS: to be asked again without it."""
-    puzzled = np.isin(rows["rcode"], (Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS))
-    response = (rows["flags"] & Flag.QR) != 0
-    first = rows["attempt"] == 1
-    sweep = (rows["outcome"] == Outcome.ANSWERED) & (rows["kind"] == Kind.SWEEP)
-    again: Mask = sweep & puzzled & response & first
-    return again
-
-
-def proven(rows: Rows) -> Mask:
-    """Which rows prove recursion: an answer to the sweep that holds the control address."""
-    response = (rows["flags"] & Flag.QR) != 0
-    right = (rows["rcode"] == Rcode.NOERROR) & rows["control"]
-    sweep = (rows["outcome"] == Outcome.ANSWERED) & (rows["kind"] == Kind.SWEEP)
-    recursion: Mask = sweep & response & right
-    return recursion
+    answered = sweep & (rows["outcome"] == Outcome.ANSWERED)
+    rcode, flags = np.ascontiguousarray(rows["rcode"]), np.ascontiguousarray(rows["flags"])
+    response = answered & ((flags & Flag.QR) != 0)
+    proven = response & (rcode == Rcode.NOERROR) & rows["control"]
+    plain = again = np.zeros(len(rows), np.bool_)
+    if rcode.any():
+        puzzled = (rcode == Rcode.FORMERR) | (rcode == Rcode.NOTIMP) | (rcode == Rcode.BADVERS)
+        plain = response & puzzled & (rows["attempt"] == 1)
+        again = plain | (rcode == Rcode.SERVFAIL)
+    cut = (flags & Flag.TC) != 0
+    if cut.any():
+        again = again | cut & (rows["answers"] == 0)
+    conclusive = answered & ~again
+    icmp = sweep & (rows["outcome"] == Outcome.ICMP)
+    if icmp.any():
+        conclusive |= icmp & _final(rows)
+    return Lessons(conclusive, proven, plain)
 
 
 def _final(rows: Rows) -> Mask:
