@@ -122,6 +122,7 @@ class Matcher:
         good = messages["status"] == Status.OK
         nameless = good & (messages["qdcount"] == 0)
         if len(self._known):
+            rows["outcome"] = Outcome.MISMATCHED
             asked = self._asked_known(batch, messages, good)
             self._attribute_by_id(rows, messages["id"], rows["responder"], asked | nameless, attempt)
         else:
@@ -162,7 +163,6 @@ class Matcher:
         rows["index"][blind] = self._scope.index(np.ascontiguousarray(asked[blind]))
         rows["target"][blind] = asked[blind]
         rows["kind"][blind], rows["attempt"][blind] = kind, attempt
-        # The query must have gone to the target that it names; from a network's point of view it did.
         ours = (rows["outcome"] == Outcome.ANSWERED) | blind & (rows["index"] >= 0)
         rows["outcome"] = np.where(ours, Outcome.ICMP, Outcome.MISMATCHED)
         _forget(rows, ~ours)
@@ -210,7 +210,7 @@ class Matcher:
         rows["question_intact"][at] = len(self._known) > 0
 
     def _asked_known(self, batch: Batch, messages: Rows, good: Mask) -> Mask:
-        """Whose question is the known name, in any case; the outcome of all others is set already."""
+        """Whose question is the known name, in any case."""
         size = len(self._known)
         same = good & (messages["qname_length"] == size) & (messages["question_end"] == HEADER + size + 4)
         at = np.flatnonzero(same)
