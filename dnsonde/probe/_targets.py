@@ -7,33 +7,35 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.errors import PlanError
 from dnsonde.probe.order import Ranges
-from dnsonde.wire.lines import LINE, LineStatus, parse_lines
+from dnsonde.wire.lines import LineStatus, parse_lines
 
 CHUNK = 1 << 24  # octets read at once
 SHOWN = 5  # bad lines that a message shows
+
+
+class BadListError(ValueError):
+    """A list that cannot be used; who reads it for a plan says so as a PlanError."""
+
 
 MAPPED_BLOCK = Ranges.of_networks([ip_network("::ffff:0:0/96")])
 
 
 def read_list(entries: Sequence[str], place: str) -> NDArray[np.void]:
-    """The LINE rows of a list in the plan; PlanError with the right spelling for the first bad one."""
+    """The LINE rows of a list in the plan; BadListError with the right spelling for the first bad one."""
     lines = [entry.replace("\n", "?").replace("#", "?") + "\n" for entry in entries]
     rows = parse_lines("".join(lines).encode())
     bad = np.flatnonzero(_is_bad(rows) | (rows["status"] == LineStatus.BLANK))
     if bad.size:
-        raise PlanError(f"{place}: {complaint(entries[int(bad[0])])}")
+        raise BadListError(f"{place}: {complaint(entries[int(bad[0])])}")
     return rows
 
 
-def read_list_file(path: Path, place: str) -> NDArray[np.void]:
-    """The LINE rows of a file, blank lines left out.
+def read_list_file(path: Path, place: str) -> Iterator[NDArray[np.void]]:
+    """The LINE rows of a file, by pieces of about a million, blank lines left out.
 
-    It is read by pieces and parsed in one kernel, 20 octets a line in memory. PlanError counts the bad lines
-    and shows the first of them.
+    It ends with BadListError where lines were bad, which counts them and shows the first.
     """
-    kept: list[NDArray[np.void]] = [np.zeros(0, LINE)]
     shown: list[str] = []
     bad_lines, before = 0, 0
     try:
@@ -43,18 +45,16 @@ def read_list_file(path: Path, place: str) -> NDArray[np.void]:
             bad_lines += bad.size
             if bad.size and len(shown) < SHOWN:
                 lines = piece.split(b"\n")
-                shown += [
-                    f"line {before + int(k) + 1}: {complaint(_uncommented(lines[k]))}"
-                    for k in bad[: SHOWN - len(shown)]
-                ]
-            kept.append(rows[rows["status"] == LineStatus.FINE])
+                worst = [(before + int(k) + 1, _uncommented(lines[k])) for k in bad[: SHOWN - len(shown)]]
+                shown += [f"line {number}: {complaint(entry)}" for number, entry in worst]
+            if not bad_lines:
+                yield rows[rows["status"] == LineStatus.FINE]
             before += piece.count(b"\n")
     except OSError as error:
-        raise PlanError(f"{place}: {path} cannot be read: {error.strerror}") from error
+        raise BadListError(f"{place}: {path} cannot be read: {error.strerror}") from error
     if bad_lines:
         count = f"{bad_lines} lines are" if bad_lines > 1 else "one line is"
-        raise PlanError(f"{place}: in {path} {count} not usable; {'; '.join(shown)}")
-    return np.concatenate(kept)
+        raise BadListError(f"{place}: in {path} {count} not usable; {'; '.join(shown)}")
 
 
 def ranges_of(rows: NDArray[np.void]) -> Ranges:
@@ -97,7 +97,7 @@ def _pieces(path: Path, place: str) -> Iterator[bytes]:
         while data := file.read(CHUNK):
             cut = data.rfind(b"\n") + 1
             if cut == 0 and len(rest) + len(data) > CHUNK:
-                raise PlanError(
+                raise BadListError(
                     f"{place}: {path} has a line of more than {CHUNK} octets: it is no list of addresses"
                 )
             if cut:

@@ -189,8 +189,12 @@ def _filled(first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int) -> t
     # A range over several groups has a part in its first and its last, and all of those between.
     begin = ((low[~one] + np.uint64(1)) << shift) - first[~one]
     end = last[~one] - (high[~one] << shift) + np.uint64(1)
-    keys, row = np.unique(np.concatenate([low[one], low[~one], high[~one]]), return_inverse=True)
+    keys = np.concatenate([low[one], low[~one], high[~one]])
     amounts = np.concatenate([last[one] - first[one] + np.uint64(1), begin, end])
-    most = int(np.bincount(row, weights=amounts.astype(np.float64)).max())
+    if not one.all():
+        rank = np.argsort(keys, kind="stable")
+        keys, amounts = keys[rank], amounts[rank]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    most = int(np.add.reduceat(amounts, starts).max())
     between = int((high[~one] - low[~one] - np.uint64(1)).sum())
-    return len(keys) + between, max(most, (1 << bits) if whole.any() else 0)
+    return len(starts) + between, max(most, (1 << bits) if whole.any() else 0)

@@ -86,8 +86,7 @@ class Ranges:
         A sweep over all ends at once; IPv4 sorts one number an end, IPv6 two.
         """
         mine, theirs = _narrow(self), _narrow(others)
-        sort = [mine.host, mine.last_host + np.uint64(1), theirs.host, theirs.last_host + np.uint64(1)]
-        narrow = _swept_narrow(sort)
+        narrow = mine if _is_settled(mine, theirs) else _swept_narrow(mine, theirs)
         mine, theirs = _wide(self), _wide(others)
         if len(mine) == 0:
             return narrow
@@ -102,6 +101,8 @@ class Ranges:
 
     def merged(self) -> "Ranges":
         """The same addresses: ascending, disjoint, adjacent ranges joined."""
+        if not self.net.any() and np.array_equal(self.host, self.last_host):
+            return _runs(self.host)
         return self.without(_NONE)
 
     def within(self, others: "Ranges") -> NDArray[np.bool_]:
@@ -140,8 +141,28 @@ def _wide(ranges: Ranges) -> Ranges:
     return Ranges(part.net, np.where(cut, np.uint64(_NARROW), part.host), part.last_net, part.last_host)
 
 
-def _swept_narrow(ends: list[U64]) -> Ranges:
-    """Sweep over the ends (first, behind, first of others, behind others), each at most 2**61, as numbers."""
+def _is_settled(mine: Ranges, theirs: Ranges) -> bool:
+    """Whether narrow ranges are ascending, with gaps between them, and none of `theirs` touches them."""
+    if not (mine.last_host[:-1] + np.uint64(1) < mine.host[1:]).all():
+        return False
+    row = np.searchsorted(mine.last_host, theirs.host)  # the first that could reach into each of theirs
+    near = row < len(mine)
+    return bool((mine.host[row[near]] > theirs.last_host[near]).all())
+
+
+def _runs(numbers: U64) -> Ranges:
+    """Single narrow addresses as ranges."""
+    numbers = np.sort(numbers)
+    ends = np.flatnonzero(numbers[1:] - numbers[:-1] > 1)
+    first = np.concatenate([numbers[:1], numbers[ends + 1]])
+    last = np.concatenate([numbers[ends], numbers[-1:]])
+    zero = np.zeros(len(first), np.uint64)
+    return Ranges(zero, first, zero, last)
+
+
+def _swept_narrow(mine: Ranges, theirs: Ranges) -> Ranges:
+    """Sweep over the ends of addresses below _NARROW: a number each, with what it is in two bits."""
+    ends = [mine.host, mine.last_host + np.uint64(1), theirs.host, theirs.last_host + np.uint64(1)]
     keys = np.concatenate(ends)
     keys <<= np.uint64(2)
     start = 0

@@ -6,7 +6,7 @@ to probe; `check` (in `probe.forecast`) tells in advance what would be sent.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dnsonde.errors import PlanError
 from dnsonde.probe import _special
 from dnsonde.probe._sections import Identity, PacePart, ProbePart, Sections, Space, ZonePart, parse, read_file
-from dnsonde.probe._targets import ranges_of, read_list, read_list_file
+from dnsonde.probe._targets import BadListError, ranges_of, read_list, read_list_file
 from dnsonde.probe.order import MOST, Ranges, Scope
 from dnsonde.wire.batch import address_text
 
@@ -156,41 +156,46 @@ def _select(plan: Plan) -> Selection:
         return PlanError(f"{plan.where}: {message}")
 
     space = plan.space
+    allowed = frozenset({"private"} if space.private else ())
+    parts, addresses, loopback, other = [], 0, "", ""
     try:
-        rows = [read_list(space.prefixes, "[scope] prefixes")]
-        if space.targets:
-            rows.append(read_list_file(plan.folder / space.targets, "[scope] targets"))
-        blocked = [("[scope] exclude", read_list(space.exclude, "[scope] exclude"))]
+        for rows in _named(plan):
+            is_loopback = _is_loopback(rows)
+            if is_loopback.any() and not loopback:
+                loopback = _row_text(rows[np.flatnonzero(is_loopback)[0]])
+            if not is_loopback.all() and not other:
+                other = _row_text(rows[np.flatnonzero(~is_loopback)[0]])
+            _refuse_special(rows[~is_loopback], allowed, refuse)
+            part = ranges_of(rows)
+            addresses += part.count()
+            parts.append(part.merged())
+        blocked = [("[scope] exclude", ranges_of(read_list(space.exclude, "[scope] exclude")))]
         if space.exclude_file:
-            path = plan.folder / space.exclude_file
-            blocked.append(
-                (f"[scope] exclude_file {space.exclude_file}", read_list_file(path, "[scope] exclude_file"))
-            )
-    except PlanError as error:
+            place, path = "[scope] exclude_file", plan.folder / space.exclude_file
+            pieces = [ranges_of(rows).merged() for rows in read_list_file(path, place)]
+            blocked.append((f"{place} {space.exclude_file}", Ranges.joined(pieces)))
+    except BadListError as error:
         raise refuse(str(error)) from error
-    named = np.concatenate(rows)
-    if not len(named):
+    if not addresses:
         raise refuse("[scope] names nobody: give `prefixes` or a file of `targets` with at least one address")
-    loopback = _is_loopback(named)
-    if loopback.any() and not loopback.all():
-        first = _row_text(named[np.flatnonzero(loopback)[0]])
-        raise refuse(f"[scope] mixes loopback ({first}) with other networks: give the lab a plan of its own")
-    is_lab = bool(loopback.all())
-    allowed = frozenset({"loopback"} if is_lab else {"private"} if space.private else ())
-    _refuse_special(named, allowed, refuse)
-    everything = ranges_of(named)
-    merged = everything.merged()
+    if loopback and other:
+        raise refuse(
+            f"[scope] mixes loopback ({loopback}) with other networks ({other}): give the lab its own plan"
+        )
+    is_lab = not other
+    merged = Ranges.joined(parts).merged()
+    del parts
     left, excluded = merged, []
     for reason, block in blocked:
         before = left.count()
-        left = left.without(ranges_of(block))
+        left = left.without(block)
         if before > left.count():
             excluded.append(Exclusion(f"on the blocklist: {reason}", before - left.count()))
-    left, special = _without_special(left, allowed)
+    left, special = _without_special(left, allowed | {"loopback"} if is_lab else allowed)
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
     warnings = []
-    twice = everything.count() - merged.count()
+    twice = addresses - merged.count()
     if twice:
         warnings.append(f"[scope] names {twice:,} addresses more than once; each is probed once")
     warnings += [
@@ -199,6 +204,13 @@ def _select(plan: Plan) -> Selection:
         if len(block) and not any(reason in e.reason for e in excluded)
     ]
     return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab)
+
+
+def _named(plan: Plan) -> Iterator[NDArray[np.void]]:
+    """What `[scope]` names, as LINE rows, by pieces."""
+    yield read_list(plan.space.prefixes, "[scope] prefixes")
+    if plan.space.targets:
+        yield from read_list_file(plan.folder / plan.space.targets, "[scope] targets")
 
 
 def _without_special(left: Ranges, allowed: frozenset[str]) -> tuple[Ranges, list[Exclusion]]:

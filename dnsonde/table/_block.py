@@ -1,6 +1,6 @@
 """Rows on their way to a part: plain buffers that grow, one a column, filled by slices and never by rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from dnsonde.table.schema import Column, Table
 FIRST_CAPACITY = 1024
 LOOSE_CHUNKS = 1024  # text chunks that may lie about before they are joined
 
-Values = NDArray[Any] | pa.Array | pa.ChunkedArray | Sequence[Any] | str | bytes | float | bool | None
+_SCALARS = (str, bytes, int, float)
 
 
 class Block:
@@ -72,6 +72,7 @@ class _Fixed:
     def __init__(self, column: Column, capacity: int) -> None:
         self.column = column
         self.dtype = np.dtype(column.type.to_pandas_dtype())
+        self.limit = np.iinfo(self.dtype) if self.dtype.kind in "iu" else None
         self.values = np.empty(capacity, self.dtype)
         self.null: NDArray[np.bool_] | None = np.empty(capacity, np.bool_) if column.null else None
 
@@ -91,7 +92,9 @@ class _Fixed:
         elif valid is not None and not valid.all():
             self._require_null()
         if not _is_scalar(values):
-            values = _narrowed(np.asarray(values), self.dtype)
+            values = np.asarray(values)
+            if values.dtype != self.dtype:
+                self._require_fit(values)
         self.values[start:end] = values
 
     def cut(self, rows: int) -> None:
@@ -108,6 +111,17 @@ class _Fixed:
     def _require_null(self) -> None:
         if self.null is None:
             raise ValueError("it may not be null and was not given")
+
+    def _require_fit(self, values: NDArray[Any]) -> None:
+        """Refuse what would change silently. Unsigned 64-bit numbers keep their bits as signed ones."""
+        mine, theirs = self.dtype, values.dtype
+        if (mine.kind in "iu" and theirs.kind not in "iub") or (mine.kind == "b" and theirs.kind != "b"):
+            raise TypeError(f"{theirs} values in a column of {mine}")
+        if self.limit is None or mine.itemsize == theirs.itemsize == 8 or np.can_cast(theirs, mine):
+            return
+        low, high = int(values.min()), int(values.max())
+        if low < self.limit.min or high > self.limit.max:
+            raise OverflowError(f"{low if low < self.limit.min else high} does not fit {mine}")
 
     def _grow(self, need: int) -> None:
         size = max(need, 2 * len(self.values))
@@ -174,6 +188,8 @@ class _Variable:
 
 def _split(values: Any) -> tuple[Any, NDArray[np.bool_] | None]:
     """Values and their validity mask, whatever way the caller wrote nulls."""
+    if (type(values) is np.ndarray and values.ndim == 1) or values is None:  # nearly always
+        return values, None
     if isinstance(values, tuple) and len(values) == 2 and isinstance(values[0], np.ndarray):
         data, valid = values
         if len(valid) != len(data):
@@ -200,7 +216,7 @@ def _split(values: Any) -> tuple[Any, NDArray[np.bool_] | None]:
 
 
 def _is_scalar(values: Any) -> bool:
-    return values is None or isinstance(values, str | bytes | int | float)
+    return values is None or isinstance(values, _SCALARS)
 
 
 def _is_variable(kind: pa.DataType) -> bool:
@@ -221,24 +237,6 @@ def _variable_array(values: Any, valid: NDArray[np.bool_] | None, kind: pa.DataT
     if not isinstance(values, pa.Array):
         return pa.array(values, kind, mask=mask) if mask is not None else pa.array(values).cast(kind)
     return values if values.type == kind else values.cast(kind)
-
-
-def _narrowed(values: NDArray[Any], to: np.dtype[Any]) -> NDArray[Any]:
-    """Refuse what would change silently. Unsigned 64-bit numbers keep their bits as signed ones."""
-    if values.dtype == to:
-        return values
-    if to.kind in "iu" and values.dtype.kind not in "iub":
-        raise TypeError(f"{values.dtype} values in a column of {to}")
-    if to.kind == "b" and values.dtype.kind != "b":
-        raise TypeError(f"{values.dtype} values in a column of booleans")
-    if to.kind in "iu" and values.dtype.kind in "iu":
-        same_bits = values.dtype.itemsize == 8 == to.itemsize
-        if not same_bits and not np.can_cast(values.dtype, to):
-            low, high = int(values.min()), int(values.max())
-            limit = np.iinfo(to)
-            if low < limit.min or high > limit.max:
-                raise OverflowError(f"{low if low < limit.min else high} does not fit {to}")
-    return values
 
 
 def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:

@@ -57,7 +57,8 @@ class Writer:
         self._sort = sort
         self._block = Block(table)
         self._waiting: deque[Block] = deque()
-        self._failure: BaseException | None = None
+        self._failure: BaseException | None = None  # to be raised in the caller's thread, once
+        self._stalled = False  # the thread has failed and waits to be told to try again
         self._closing = False
         self._last: Path | None = None
         self._changed = Condition()
@@ -107,7 +108,7 @@ class Writer:
             self._drain()
         else:
             with self._changed:
-                self._failure = None
+                self._failure, self._stalled = None, False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: not self._waiting or self._failure is not None)
         if self._failure is not None:
@@ -130,6 +131,7 @@ class Writer:
         block, self._block = self._block, Block(self.table, min(self._block.rows, 2 * self._rows_per_part))
         with self._changed:
             self._waiting.append(block)
+            self._stalled = False
             self._changed.notify_all()
             if self._thread is not None:
                 self._changed.wait_for(
@@ -147,7 +149,7 @@ class Writer:
                 self._last, self._number = _write_part(self.table, self.folder, self._number + 1, [arrow])
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread, whatever it is
                 with self._changed:
-                    self._failure = error
+                    self._failure, self._stalled = error, True
                     self._changed.notify_all()
                 return
             with self._changed:
@@ -158,7 +160,7 @@ class Writer:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or (self._waiting and self._failure is None))
+                self._changed.wait_for(lambda: self._closing or (self._waiting and not self._stalled))
                 if self._closing:
                     return
             self._drain()
@@ -166,7 +168,6 @@ class Writer:
     def _raise(self) -> None:
         with self._changed:
             failure, self._failure = self._failure, None
-            self._changed.notify_all()
         if isinstance(failure, OSError):
             raise _refusal(self.folder, failure) from failure
         if failure is not None:
@@ -306,11 +307,16 @@ def _write_part(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+    except OSError:
+        if not replace:  # it will be written again, and must not be there twice
+            final.unlink(missing_ok=True)
+        raise
     return final, number
 
 

@@ -254,6 +254,25 @@ def test_a_refused_write_names_the_folder_and_loses_nothing(
     assert hosts(tmp_path) == list(range(20))
 
 
+def test_a_part_whose_name_was_not_synced_is_not_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def refuse_the_second(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise OSError(errno.EIO, "input/output error")
+
+    writer = store.Writer(PROBE, tmp_path)
+    writer.append(probes(10))
+    monkeypatch.setattr(os, "fsync", refuse_the_second)
+    with pytest.raises(SystemRefusal, match="input/output error"):
+        writer.flush()
+    writer.close()
+    assert hosts(tmp_path) == list(range(10))
+
+
 def test_the_background_threads_error_reaches_a_later_append(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
