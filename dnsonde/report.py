@@ -26,34 +26,26 @@ class Kind:
 
 # In the order in which people want to read them: what is open and worst first.
 CLASSES = {
-    "recursive_resolver": Kind("resolves for anybody, and asks by itself", needs_authority=True),
-    "recursive_forwarder": Kind("resolves for anybody, through another resolver", needs_authority=True),
-    "open": Kind("gave the known answer: resolves for anybody, by what way is not told"),
-    "transparent_forwarder": Kind(
-        "passes queries on under the asker's address; another host answers", needs_authority=True
-    ),
-    "multihomed": Kind(
-        "resolves for anybody; answers from another address of its network", needs_authority=True
-    ),
-    "resolves_no_reply": Kind(
-        "resolves what strangers send, though no reply comes back", needs_authority=True
-    ),
-    "answered_without_us": Kind(
-        "gave the right answer without asking for it: a cache is shared", needs_authority=True
-    ),
+    "recursive_resolver": Kind("open; asks by itself", needs_authority=True),
+    "recursive_forwarder": Kind("open; another resolver asks for it", needs_authority=True),
+    "open": Kind("open; by what way is not told"),
+    "transparent_forwarder": Kind("open; another host sends the reply", needs_authority=True),
+    "multihomed": Kind("open; a neighbour address replies", needs_authority=True),
+    "resolves_no_reply": Kind("open; no reply comes back", needs_authority=True),
+    "answered_without_us": Kind("right answer, never asked of us", needs_authority=True),
     "manipulated": Kind("answers with wrong data"),
-    "injected": Kind("somebody on the way answers too, and differently"),
-    "filtering": Kind("resolves, then withholds the answer"),
-    "authoritative_only": Kind("refers to other servers: an authority, not a resolver"),
-    "refused": Kind("says REFUSED: closed to strangers, as it should be"),
+    "injected": Kind("somebody on the way answers too"),
+    "filtering": Kind("resolves, withholds the answer"),
+    "authoritative_only": Kind("an authority, not a resolver"),
+    "refused": Kind("closed to strangers, as it should"),
     "servfail": Kind("says SERVFAIL"),
     "formerr": Kind("says FORMERR"),
     "notimp": Kind("says NOTIMP"),
     "other_rcode": Kind("says another error"),
     "truncated": Kind("only says to come back by TCP"),
-    "echo": Kind("sends the question back; no DNS server"),
+    "echo": Kind("sends the question back"),
     "icmp": Kind("an ICMP error came back"),
-    "not_sent": Kind("could not be asked: this machine refused to send"),
+    "not_sent": Kind("this machine could not ask it"),
     "silent": Kind("nothing came back"),
 }
 
@@ -89,6 +81,17 @@ class Summary:
     worst: tuple[Host, ...]
 
 
+def place(name: str) -> tuple[int, str]:
+    """Where a class stands in reading order; one that the list lacks comes last."""
+    known = list(CLASSES)
+    return (known.index(name) if name in CLASSES else len(known), name)
+
+
+def meaning(name: str) -> str:
+    """What a class means; nothing for one that the list lacks."""
+    return CLASSES[name].meaning if name in CLASSES else ""
+
+
 def summarise(verdict: ibis.Table, *, worst: int = 6) -> Summary:
     """Count a run's verdicts and pick the open hosts that would amplify most."""
     by_class = (
@@ -98,10 +101,7 @@ def summarise(verdict: ibis.Table, *, worst: int = 6) -> Summary:
     by_class.sort(
         key=lambda r: (known.index(r["class"]) if r["class"] in CLASSES else len(known), r["class"])
     )
-    counts = tuple(
-        Count(r["class"], r["hosts"], r["open"], CLASSES[r["class"]].meaning if r["class"] in CLASSES else "")
-        for r in by_class
-    )
+    counts = tuple(Count(r["class"], r["hosts"], r["open"], meaning(r["class"])) for r in by_class)
     first = verdict.filter(_.open).order_by(
         [ibis.desc(_.amplification.fill_null(0.0)), _.target_net, _.target_host]
     )
@@ -226,6 +226,15 @@ class Confusion:
     def right(self) -> int:
         """Hosts whose verdict is the truth."""
         return sum(hosts for (truth, told), hosts in self.cells.items() if truth == told)
+
+    @property
+    def classes(self) -> set[str]:
+        """Classes that the lab's hosts really are of."""
+        return {truth for truth, _ in self.cells}
+
+    def of(self, name: str) -> int:
+        """Hosts that really are of a class."""
+        return sum(hosts for (truth, _), hosts in self.cells.items() if truth == name)
 
     @property
     def wrong(self) -> list[tuple[str, str, int]]:

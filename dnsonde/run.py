@@ -333,6 +333,9 @@ name = {json.dumps(place.zone)}
 authority = {json.dumps(place.address)}
 authority_port = {place.port}
 control = {json.dumps(place.control)}
+
+[probe]
+timeout_s = 2.0
 """
     path = folder / PLAN
     try:

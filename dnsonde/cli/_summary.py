@@ -1,7 +1,6 @@
 """The calm summary of a run, on a terminal."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -9,72 +8,80 @@ from rich.text import Text
 
 from dnsonde.cli._progress import duration
 from dnsonde.escape import terminal
-from dnsonde.report import CLASSES, Confusion, Summary
+from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from dnsonde.run import Measured
 
-WRONG_SHOWN = 6  # kinds of error, the most frequent first
+WRONG_SHOWN = 12  # kinds of error, the most frequent first
 
 
-def show(measured: "Measured", out: "Console") -> None:
-    """Print what was found, what it took, where it lies and what to type next."""
+def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -> None:
+    """Print what was found, what it took, where it lies and what to type next.
+
+    truth: of a lab, to hold the verdicts against.
+    """
     summary = measured.summary
     if not summary.targets:
         out.print("No target has a verdict yet.")
         return
-    out.print(classes(summary))
+    out.print(classes(summary, truth))
     out.print()
+    if truth is not None:
+        accuracy(truth, out)
     share = 100 * summary.open / summary.targets
     out.print(Text(f"{summary.open:,} of {summary.targets:,} hosts are open ({share:.1f} %).", style="bold"))
     if summary.worst:
-        out.print("Those that would amplify most:")
+        out.print("The strongest amplifiers among them:")
         out.print(worst(summary))
     if not measured.delegated:
         out.print()
         for line in untold():
             out.print(line)
     out.print()
-
-
-def footer(measured: "Measured", out: "Console") -> None:
-    """Print what it took, where the run lies and what to type next."""
     out.print(
-        f"Took {duration(measured.seconds)}: {measured.probes:,} probes, {measured.replies:,} replies, "
-        f"{measured.sightings:,} queries at the authority."
+        f"Took {duration(measured.seconds)}: {counted(measured.probes, 'probe', 'probes')}, "
+        f"{counted(measured.replies, 'reply', 'replies')}, "
+        f"{counted(measured.sightings, 'query', 'queries')} at the authority."
     )
-    out.print(f"Run: {terminal(str(measured.folder))}")
-    for command in following(measured.folder, measured.summary):
-        out.print(Text(f"Next: {command}", style="dim"))
+    out.print(f"Run: {terminal(str(measured.folder))}", soft_wrap=True)
+    out.print(Text(f"Next: {following(measured)}"), soft_wrap=True)
 
 
-def classes(summary: Summary) -> Table:
-    """Hosts by class, in reading order."""
+def classes(summary: Summary, truth: Confusion | None = None) -> Table:
+    """Hosts by class, in reading order.
+
+    With a lab's truth: how many really are of that class, and how many of those were recognised, for the share.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    numbers = ("hosts", "truth", "right") if truth else ("hosts", "share")
     table.add_column("class", no_wrap=True)
-    table.add_column("hosts", justify="right", no_wrap=True)
-    table.add_column("", justify="right", no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("what it means")
-    for count in summary.counts:
-        share = f"{100 * count.hosts / summary.targets:.1f} %"
+    hosts = {count.name: count for count in summary.counts}
+    for name in sorted({*hosts, *(truth.classes if truth else ())}, key=place):
+        count = hosts.get(name, Count(name, 0, 0, meaning(name)))
+        if truth:
+            held = [f"{truth.of(name):,}", f"{truth.cells.get((name, name), 0):,}"]
+        else:
+            held = [f"{100 * count.hosts / summary.targets:.1f} %"]
         style = "yellow" if count.open else ""
-        table.add_row(Text(terminal(count.name), style=style), f"{count.hosts:,}", share, count.meaning)
+        table.add_row(Text(terminal(name), style=style), f"{count.hosts:,}", *held, count.meaning)
     return table
 
 
 def worst(summary: Summary) -> Table:
     """The open hosts with the greatest amplification."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-    for column in ("address", "class", "amplification", "why"):
-        table.add_column(
-            column, justify="right" if column == "amplification" else "left", no_wrap=column != "why"
-        )
-    table.show_header = False
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=False)
+    for _ in range(4):
+        table.add_column(no_wrap=True)
     for host in summary.worst:
         factor = "" if host.amplification is None else f"{host.amplification:.1f}-fold"
-        table.add_row(host.address, terminal(host.name), factor, terminal(host.why))
+        egress = "" if host.egress in {None, host.address} else f"by way of {host.egress}"
+        table.add_row(host.address, terminal(host.name), factor, egress)
     return table
 
 
@@ -86,33 +93,29 @@ def untold() -> Iterator[str]:
 
 
 def accuracy(found: Confusion, out: "Console") -> None:
-    """Print the verdicts against a lab's truth, as a table of what was taken for what."""
-    wrong = found.wrong
+    """Print what of a lab's truth was not recognised, as what it was taken for."""
     share = 100 * found.right / max(found.hosts, 1)
-    told = f"{found.right:,} of {found.hosts:,} verdicts right ({share:.2f} %)"
-    out.print(Text(f"Against the lab's truth: {told}.", style="bold"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
-    table.add_column("truth", no_wrap=True)
-    table.add_column("hosts", justify="right")
-    table.add_column("right", justify="right")
-    table.add_column("taken for something else")
-    for truth in sorted({real for real, _ in found.cells}, key=_place):
-        row = {told: n for (real, told), n in found.cells.items() if real == truth}
-        hosts = sum(row.values())
-        others = [f"{n:,} {told}" for real, told, n in wrong if real == truth][:WRONG_SHOWN]
-        table.add_row(truth, f"{hosts:,}", f"{row.get(truth, 0):,}", ", ".join(others) or "-")
-    out.print(table)
+    told = f"{found.right:,} of {found.hosts:,} verdicts are what the lab's hosts really are ({share:.2f} %)."
+    out.print(Text(told, style="bold"))
+    wrong = found.wrong
+    if wrong:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold")
+        for name in ("truth", "taken for", "hosts"):
+            table.add_column(name, justify="right" if name == "hosts" else "left", no_wrap=True)
+        for truth, taken, hosts in wrong[:WRONG_SHOWN]:
+            table.add_row(truth, taken, f"{hosts:,}")
+        out.print(table)
     out.print()
 
 
-def following(folder: Path, summary: Summary) -> list[str]:
+def counted(number: int, one: str, many: str) -> str:
+    """A number and its noun."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def following(measured: "Measured") -> str:
     """What to type next."""
-    chosen = max((c for c in summary.counts if c.open), key=lambda c: c.open, default=None)
+    chosen = max((c for c in measured.summary.counts if c.open), key=lambda c: c.open, default=None)
     if chosen is None:
-        return [f"dnsonde show {folder} --format csv -o hosts.csv"]
-    return [f"dnsonde show {folder} --class {chosen.name}"]
-
-
-def _place(name: str) -> int:
-    names = list(CLASSES)
-    return names.index(name) if name in names else len(names)
+        return f"dnsonde show {measured.folder} --format csv -o hosts.csv"
+    return f"dnsonde show {measured.folder} --class {chosen.name}"

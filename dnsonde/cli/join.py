@@ -21,4 +21,3 @@ def join(folder: Path, sightings: tuple[Path, ...]) -> None:
     measured = run.join(folder, sightings)
     out = console()
     _summary.show(measured, out)
-    _summary.footer(measured, out)

@@ -47,9 +47,7 @@ def demo(name: str, hosts: int | None, seed: int | None, folder: Path | None, mo
         watch.say(f"{scenario.title}: {scenario.size:,} addresses on {scenario.prefix}.")
         measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell)
     out = console()
-    _summary.show(measured, out)
-    _summary.accuracy(truth, out)
-    _summary.footer(measured, out)
+    _summary.show(measured, out, truth)
     return 0 if measured.finished else STOPPED
 
 

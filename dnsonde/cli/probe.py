@@ -34,7 +34,6 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
         )
     out = console()
     _summary.show(measured, out)
-    _summary.footer(measured, out)
     if not measured.finished:
         out.print(f"Stopped before the end. Continue: dnsonde probe {path} -o {folder}", soft_wrap=True)
         return STOPPED

@@ -53,10 +53,7 @@ def show(
     if not (classes or prefixes or name or only_open):
         measured, truth = run.look(folder)
         out = console()
-        _summary.show(measured, out)
-        if truth is not None:
-            _summary.accuracy(truth, out)
-        _summary.footer(measured, out)
+        _summary.show(measured, out, truth)
         return
     chosen = report.select(run.verdicts(folder), classes, prefixes)
     if only_open:

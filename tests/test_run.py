@@ -1,0 +1,192 @@
+"""The use cases on a real lab: sockets, child processes, tables, verdicts."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from dnsonde import run
+from dnsonde.clock import SystemClock, VirtualClock
+from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
+
+
+COMMAND = (sys.executable, "-m", "dnsonde")
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny lab on ports of its own."""
+    text = (files("dnsonde.lab") / "scenarios/tiny.toml").read_text()
+    text = text.replace("port = 5300", f"port = {free_port()}", 1)
+    path = tmp_path_factory.mktemp("scenario") / "tiny.toml"
+    path.write_text(f"{text}\n[authority]\nport = {free_port()}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def measured(
+    scenario: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A lab measured by the command, as a user types it."""
+    folder = tmp_path_factory.mktemp("lab") / "run"
+    ran = subprocess.run(
+        [*COMMAND, "lab", "demo", "--scenario", str(scenario), "-o", str(folder), "--progress", "jsonl"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    return folder, ran
+
+
+def test_the_demo_recognises_every_host(measured: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, ran = measured
+    assert ran.returncode == 0, ran.stderr
+    assert "256 of 256 verdicts are what the lab's hosts really are" in ran.stdout
+    assert f"Run: {folder}" in ran.stdout
+    kept = {p.name for p in folder.iterdir()}
+    assert kept >= {"plan.toml", "probe", "reply", "sighting", "truth", "verdict"}
+
+
+def test_progress_for_machines_is_json(measured: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    told = [json.loads(line) for line in measured[1].stderr.splitlines()]
+    steps = [step for step in told if "phase" in step]
+    assert {"sent", "answered", "rate", "left_s"} <= set(steps[0])
+    assert [s["sent"] for s in steps] == sorted(s["sent"] for s in steps)
+
+
+def test_the_same_command_finds_the_run_complete(
+    measured: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = measured
+    before = run.look(folder)[0]
+    again = run.measure(
+        folder / run.PLAN,
+        folder,
+        SystemClock(),
+        authority=False,
+        on_progress=lambda _: None,
+        say=lambda _: None,
+    )
+    assert (again.finished, again.probes) == (True, before.probes)
+
+
+def test_sightings_of_another_machine_are_joined_once(
+    measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    folder, _ = measured
+    elsewhere = tmp_path / "elsewhere"
+    alone = tmp_path / "alone"
+    subprocess.run(["cp", "-r", str(folder), str(alone)], check=True)
+    elsewhere.mkdir()
+    (alone / "sighting").rename(elsewhere / "sighting")
+    blind = run.join(alone, [])
+    assert blind.sightings == 0
+    assert "recursive_forwarder" not in {c.name for c in blind.summary.counts}
+    seen = run.join(alone, [elsewhere])
+    assert seen.summary == run.look(folder)[0].summary
+    assert run.join(alone, [elsewhere]).sightings == seen.sightings
+    truth = run.look(alone)[1]
+    assert truth is not None
+    assert truth.right == truth.hosts
+
+
+def test_what_cannot_be_joined_is_said(
+    measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="there are no sightings"):
+        run.join(measured[0], [tmp_path])
+
+
+def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_path: Path) -> None:
+    lab, folder = tmp_path / "lab", tmp_path / "run"
+    serving = subprocess.Popen(
+        [*COMMAND, "lab", "serve", str(scenario), "-o", str(lab)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert serving.stdout is not None
+        assert "256 hosts" in serving.stdout.readline()
+        plan = lab / "plan.toml"
+        quick = plan.read_text().replace("timeout_s = 2.0", "timeout_s = 1.0\ncharacterise = false")
+        plan.write_text(f"{quick}\n[pace]\ntotal_pps = 60.0\n")
+        probe = [*COMMAND, "probe", str(plan), "-o", str(folder), "--no-authority", "--progress", "jsonl"]
+        first = subprocess.Popen(probe, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert first.stderr is not None
+        for line in first.stderr:
+            if json.loads(line).get("sent", 0) > 20:
+                break
+        first.send_signal(signal.SIGINT)
+        out, err = first.communicate(timeout=120)
+        assert first.returncode == 130, err
+        assert "Traceback" not in err
+        assert "Stopped before the end. Continue: dnsonde probe" in out.replace("\n", " ")
+        sent = run.look(folder)[0].probes
+        assert 20 < sent < 256
+        plan.write_text(plan.read_text().replace("60.0", "100000.0"))
+        second = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=240)
+        assert second.returncode == 0, second.stderr
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.communicate(timeout=60)
+    assert serving.returncode == 0
+    ended = run.join(folder, [lab])
+    assert ended.finished
+    assert ended.summary.targets == 256
+    truth = run.look(lab)[1]
+    assert truth is None or truth.hosts == 256
+
+
+def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        plan = tmp_path / "plan.toml"
+        plan.write_text(
+            f'[scope]\nprefixes = ["127.9.0.0/30"]\n[zone]\nname = "p.example"\nauthority = "127.0.0.1"\n'
+            f"authority_port = {port}\n"
+        )
+        ran = subprocess.run(
+            [*COMMAND, "probe", str(plan), "-o", str(tmp_path / "run")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert ran.returncode == 3
+    assert "in use" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_which_addresses_are_ours() -> None:
+    assert run.is_ours("127.0.0.53")
+    assert not run.is_ours("198.51.100.7")
+
+
+def test_a_scenario_of_another_size_and_seed() -> None:
+    changed = run.scenario("tiny", 1000, 9)
+    assert (changed.size, changed.seed) == (1024, 9)
+    with pytest.raises((LabError, UsageError)):
+        run.scenario("no-such-lab", None, None)
+
+
+def test_a_new_run_is_named_by_the_time() -> None:
+    clock = VirtualClock(1_700_000_000_000_000)
+    assert run.fresh_folder(Path("runs"), clock) == Path("runs/demo-20231114-221320")
+
+
+def test_a_file_that_cannot_be_written_is_refused(
+    measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemRefusal, match="cannot write"):
+        run.export(run.verdicts(measured[0]), "csv", tmp_path / "no/folder.csv")
