@@ -14,7 +14,7 @@ from dnsonde.probe.order import Ranges
 from dnsonde.probe.plan import Exclusion, Plan
 from dnsonde.wire.name import RUN_DIGITS, parse_name
 
-ROUNDS = 3  # nxdomain, size and chain, for hosts that proved open
+ROUNDS = 3  # nxdomain, size and chain, one packet each, for hosts that proved open (probe._rounds)
 MONTH_S = 30 * 86_400
 VALID_DAYS = 365
 
@@ -71,7 +71,7 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
         ipv6=scope.size - ipv4,
         excluded=plan.excluded,
         packets=packets,
-        packets_per_open=rounds * plan.probe.attempts,
+        packets_per_open=rounds,
         duration_s=sending_s + plan.probe.attempts * plan.probe.timeout_s,
         total_pps=plan.total_pps,
         prefix_pps=ceiling,

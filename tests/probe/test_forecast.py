@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dnsonde.clock import VirtualClock
+from dnsonde.probe._rounds import rounds
 from dnsonde.probe.forecast import check, probing_txt
 from dnsonde.probe.plan import Plan, read_plan
 
@@ -28,7 +29,7 @@ def test_figures_of_a_slash_22() -> None:
         plan('prefixes = "20.0.0.0/22"', "[pace]\ntotal_pps = 100\nprefix_pps = 2\n[probe]\nattempts = 3")
     )
     assert (report.addresses, report.ipv4, report.ipv6) == (1024, 1024, 0)
-    assert (report.packets, report.packets_per_open) == (3072, 9)
+    assert (report.packets, report.packets_per_open) == (3072, 3)
     assert (report.prefixes, report.prefix_addresses) == (4, 256)
     # Four prefixes at 2 a second: their ceilings decide, 256 * 3 / 2 s, and three time-outs of 3 s.
     assert report.duration_s == pytest.approx(384 + 9)
@@ -38,6 +39,12 @@ def test_figures_of_a_slash_22() -> None:
     assert report.packet_bytes == 28 + 27 + 50
     assert report.bytes_per_s == 100 * report.packet_bytes
     assert report.warnings == ()
+
+
+@pytest.mark.parametrize("characterise", ["true", "false"])
+def test_the_prober_sends_as_many_rounds_as_are_told(characterise: str) -> None:
+    found = plan('prefixes = "20.0.0.0/24"', f"[probe]\nattempts = 2\ncharacterise = {characterise}")
+    assert check(found).packets_per_open == len(rounds(found)) - 2
 
 
 def test_a_wide_scope_is_thin_towards_each_prefix() -> None:
