@@ -1,0 +1,257 @@
+"""What detectors have in common, as relations: sides, roles, windows, sessions, samples.
+
+All of it is portable SQL by way of Ibis: masks and epoch arithmetic on integers, no engine's own functions. Ties are
+broken by value, never by the order of rows, so that every engine tells the same.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from operator import and_, or_
+
+import ibis
+import ibis.expr.types as ir
+
+from dnsonde.errors import UsageError
+from dnsonde.wire.batch import MAPPED, address_pair
+from dnsonde.wire.codes import Status
+
+SECOND = 1_000_000  # microseconds
+SAMPLE = 10  # values that a finding shows of many
+
+Prefix = IPv4Network | IPv6Network
+Pair = tuple[ir.IntegerValue, ir.IntegerValue]
+
+_ALL = (1 << 64) - 1
+
+
+# ---- sides: what is home, what is to be left alone
+
+
+def prefixes(texts: Iterable[str | Prefix]) -> tuple[Prefix, ...]:
+    """Prefixes of texts like 192.0.2.0/24, 2001:db8::/32 or one address; UsageError for what is none."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ip_network(text, strict=False))
+        except ValueError:
+            raise UsageError(f"{text!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
+    return tuple(found)
+
+
+def inside(net: ir.IntegerValue, host: ir.IntegerValue, within: Sequence[Prefix]) -> ir.BooleanValue:
+    """The address lies in one of the prefixes."""
+    if not within:
+        return ibis.literal(False)
+    tests = []
+    for prefix in within:
+        bits = prefix.prefixlen + (96 if prefix.version == 4 else 0)
+        mask = ((1 << bits) - 1) << (128 - bits)
+        wanted = address_pair(prefix.network_address)
+        halves = ((net, mask >> 64, wanted[0]), (host, mask & _ALL, wanted[1]))
+        parts = [_half(half, part, value) for half, part, value in halves if part]
+        tests.append(reduce(and_, parts) if parts else ibis.literal(True))
+    return reduce(or_, tests)
+
+
+def _half(half: ir.IntegerValue, mask: int, value: int) -> ir.BooleanValue:
+    if mask == _ALL:
+        return half == ibis.literal(value, "int64")
+    return (half & ibis.literal(mask - (1 << 64) if mask >> 63 else mask, "int64")) == ibis.literal(
+        value, "int64"
+    )
+
+
+def augment(
+    tables: Mapping[str, ir.Table],
+    home: Sequence[Prefix],
+    *,
+    allow_prefixes: Sequence[Prefix] = (),
+    allow_domains: Sequence[str] = (),
+) -> dict[str, ir.Table]:
+    """The tables `message` and `flow` as detectors read them.
+
+    Both get `src_home` and `dst_home`, `message` also `embedded_home` (false where nothing is embedded). Rows from
+    or to an allowed prefix are left out, and messages that ask for an allowed domain or a name below it.
+    """
+    out = {}
+    for name, table in tables.items():
+        sides = {f"{role}_home": inside(*pair(table, role), home) for role in ("src", "dst")}
+        if "embedded_net" in table.columns:
+            sides["embedded_home"] = inside(*pair(table, "embedded"), home).fill_null(False)
+        if allow_prefixes:
+            allowed = [inside(*pair(table, role), allow_prefixes) for role in ("src", "dst")]
+            table = table.filter(~(allowed[0] | allowed[1]))  # noqa: PLW2901 - the same table, less of it
+        if allow_domains and "qname" in table.columns:
+            table = table.filter(~below(table.qname, allow_domains))  # noqa: PLW2901
+        out[name] = table.mutate(**sides)
+    return out
+
+
+def below(qname: ir.StringValue, zones: Iterable[str]) -> ir.BooleanValue:
+    """The name is one of the zones, or below one."""
+    tidy = sorted({zone.lower().strip(".") for zone in zones})
+    exact = qname.isin(tidy) if tidy else ibis.literal(False)
+    return reduce(or_, [qname.endswith(f".{zone}") for zone in tidy], exact)
+
+
+# ---- addresses
+
+
+def pair(table: ir.Table, role: str) -> Pair:
+    """The two halves of the address in `role`."""
+    return table[f"{role}_net"], table[f"{role}_host"]
+
+
+def keys(*roles: str) -> list[str]:
+    """The column names of addresses, for `group_by`."""
+    return [f"{role}_{half}" for role in roles for half in ("net", "host")]
+
+
+def same(one: Pair, other: Pair) -> ir.BooleanValue:
+    """Two addresses are one."""
+    return (one[0] == other[0]) & (one[1] == other[1])
+
+
+def is_ipv4(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
+    """The address is an IPv4-mapped one."""
+    return (net == 0) & (host >= MAPPED) & (host <= MAPPED | 0xFFFF_FFFF)
+
+
+def home_prefix(net: ir.IntegerValue, host: ir.IntegerValue) -> tuple[Pair, ir.IntegerValue]:
+    """The /24 or /48 that the address lies in, and how many bits that has: subject of what a prefix is about."""
+    four = is_ipv4(net, host)
+    zero = ibis.literal(0, "int64")
+    cut = (
+        four.ifelse(zero, net & ibis.literal(-(1 << 16), "int64")),
+        four.ifelse(host & ibis.literal(-(1 << 8), "int64"), zero),
+    )
+    return cut, four.ifelse(24, 48).cast("int64")
+
+
+def adjacent(one: Pair, other: Pair) -> ir.BooleanValue:
+    """Two addresses that differ, of one /30, or for IPv6 of one /48."""
+    four = is_ipv4(*one) & is_ipv4(*other)
+    near4 = (one[1] ^ other[1]) < 4
+    near6 = ~is_ipv4(*one) & ~is_ipv4(*other) & ((one[0] ^ other[0]) >= 0) & ((one[0] ^ other[0]) < 1 << 16)
+    return ~same(one, other) & four.ifelse(near4, near6)
+
+
+def network(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.IntegerValue:
+    """One number for the /16 (IPv4) or /32 (IPv6) that the address lies in: for how far addresses scatter."""
+    return (
+        is_ipv4(net, host)
+        .ifelse((host - MAPPED).cast("int64") // (1 << 16), (net >> 32) + (1 << 40))
+        .cast("int64")
+    )
+
+
+# ---- messages by role
+
+
+def dns(message: ir.Table) -> ir.Table:
+    """Well-formed standard messages of unicast DNS with one question."""
+    m = message
+    return m.filter(
+        (m.status == int(Status.OK))
+        & (m.transport != "mdns")
+        & (m.opcode == 0)
+        & (m.qdcount == 1)
+        & m.qtype.notnull()
+    )
+
+
+def queries(message: ir.Table) -> ir.Table:
+    """Those that ask."""
+    return dns(message).filter(lambda t: ~t.response)
+
+
+def responses(message: ir.Table) -> ir.Table:
+    """Those that answer."""
+    return dns(message).filter(lambda t: t.response)
+
+
+def parties(message: ir.Table) -> ir.Table:
+    """Add `client_*` and `server_*` (net, host, port, home): who asks and who is asked, whichever way a message goes.
+
+    What the name embeds was judged by the packet's direction: `carries` is the same by role: client, server,
+    neighbour or other.
+    """
+    back = message.response
+    roles: dict[str, ir.Value] = {}
+    for part in ("net", "host", "port", "home"):
+        source, destination = message[f"src_{part}"], message[f"dst_{part}"]
+        roles[f"client_{part}"] = back.ifelse(destination, source)
+        roles[f"server_{part}"] = back.ifelse(source, destination)
+    if "embedded_relation" in message.columns:
+        relation = message.embedded_relation
+        roles["carries"] = ibis.cases(
+            (relation == "source", back.ifelse("server", "client")),
+            (relation == "destination", back.ifelse("client", "server")),
+            else_=relation,
+        )
+    return message.mutate(**roles)
+
+
+def asked_template(message: ir.Table) -> ir.StringValue:
+    """The template as the query has it: in a response source and destination are the other way round."""
+    turned = (
+        message.template.replace("{source}", "{asked}")
+        .replace("{destination}", "{source}")
+        .replace("{asked}", "{destination}")
+    )
+    return message.response.ifelse(turned, message.template)
+
+
+# ---- shapes
+
+
+def window(time_us: ir.IntegerValue, seconds: int) -> ir.IntegerValue:
+    """Number of the window that a time falls in."""
+    return (time_us // (seconds * SECOND)).cast("int64")
+
+
+def attach(left: ir.Table, right: ir.Table, on: Sequence[str]) -> ir.Table:
+    """Left join on columns of the same name, which stay once."""
+    joined = left.left_join(right, [left[key] == right[key] for key in on], rname="{name}__more")
+    return joined.drop(*(f"{key}__more" for key in on))
+
+
+def sessions(table: ir.Table, by: Sequence[str], gap_s: int) -> ir.Table:
+    """Add `session`: rows of one `by` belong together until nothing happened for longer than `gap_s`.
+
+    Rows have `first_us` and `last_us`. Give it aggregated rows: it orders all of them.
+    """
+    order = [table.first_us, table.last_us]
+    before = ibis.window(group_by=list(by), order_by=order, preceding=(None, 1))
+    reached = table.last_us.max().over(before)
+    fresh = (table.first_us - reached > gap_s * SECOND).fill_null(False).cast("int64")
+    marked = table.mutate(fresh=fresh)
+    upto = ibis.window(
+        group_by=list(by), order_by=[marked.first_us, marked.last_us], preceding=None, following=0
+    )
+    return marked.mutate(session=marked.fresh.sum().over(upto).cast("int64")).drop("fresh")
+
+
+def count_distinct(table: ir.Table, by: Sequence[str], what: Sequence[str], name: str) -> ir.Table:
+    """How many different `what` (columns, none null) there are for each `by`, in column `name`."""
+    known = reduce(and_, [table[column].notnull() for column in what])
+    few = table.filter(known).select(*by, *what).distinct()
+    return few.group_by(list(by)).aggregate(**{name: few.count()})
+
+
+def sample(table: ir.Table, by: Sequence[str], column: str, name: str, most: int = SAMPLE) -> ir.Table:
+    """The least `most` different values of `column` for each `by`, in order, in the array `name`."""
+    few = table.filter(table[column].notnull()).select(*by, column).distinct()
+    place = ibis.row_number().over(ibis.window(group_by=list(by), order_by=few[column]))
+    first = few.mutate(place=place).filter(lambda t: t.place < most)
+    return first.group_by(list(by)).aggregate(**{name: first[column].collect().sort()})
+
+
+def commonest(table: ir.Table, by: Sequence[str], column: str, name: str) -> ir.Table:
+    """The value of `column` that most rows of each `by` have; the least of them where several do."""
+    held = table.filter(table[column].notnull())
+    counted = held.group_by([*by, column]).aggregate(rows=held.count())
+    order = [ibis.desc(counted.rows), counted[column]]
+    place = ibis.row_number().over(ibis.window(group_by=list(by), order_by=order))
+    return counted.mutate(place=place).filter(lambda t: t.place == 0).select(*by, **{name: counted[column]})

@@ -1,0 +1,115 @@
+"""The relations that detectors share, against plain Python."""
+
+import random
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from dnsonde.detect import _relations as r
+from dnsonde.errors import UsageError
+from dnsonde.wire.batch import address_pair, address_text
+
+NUMBERS = random.Random(3)
+ADDRESSES = [
+    *(
+        "0.0.0.0",
+        "255.255.255.255",
+        "192.0.2.255",
+        "192.0.3.0",
+        "128.0.0.1",
+        "::",
+        "::1",
+        "ffff::",
+        "8000::1",
+    ),
+    *("2001:db8::1", "2001:db8:0:1::9", "2001:db7:ffff::", "7fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    *(str(IPv4Address(NUMBERS.getrandbits(32))) for _ in range(40)),
+    *(str(IPv6Address(NUMBERS.getrandbits(128))) for _ in range(40)),
+]
+
+
+def addresses(**roles: list[str]) -> ibis.Table:
+    columns = {}
+    for role, texts in roles.items():
+        pairs = [address_pair(text) for text in texts]
+        columns[f"{role}_net"] = pa.array([p[0] for p in pairs], pa.int64())
+        columns[f"{role}_host"] = pa.array([p[1] for p in pairs], pa.int64())
+    return ibis.memtable(pa.table(columns))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["0.0.0.0/0", "128.0.0.0/1", "192.0.2.0/24", "192.0.2.255/32", "::/0", "8000::/1", "2001:db8::/32",
+     "2001:db8::/64", "2001:db8::/65", "ffff::/128", "7fff:ffff:ffff:ffff:8000::/65"],
+)  # fmt: skip
+def test_inside_is_what_ipaddress_says(prefix: str) -> None:
+    table = addresses(a=ADDRESSES)
+    got = table.mutate(x=r.inside(*r.pair(table, "a"), r.prefixes([prefix]))).x.to_pyarrow().to_pylist()
+    network = ip_network(prefix)
+    mapped = network.version == 6 and network.prefixlen == 0  # IPv4 is a part of IPv6's whole space
+    assert got == [mapped or ip_address(a) in network for a in ADDRESSES]
+
+
+def test_no_home_is_nowhere_and_a_bad_prefix_is_refused() -> None:
+    table = addresses(a=ADDRESSES)
+    assert not any(table.mutate(x=r.inside(*r.pair(table, "a"), ())).x.to_pyarrow().to_pylist())
+    with pytest.raises(UsageError, match="is no prefix"):
+        r.prefixes(["192.0.2.0/33"])
+
+
+def test_home_prefix_is_the_24_or_the_48() -> None:
+    table = addresses(a=ADDRESSES)
+    (net, host), bits = r.home_prefix(*r.pair(table, "a"))
+    rows = table.select(net=net, host=host, bits=bits).to_pyarrow().to_pylist()
+    for text, row in zip(ADDRESSES, rows, strict=True):
+        wanted = ip_network(f"{text}/{24 if ip_address(text).version == 4 else 48}", strict=False)
+        assert f"{address_text(row['net'], row['host'])}/{row['bits']}" == str(wanted)
+
+
+def test_adjacent_is_another_address_of_the_30_or_the_48() -> None:
+    pairs = [
+        ("192.0.2.4", "192.0.2.7", True), ("192.0.2.4", "192.0.2.5", True), ("192.0.2.4", "192.0.2.4", False),
+        ("192.0.2.3", "192.0.2.4", False), ("2001:db8:1::1", "2001:db8:1:ffff::2", True),
+        ("2001:db8:1::1", "2001:db8:2::1", False), ("2001:db8::1", "192.0.2.1", False),
+        ("8000::1", "1::1", False), ("::1", "192.0.2.1", False),
+    ]  # fmt: skip
+    table = addresses(a=[p[0] for p in pairs], b=[p[1] for p in pairs])
+    got = table.mutate(x=r.adjacent(r.pair(table, "a"), r.pair(table, "b"))).x.to_pyarrow().to_pylist()
+    assert got == [p[2] for p in pairs]
+
+
+def test_sessions_break_where_nothing_happened_for_longer_than_the_gap() -> None:
+    rows = [("a", 0, 50), ("a", 10, 12), ("a", 60, 61), ("a", 72, 80), ("b", 200, 200), ("b", 210, 300)]
+    table = ibis.memtable(
+        pa.table({
+            "k": [row[0] for row in rows],
+            "first_us": [row[1] * r.SECOND for row in rows],
+            "last_us": [row[2] * r.SECOND for row in rows],
+        })
+    )  # fmt: skip
+    got = r.sessions(table, ["k"], 10).order_by("k", "first_us").to_pyarrow()
+    assert got["session"].to_pylist() == [0, 0, 0, 1, 0, 0]
+    assert set(got.column_names) == {"k", "first_us", "last_us", "session"}
+
+
+def test_samples_and_counts_do_not_depend_on_the_order_of_rows() -> None:
+    values = [("x", 5), ("x", 3), ("x", 5), ("x", None), ("y", 7), ("x", 1), ("y", 8)]
+    for rows in (values, values[::-1]):
+        table = ibis.memtable(
+            pa.table({"k": [v[0] for v in rows], "v": pa.array([v[1] for v in rows], pa.int64())})
+        )
+        shown = r.sample(table, ["k"], "v", "some", most=2).order_by("k").to_pyarrow().to_pylist()
+        assert shown == [{"k": "x", "some": [1, 3]}, {"k": "y", "some": [7, 8]}]
+        often = r.commonest(table, ["k"], "v", "top").order_by("k").to_pyarrow().to_pylist()
+        assert often == [{"k": "x", "top": 5}, {"k": "y", "top": 7}]
+        many = r.count_distinct(table, ["k"], ["v"], "n").order_by("k").to_pyarrow().to_pylist()
+        assert many == [{"k": "x", "n": 3}, {"k": "y", "n": 2}]
+
+
+def test_a_zone_holds_itself_and_what_is_below() -> None:
+    names = ["example.com", "a.example.com", "badexample.com", "example.com.org"]
+    table = ibis.memtable(pa.table({"q": names}))
+    got = table.mutate(x=r.below(table.q, ["Example.com."])).x.to_pyarrow().to_pylist()
+    assert got == [True, True, False, False]
