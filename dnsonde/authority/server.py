@@ -270,7 +270,7 @@ class Authority:
         replies = answered.replies
         replies["drop"][over[~slipped]] = 1
         replies["record_count"][over[slipped]] = 0
-        replies["flags"][over[slipped]] |= Flag.TC
+        replies["flags"][over[slipped]] |= np.uint16(Flag.TC)
         outcome[over] = np.where(slipped, SLIPPED, LIMITED)
 
 

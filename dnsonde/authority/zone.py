@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from dnsonde.wire.name import parse_name
+from dnsonde.wire.name import MAX_NAME, parse_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,13 @@ class Zone:
         """The contact's mail address as an SOA RNAME (RFC 1035, 8) in wire form; None when it is no mail address."""
         user, at, host = self.contact.removeprefix("mailto:").partition("@")
         local = user.encode()
-        if not at or not local or len(local) > 63:
+        if not at or not host or not 1 <= len(local) <= 63:
             return None
-        return bytes([len(local)]) + local + parse_name(host)
+        try:
+            wire = bytes([len(local)]) + local + parse_name(host)
+        except ValueError:
+            return None
+        return wire if len(wire) <= MAX_NAME else None
 
     @property
     def notice(self) -> tuple[bytes, ...]:
