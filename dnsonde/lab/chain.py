@@ -20,10 +20,13 @@ _RR = 12  # octets of a record before its rdata, its owner a pointer
 
 def is_alias(answers: Rows, length: Ints, end: Ints) -> NDArray[np.bool_]:
     """Which answers are NOERROR with one CNAME of the asked name and nothing else."""
-    fits = (length >= end + _RR) & (get16(answers, 6) == 1) & ((answers[:, 3] & 0x0F) == 0)
-    head = _gather(answers, end[:, None] + np.arange(4))
-    alias: NDArray[np.bool_] = (head == np.array([_POINTER, 12, 0, Type.CNAME], np.uint8)).all(axis=1)
-    return fits & alias
+    alias: NDArray[np.bool_] = (get16(answers, 6) == 1) & ((answers[:, 3] & 0x0F) == 0)
+    alias &= length >= end + _RR
+    some = np.flatnonzero(alias)
+    if len(some):
+        head = _gather(answers[some], end[some, None] + np.arange(4))
+        alias[some] = (head == np.array([_POINTER, 12, 0, Type.CNAME], np.uint8)).all(axis=1)
+    return alias
 
 
 def targets(answers: Rows, end: Ints) -> tuple[Rows, NDArray[np.int64], NDArray[np.int64]]:

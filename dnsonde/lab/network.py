@@ -12,6 +12,7 @@ from dnsonde.lab.scenario import Link
 from dnsonde.net.udp import DATAGRAM
 
 Rows = tuple[NDArray[np.uint8], NDArray[np.void]]  # data (n, width), DATAGRAM (n,)
+_LEAST_WIDTH = 32
 FOREVER = np.iinfo(np.int64).max
 
 
@@ -61,7 +62,8 @@ class Calendar:
         count = min(int(np.searchsorted(self._due, now_us, side="right")), limit)
         slot = self._slot[:count]
         meta = self._meta[slot]
-        width = int(meta["length"].max()) if count else 0
+        # Never narrower than what looks at rows wants to see, however short they are.
+        width = max(int(meta["length"].max()), _LEAST_WIDTH) if count else _LEAST_WIDTH
         data = self._data[slot, :width]
         self._free[self._free_count : self._free_count + count] = slot
         self._free_count += count

@@ -35,7 +35,8 @@ WIDTH = 4224  # that and a little: a power of two would crowd the rows into the 
 TABLE_MAX = 1 << 20  # so many hosts are described once; more are described each time that one is asked
 EXPIRY_US = 50_000
 PATIENCE_US = 50_000  # for room in a socket's send buffer
-QUESTION = 12 + 255 + 4
+HEADER = 12
+QUESTION = HEADER + 255 + 4
 
 Rows = NDArray[np.uint8]
 Records = NDArray[np.void]
@@ -297,7 +298,7 @@ class World:
         size = np.clip(asked["edns_size"], 512, EDNS_MAX)
         entry["edns_size"] = np.where(asked["edns_version"] >= 0, size, 0)
         entry["owner"] = 0xC00C
-        requests = data[some, :OCTETS_MAX]
+        requests = data[some, : int(entry["request_length"].max())]
         traits = host["traits"]
         habits = int(np.bitwise_or.reduce(traits))
         if habits & Trait.CACHE:
@@ -365,9 +366,11 @@ class World:
             )
 
     def _answered_batch(self, data: Rows, meta: Records, now: int) -> None:
+        length = meta["length"]
+        # From here on rows are copied: only what is in them.
+        data = data[:, : max(int(length.max()), HEADER)]
         ids = rewrite.get16(data, 0).astype(np.int64)
         entry = self._pending.entry[ids]
-        length = meta["length"]
         expected = (
             (entry["stage"] > 0)
             & (length >= entry["query_end"])
@@ -381,7 +384,8 @@ class World:
             data, meta, ids, entry = data[expected], meta[expected], ids[expected], entry[expected]
             length = length[expected]
         if len(ids):
-            same = rewrite.same_questions(data, self._pending.query[ids], entry["query_end"])
+            width = int(entry["query_end"].max())
+            same = rewrite.same_questions(data, self._pending.query[ids, :width], entry["query_end"])
             if not same.all():
                 data, ids, entry, length = data[same], ids[same], entry[same], length[same]
         self.counters.strays += len(expected) - len(ids)
@@ -430,7 +434,7 @@ class World:
     def _relay(self, data: Rows, length: NDArray[np.int32], ids: Places, entry: Records, now: int) -> None:
         """Pass answers on to the clients."""
         answers = data[:, : int(length.max())]
-        requests = self._pending.request[ids]
+        requests = self._pending.request[ids, : int(entry["request_length"].max())]
         joined = np.flatnonzero(entry["partial_count"])
         if len(joined):
             answers, length = self._join(joined, answers, length, ids, entry)
