@@ -56,7 +56,7 @@ class Tables:
 
     asks: NDArray[np.generic]
     keys: NDArray[np.generic]
-    shapes: NDArray[np.generic]
+    shapes: NDArray[np.void]
     fixed: NDArray[np.void]
     wire: NDArray[np.generic]
     zone: int
@@ -64,11 +64,13 @@ class Tables:
     def __post_init__(self) -> None:
         self.asks = frozen(self.asks, np.uint8)
         self.keys = frozen(self.keys, np.uint8)
-        self.shapes = frozen(self.shapes, SHAPE)
-        self.fixed = np.array(self.fixed, FIXED)
-        self.fixed.flags.writeable = False
+        self.shapes, self.fixed = np.array(self.shapes, SHAPE), np.array(self.fixed, FIXED)
+        self.shapes.flags.writeable = self.fixed.flags.writeable = False
         self.wire = frozen(self.wire, np.uint8)
         largest = max(int(shapes.max(initial=0)) for shapes in (self.keys, self.fixed["shapes"]))
+        ends = self.fixed["start"] + self.fixed["octets"].astype(np.int64)
+        if ends.max(initial=0) > len(self.wire) or self.fixed["start"].min(initial=0) < 0:
+            raise ValueError("tables whose names lie outside their octets")
         if len(self.asks) != 1 << 16 or self.asks.max() >= ASKS or largest >= len(self.shapes):
             raise ValueError("tables that point outside each other")
         if len(self.keys) != 6 * 4 * ASKS * 2 or len(self.shapes) <= SIZE:
