@@ -20,6 +20,7 @@ Annotate = Callable[[pa.StringArray, dict[str, NDArray[np.int64]], NDArray[np.in
 class Options:
     """What the operator chooses about reading."""
 
+    tables: tuple[str, ...] = ("message", "flow")  # what is wanted; others cost nothing
     ports: tuple[int, ...] = (53,)  # DNS over UDP and TCP
     mdns_ports: tuple[int, ...] = (5353,)
     window_s: int = 60  # of a flow row

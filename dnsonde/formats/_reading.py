@@ -1,7 +1,10 @@
 """Read one file, whatever it is: find its format, give its rows, keep its account."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pyarrow as pa
 
@@ -35,6 +38,8 @@ LOOKS_LIKE = (  # first octets of what people hand in by mistake
 class Reading:
     """The rows of one file: iterate once over pairs of a table's name and an Arrow batch.
 
+    Iterating to the end closes the file; so does leaving it as a context.
+
     account: grows while it is read, complete at the end. `consumed` of `size` octets are read (size 0: unknown).
     Raises UsageError when the file is of no known format, SystemRefusal when it cannot be opened.
     """
@@ -59,8 +64,16 @@ class Reading:
         """Octets of the file."""
         return self.stream.size
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stream.close()
+
     def __iter__(self) -> Iterator[tuple[str, pa.RecordBatch]]:
-        with self.stream:
+        with self:
             yield from self._format.read(self.stream, self.account, self._options)
             self.account.note(self.stream.damage)
             self.account.bytes = self.stream.size or self.stream.consumed
@@ -95,8 +108,8 @@ def _looks_like(stream: Stream) -> str:
     for magic, name in LOOKS_LIKE:
         if head.startswith(magic) or (magic == b"ustar" and head[257:262] == magic):
             return name
-    first = head[:4096]
-    if sum(octet < 9 or 13 < octet < 32 for octet in first) == 0:
-        line = first.split(b"\n", 1)[0][:60].decode("latin-1")
-        return f"text that begins {line!r}"
+    line = head[:4096].split(b"\n", 1)[0]
+    if not any(octet < 9 or 13 < octet < 32 for octet in line):
+        with suppress(UnicodeDecodeError):
+            return f"text that begins {line.decode()[:60]!r}"
     return f"binary data that begins {head[:8].hex(' ')}"

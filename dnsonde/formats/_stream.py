@@ -24,8 +24,8 @@ from dnsonde.errors import SystemRefusal
 PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bomb fills no memory
 ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
 HEAD = 1 << 16  # octets that a format may look at before it is chosen
-WHOLE = 1 << 28  # files up to here are hashed whole, longer ones in samples
-SAMPLES = 256
+SAMPLE = 1 << 16
+SAMPLES = 256  # files up to as many are hashed whole, longer ones by as many, evenly spaced, and their size
 
 MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -115,23 +115,18 @@ class Stream:
         return file
 
     def _hash(self, raw: bytes) -> str:
-        """Of all the content; of files above `WHOLE` of evenly spaced samples; of a pipe its first octets."""
+        """Of the content, long files by samples; of a pipe its first octets."""
         found = hashlib.blake2b(digest_size=16)
         if not self.size:
             found.update(raw)
             return found.hexdigest()
         with Path(self.path).open("rb", buffering=0) as file:
             found.update(str(self.size).encode())
-            piece = 1 << 20
-            count = -(-self.size // piece)
-            wanted = (
-                range(count)
-                if self.size <= WHOLE
-                else (i * (count - 1) // (SAMPLES - 1) for i in range(SAMPLES))
-            )
-            for number in wanted:
-                file.seek(number * piece)
-                found.update(file.read(piece))
+            last = -(-self.size // SAMPLE) - 1
+            steps = min(last, SAMPLES - 1)
+            for number in range(steps + 1):
+                file.seek(number * last // max(steps, 1) * SAMPLE)
+                found.update(file.read(SAMPLE))
         return found.hexdigest()
 
     def _input(self, size: int) -> bytes:

@@ -46,25 +46,28 @@ class Traffic:
         number = np.arange(chunk.first, chunk.first + len(entry), dtype=np.int64)
         have = Packets(batch, row, time_us, number)
         self._count(row["status"], time_us)
-        for flows in self._meter.add(batch, row, time_us):
-            yield from self._flows(flows)
+        if "flow" in self._options.tables:
+            for flows in self._meter.add(batch, row, time_us):
+                yield from self._flows(flows)
+        if "message" not in self._options.tables:
+            return
         whole = (row["status"] == PacketStatus.PARSED) & (row["fragment"] == 0)
         udp = whole & (row["protocol"] == 17) & (row["payload_length"] > 0) & self._on_ports(row, mdns=True)
         tcp = whole & (row["protocol"] == 6) & self._on_ports(row, mdns=False)
         rest = (row["status"] == PacketStatus.PARSED) & (row["fragment"] == 1)
         rest &= (row["protocol"] == 17) | (row["protocol"] == 6)
         if udp.any():
-            yield from self._datagrams(have.take(np.flatnonzero(udp)))
-        segments = have.take(np.flatnonzero(tcp))
-        joined = self._reassemble(have.take(np.flatnonzero(rest)))
+            yield from self._datagrams(have.where(udp))
+        segments = have.where(tcp)
+        joined = self._reassemble(have.where(rest))
         if len(joined):
             udp = (joined.row["protocol"] == 17) & (joined.row["payload_length"] > 0)
             udp &= self._on_ports(joined.row, mdns=True)
             if udp.any():
-                yield from self._datagrams(joined.take(np.flatnonzero(udp)))
+                yield from self._datagrams(joined.where(udp))
             tcp = (joined.row["protocol"] == 6) & self._on_ports(joined.row, mdns=False)
             if tcp.any():
-                segments = Packets.join(segments, joined.take(np.flatnonzero(tcp)))
+                segments = Packets.join(segments, joined.where(tcp))
         yield from self._messages(*self._streams.add(segments))
 
     def finish(self) -> Tables:
@@ -110,7 +113,7 @@ class Traffic:
         bad = int((~good).sum())
         if bad:  # the datagram as a whole is malformed, of which its packets cannot tell
             self._account.note(f"{bad:,} reassembled datagrams are malformed")
-        return joined.take(np.flatnonzero(good))
+        return joined.where(good)
 
     def _datagrams(self, packets: Packets) -> Tables:
         batch = packets.batch

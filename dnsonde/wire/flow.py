@@ -90,7 +90,7 @@ class Meter:
         """Take away the rows of windows before this one, or all."""
         rows = self._rows[: self._used]
         old = np.ones(len(rows), bool) if before is None else rows["when"] < before
-        taken, kept = rows[old], rows[~old]
+        taken, kept = (rows.copy(), rows[:0]) if old.all() else (rows[old], rows[~old])
         if len(taken):
             self._rows[: len(kept)] = kept
             self._used = len(kept)

@@ -33,6 +33,7 @@ CONNECTION = np.dtype(
         ("next", "i8"),  # octets of the stream that are done with
         ("src_port", "u2"),
         ("dst_port", "u2"),
+        ("closed", "u1"),  # a new connection of the same addresses and ports has begun
         ("synced", "u1"),  # a message begins at `next`, for sure
     ],
     align=True,
@@ -55,6 +56,11 @@ class Packets:
         """Some of them, by index or mask; the octets are shared."""
         batch = Batch(self.batch.data, self.batch.offset[which], self.batch.length[which])
         return Packets(batch, self.row[which], self.time_us[which], self.number[which])
+
+    def where(self, mask: NDArray[np.bool_]) -> "Packets":
+        """Those of the mask; themselves, and no copy, when it is all of them."""
+        which = np.flatnonzero(mask)
+        return self if len(which) == len(self) else self.take(which)
 
     def copy(self) -> "Packets":
         """The same with the octets in a buffer of their own, which holds nothing else."""

@@ -34,12 +34,15 @@ def follow(packets, time_us, table, counter, slot, ident, relative):
         state = spread(spread(MIX, p.src_host), p.dst_host)
         state = spread(spread(state, p.src_net ^ (p.dst_net << 1)), int(p.src_port) << 16 | int(p.dst_port))
         begin = np.int64(state % sets) * WAYS
-        here = begin
-        known = False
+        here = -1
+        oldest = begin
         for k in range(begin, begin + WAYS):
             c = table[k]
+            if c.ident == 0 or (table[oldest].ident > 0 and c.last_us < table[oldest].last_us):
+                oldest = k
             if (
                 c.ident > 0
+                and not c.closed
                 and c.src_host == p.src_host
                 and c.dst_host == p.dst_host
                 and c.src_net == p.src_net
@@ -48,14 +51,16 @@ def follow(packets, time_us, table, counter, slot, ident, relative):
                 and c.dst_port == p.dst_port
             ):
                 here = k
-                known = True
-                break
-            if c.last_us < table[here].last_us or c.ident == 0:
-                here = k
-        c = table[here]
         syn = p.tcp_flags & 2
         place = int(p.seq) + (1 if syn else 0) & 0xFFFFFFFF
-        if not known or (syn and (not c.synced or place != c.base)):
+        if here >= 0 and syn and (not table[here].synced or place != table[here].base):
+            table[here].closed = 1  # its segments may still wait to be put together
+            if oldest == here:
+                oldest = begin if here > begin else begin + 1
+            here = -1
+        if here < 0:
+            here = oldest
+            c = table[here]
             counter += 1
             c.ident = counter
             c.src_net = p.src_net
@@ -66,7 +71,9 @@ def follow(packets, time_us, table, counter, slot, ident, relative):
             c.dst_port = p.dst_port
             c.base = place
             c.next = 0
+            c.closed = 0
             c.synced = 1 if syn else 0
+        c = table[here]
         c.last_us = time_us[i]
         ahead = (place - c.base - c.next) & 0xFFFFFFFF
         if ahead & 0x80000000:
@@ -110,6 +117,10 @@ def assemble(data, start, length, slot, ident, relative, time_us, table, too_old
             continue
         begin = at  # of the message that is being put together
         pos = c.next
+        if (
+            not c.synced and pos == 0
+        ):  # taken from its middle: begin with what is first, not with what came first
+            pos = relative[i]
         waiting = stop
         for k in range(i, stop):
             if relative[k] + length[k] <= pos:

@@ -1,0 +1,348 @@
+"""Captures of every make: order of octets, resolution, sections, compression, cuts and damage."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lz4.frame  # type: ignore[import-untyped]
+import numpy as np
+import pyarrow as pa
+import pytest
+import zstandard
+
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.formats import pcap as module
+from dnsonde.formats._contract import Account, Options
+from dnsonde.formats._reading import Reading, formats
+from dnsonde.formats._stream import PIECE, Stream
+from dnsonde.table.schema import ACCOUNT, FLOW, MESSAGE
+from dnsonde.wire.batch import address_text
+from dnsonde.wire.packet import options_hash
+
+make = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("capture_files.py"))))
+
+QUERY = make.ip4(make.udp(make.dns(id_=7)))
+ANSWER = make.ip4(make.udp(make.dns(id_=7, response=True), 53, 40000), src=make.B, dst=make.A)
+PACKETS = [QUERY, ANSWER, make.ip4(make.tcp(b"GET /", seq=1, dport=80), 6), b"\x99garbage"]
+
+COMPRESS = {
+    "": lambda data: data,
+    "gzip": gzip.compress,
+    "bzip2": lambda data: bz2.compress(data, 1),
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+    "lz4": lz4.frame.compress,
+}
+
+
+def read(path: Path | str, options: Options | None = None) -> tuple[dict[str, pa.Table], Account]:
+    reading = Reading(path, options)
+    found: dict[str, list[pa.RecordBatch]] = {"message": [], "flow": []}
+    for table, batch in reading:
+        batch.validate(full=True)
+        found[table].append(batch)
+    schemas = {"message": MESSAGE.schema, "flow": FLOW.schema}
+    return {name: pa.Table.from_batches(found[name], schemas[name]) for name in found}, reading.account
+
+
+def write(folder: Path, data: bytes, name: str = "capture") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def content_hash(path: Path) -> str:
+    with Stream(path) as stream:
+        return stream.content_hash
+
+
+def rows(table: pa.Table) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = table.to_pylist()
+    return found
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("nano", [False, True])
+def test_both_orders_and_both_resolutions(tmp_path: Path, order: str, nano: bool) -> None:
+    tables, account = read(write(tmp_path, make.pcap(PACKETS, order=order, nano=nano)))
+    query, answer = rows(tables["message"])
+    assert (query["time_us"], answer["time_us"]) == (make.START * 1_000_000, make.START * 1_000_000 + 1000)
+    assert (query["qname"], query["id"], query["response"], answer["response"]) == (
+        "www.example.com",
+        7,
+        False,
+        True,
+    )
+    assert address_text(query["src_net"], query["src_host"]) == "192.0.2.1"
+    assert address_text(answer["answer_net"], answer["answer_host"]) == "192.0.2.99"
+    assert (query["registered_domain"], query["ip_ttl"], query["ip_id"], query["packet"]) == (
+        "example.com",
+        61,
+        99,
+        1,
+    )
+    assert (query["rcode"], answer["rcode"], answer["ttl_min"]) == (None, 0, 60)
+    assert (account.packets, account.parsed, account.messages) == (4, 3, 2)
+    assert dict(account.malformed) == {"bad_version": 1}
+
+
+def test_the_account_is_a_row_of_its_table(tmp_path: Path) -> None:
+    _, account = read(write(tmp_path, make.pcap(PACKETS)))
+    row = account.row()
+    assert list(row) == [c.name for c in ACCOUNT.columns]
+    assert row["packets"] == row["parsed"] + row["ignored"] + row["malformed"]
+    assert json.loads(row["reasons"]) == {"bad_version": 1}
+    pa.Table.from_pylist([row], schema=ACCOUNT.schema)
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_compressed_files_are_told_by_their_first_octets(tmp_path: Path, kind: str) -> None:
+    _, account = read(write(tmp_path, COMPRESS[kind](make.pcap(PACKETS))))
+    assert (account.packets, account.messages, account.notes) == (4, 2, [])
+
+
+@pytest.mark.parametrize("kind", [k for k in COMPRESS if k])
+def test_concatenated_members_are_one_file(tmp_path: Path, kind: str) -> None:
+    data = make.pcap(PACKETS * 100)
+    parts = COMPRESS[kind](data[:3000]) + COMPRESS[kind](data[3000:])
+    _, account = read(write(tmp_path, parts))
+    assert (account.packets, account.notes) == (400, [])
+
+
+def test_captures_joined_with_cat_are_read_on(tmp_path: Path) -> None:
+    parts = gzip.compress(make.pcap(PACKETS)) + gzip.compress(make.pcap(PACKETS, order=">", nano=True))
+    tables, account = read(write(tmp_path, parts))
+    assert (account.packets, account.messages, account.notes) == (8, 4, [])
+    assert tables["message"]["packet"].to_pylist() == [1, 2, 5, 6]
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_what_stands_before_a_cut_is_read(tmp_path: Path, kind: str) -> None:
+    chance = np.random.default_rng(1)
+    noise = [make.ip4(make.udp(chance.bytes(200), dport=9)) for _ in range(4000)]
+    data = COMPRESS[kind](make.pcap(noise))
+    _, account = read(write(tmp_path, data[: len(data) // 2]))
+    assert 500 < account.packets < 2500
+    assert "cut short" in account.row()["note"]
+
+
+def test_damaged_compression_is_noted(tmp_path: Path) -> None:
+    data = bytearray(gzip.compress(np.random.default_rng(1).bytes(5000) + make.pcap(PACKETS)))
+    data[-3000:-2900] = bytes(100)
+    with Stream(write(tmp_path, bytes(data))) as stream:
+        while stream.read(100_000):
+            pass
+        assert "damaged" in stream.damage
+
+
+def test_a_gzip_bomb_is_read_in_bounded_pieces(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    with Stream(write(tmp_path, bomb)) as stream:
+        stream.read(1)
+        assert len(stream._given) <= 2 * PIECE
+
+
+def test_a_record_that_cannot_be_ends_the_reading(tmp_path: Path) -> None:
+    data = bytearray(make.pcap([QUERY, QUERY, QUERY]))
+    second = 24 + 16 + len(QUERY)
+    data[second + 8 : second + 12] = b"\xff\xff\xff\x7f"
+    _, account = read(write(tmp_path, bytes(data)))
+    assert account.packets == 1
+    assert f"damaged at octet {second:,}" in account.row()["note"]
+
+
+@pytest.mark.parametrize("size", [4, 23, 24, 30, 60])
+def test_a_capture_cut_in_its_headers(tmp_path: Path, size: int) -> None:
+    _, account = read(write(tmp_path, make.pcap(PACKETS)[:size]))
+    assert account.packets == 0
+    assert (account.notes == []) == (size == 24)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pcapng_blocks_sections_and_interfaces(tmp_path: Path, order: str) -> None:
+    micros = make.START * 1_000_000
+    data = (
+        make.section(order)
+        + make.interface(order)
+        + make.interface(order, linktype=1, unit=9, offset=-100)
+        + make.interface(order, unit=0x80 | 20)
+        + make.enhanced(QUERY, micros + 5, order=order)
+        + make.enhanced(make.ether(QUERY), micros * 1000 + 7999, order=order, which=1)
+        + make.enhanced(QUERY, make.START << 20 | 1 << 19, order=order, which=2)
+        + make.block(order, 5, b"statistics..")
+        + make.old(QUERY, micros + 9, order)
+        + make.section("<")
+        + make.interface("<")
+        + make.simple(QUERY)
+    )
+    tables, account = read(write(tmp_path, data))
+    times = tables["message"]["time_us"].to_pylist()
+    assert times == [micros + 5, micros + 7 - 100_000_000, micros + 500_000, micros + 9, 0]
+    assert (account.packets, account.notes) == (5, [])
+
+
+def test_pcapng_with_many_interfaces(tmp_path: Path) -> None:
+    data = make.section() + make.interface() * 500 + make.enhanced(QUERY, 5, which=499)
+    assert read(write(tmp_path, data))[1].messages == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        make.enhanced(QUERY, 5, which=9),
+        make.block("<", 6, bytes(8)),
+        b"\x06\0\0\0\x0d\0\0\0" + bytes(20),
+        make.enhanced(QUERY, 5)[:-4] + b"\x10\0\0\0",
+        make.block("<", 0x0A0D0D0A, b"nobyteorder" + bytes(9)),
+    ],
+)
+def test_damaged_pcapng_is_read_to_its_damage(tmp_path: Path, wrong: bytes) -> None:
+    data = make.section() + make.interface() + make.enhanced(QUERY, 5)
+    _, account = read(write(tmp_path, data + wrong + make.enhanced(QUERY, 6)))
+    assert account.packets == 1
+    assert f"damaged at octet {len(data):,}" in account.row()["note"]
+
+
+def test_chunks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK", 1 << 11)
+    monkeypatch.setattr(module, "PACKETS", 5)
+    monkeypatch.setattr(module, "LONGEST", 1 << 9)
+    tables, account = read(write(tmp_path, make.pcap([QUERY, ANSWER] * 300)))
+    assert (account.packets, account.messages, account.notes) == (600, 600, [])
+    assert tables["message"]["packet"].to_pylist() == list(range(1, 601))
+    assert sum(tables["flow"]["packets"].to_pylist()) == 600
+
+
+def test_fragments_and_tcp_become_messages(tmp_path: Path) -> None:
+    big = make.dns("big.example.com", response=True, pad=200) * 1
+    pieces = make.fragments(make.udp(big, 53, 4000), 64)
+    first, second = make.dns("one.example.com"), make.dns("two.example.com")
+    stream = b"".join(len(m).to_bytes(2, "big") + m for m in (first, second))
+    segments = [make.ip4(make.tcp(stream[at : at + 20], seq=100 + at), 6) for at in range(0, len(stream), 20)]
+    tables, account = read(write(tmp_path, make.pcap(pieces[::-1] + segments[::-1])))
+    assert tables["message"]["transport"].to_pylist() == ["udp", "tcp", "tcp"]
+    assert tables["message"]["qname"].to_pylist() == ["big.example.com", "one.example.com", "two.example.com"]
+    assert tables["message"]["status"].to_pylist() == [0, 0, 0]
+    assert tables["message"]["dns_bytes"].to_pylist()[0] == len(big)
+    assert (account.packets, account.parsed) == (len(pieces) + len(segments),) * 2
+
+
+def test_unfinished_fragments_are_malformed_packets(tmp_path: Path) -> None:
+    pieces = make.fragments(make.udp(bytes(500)), 64)
+    _, account = read(write(tmp_path, make.pcap(pieces[1:])))
+    assert (account.parsed, dict(account.malformed)) == (0, {"unfinished": len(pieces) - 1})
+
+
+def test_mdns_is_told_apart_and_other_ports_are_the_operators(tmp_path: Path) -> None:
+    raw = [make.ip4(make.udp(make.dns(), dport=port)) for port in (53, 5353, 5355, 5300)]
+    path = write(tmp_path, make.pcap(raw))
+    assert read(path)[0]["message"]["transport"].to_pylist() == ["udp", "mdns"]
+    tables, _ = read(path, Options(ports=(5300,), mdns_ports=()))
+    assert tables["message"]["dst_port"].to_pylist() == [5300]
+
+
+def test_malformed_messages_are_rows(tmp_path: Path) -> None:
+    raw = [make.ip4(make.udp(make.dns()[:20])), make.ip4(make.udp(b"short"))]
+    table = read(write(tmp_path, make.pcap(raw)))[0]["message"]
+    assert [status > 0 for status in table["status"].to_pylist()] == [True, True]
+    assert table["id"].to_pylist() == [1, None]
+
+
+def test_flows_count_what_a_scan_looks_like(tmp_path: Path) -> None:
+    """Mirai's SYN: the sequence number is the destination's address."""
+    options = bytes.fromhex("020405b40101040201030308")
+    syn = make.tcp(b"", seq=int.from_bytes(make.B, "big"), flags=2, dport=23)
+    syn = syn[:12] + b"\x80" + syn[13:] + options
+    (row,) = rows(read(write(tmp_path, make.pcap([make.ip4(syn, 6)] * 3)))[0]["flow"])
+    assert (row["packets"], row["syn"], row["mirai_syn"], row["dst_port"], row["window"]) == (
+        3,
+        3,
+        3,
+        23,
+        1024,
+    )
+    assert row["options"] == options_hash(options)
+    assert (row["length_min"], row["length_mean"], row["payload"], row["inner_id"]) == (52, 52.0, b"", None)
+
+
+def test_a_flow_has_a_row_a_window(tmp_path: Path) -> None:
+    path = write(tmp_path, make.pcap([QUERY] * 10, step_us=500_000))
+    assert len(read(path, Options(window_s=1))[0]["flow"]) == 5
+    assert len(read(path, Options(window_s=3600))[0]["flow"]) in (1, 2)
+
+
+def test_only_what_is_wanted_is_made(tmp_path: Path) -> None:
+    tables, _ = read(write(tmp_path, make.pcap(PACKETS)), Options(tables=("flow",)))
+    assert (len(tables["message"]), len(tables["flow"])) == (0, 3)
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(gzip.compress(make.pcap(PACKETS)))))
+    _, account = read("-")
+    assert (account.packets, account.path, bool(account.file)) == (4, "-", True)
+
+
+def test_the_same_content_has_the_same_key(tmp_path: Path) -> None:
+    one, two = write(tmp_path, make.pcap(PACKETS), "a"), write(tmp_path, make.pcap(PACKETS), "b")
+    other = write(tmp_path, make.pcap(PACKETS[:3]), "c")
+    keys = [content_hash(path) for path in (one, two, other)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_long_files_are_hashed_by_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dnsonde.formats import _stream
+
+    monkeypatch.setattr(_stream, "SAMPLE", 8)
+    data = bytearray(np.random.default_rng(1).bytes(8 * 1000 + 3))
+    key = content_hash(write(tmp_path, bytes(data)))
+    for at in (0, len(data) - 1):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        assert content_hash(write(tmp_path, bytes(changed))) != key
+    assert content_hash(write(tmp_path, bytes(data) + b"x")) != key
+
+
+def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SystemRefusal, match="is a folder"):
+        Reading(tmp_path)
+    with pytest.raises(SystemRefusal, match="No such file"):
+        Reading(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "an empty file"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"PK\x03\x04....", "zip archive; unpack it first"),
+        (b"\x0c\xa5\x01\0" + bytes(300), "nfdump file; export it"),
+        (b"hello world\n", "text that begins 'hello world'"),
+        (bytes(range(200, 256)), "binary data that begins c8 c9"),
+        (gzip.compress(b"hello\n"), "text that begins 'hello'"),
+    ],
+)
+def test_an_unknown_file_is_told_what_it_looks_like(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Reading(write(tmp_path, data))
+
+
+def test_a_named_format_is_taken_at_its_word(tmp_path: Path) -> None:
+    path = write(tmp_path, make.pcap(PACKETS))
+    with Reading(path, format_name="pcap") as reading:
+        assert reading.format_name == "pcap"
+    with pytest.raises(UsageError, match="there is no format 'cap'"):
+        Reading(path, format_name="cap")
+
+
+def test_every_format_says_what_it_is() -> None:
+    for kind in formats().values():
+        assert kind.title
+        assert set(kind.tables) <= {"message", "flow"}
+        assert kind.sniff(b"") == 0
