@@ -14,8 +14,8 @@ HOUSE = ROOT / "dnsonde"
 FLOORS = (
     {"errors", "clock", "registry", "escape"},
     {"wire"},
-    {"table", "net", "beside"},
-    {"formats", "intel", "authority", "probe", "detect"},
+    {"table", "net", "beside", "intel"},
+    {"formats", "authority", "probe", "detect"},
     {"report", "lab"},
     {"export"},
     {"run", "doctor"},

@@ -1,0 +1,46 @@
+"""Knowledge is complete, consistent and says where it is from."""
+
+import re
+
+import pytest
+
+from dnsonde.intel.load import Campaign, campaigns, markers
+
+
+@pytest.mark.parametrize("campaign", campaigns(), ids=lambda c: c.name)
+def test_a_campaign_can_be_recognised_and_has_a_source(campaign: Campaign) -> None:
+    assert campaign.zones or campaign.names
+    assert campaign.source
+    assert campaign.operator
+    for name in (*campaign.zones, *campaign.names):
+        assert name == name.lower().strip(".")
+    assert len(campaign.examples) == len(campaign.names_like)
+    for pattern, example in zip(campaign.names_like, campaign.examples, strict=True):
+        assert re.search(pattern, example)
+        assert any(example.endswith(f".{zone}") for zone in campaign.zones)
+
+
+def test_no_two_campaigns_claim_one_zone() -> None:
+    zones = [zone for campaign in campaigns() for zone in (*campaign.zones, *campaign.names)]
+    assert len(zones) == len(set(zones))
+
+
+def test_suffixes_reach_from_the_zone_up_to_two_labels() -> None:
+    campaign = Campaign(name="x", operator="x", intent="research", zones=("a.b.example.co",), source="x")
+    assert campaign.suffixes == {"a.b.example.co", "b.example.co", "example.co"}
+
+
+def test_markers_are_octets_and_have_sources() -> None:
+    known = markers()
+    for vector in known.vector:
+        assert vector.source
+        assert vector.payload or vector.ip_bytes or vector.payload_min or vector.options
+        for octets in vector.payload:
+            assert bytes.fromhex(octets.hex)
+        if vector.options is not None:
+            assert bytes.fromhex(vector.options)
+    assert known.tool_ip_id("zmap") == 54321
+    with pytest.raises(KeyError):
+        known.tool_ip_id("masscan")
+    assert "kb.com" in known.domains("mx_probing")
+    assert known.domains("nobody") == ()
