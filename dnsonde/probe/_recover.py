@@ -62,6 +62,14 @@ def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int
     Returns how many rows there are of probes (`sent`, and `errors` that could not be) and replies (`answered`, `icmp`).
     """
     counts = dict.fromkeys(("sent", "errors", "answered", "icmp"), 0)
+    for batch in _batches(folder, PROBE, ["target_net", "target_host", "kind", "attempt", "errno"]):
+        index = scope.index(_targets(batch))
+        mine = _equal(batch["kind"], KINDS[kind]) & (batch["attempt"].to_numpy() == attempt)
+        marks.done.set(index[mine & (index >= 0)])
+        refused = batch["errno"].to_numpy() != 0
+        marks.answered.set(index[refused & (index >= 0)])
+        counts["errors"] += int(refused.sum())
+        counts["sent"] += int((~refused).sum())
     for batch in _batches(folder, REPLY, ["outcome", "kind", "target_net", "target_host", *_REPLY_COLUMNS]):
         rows = np.zeros(len(batch), REPLIED)
         rows["target"] = _targets(batch)
@@ -73,17 +81,13 @@ def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int
             rows["kind"][_equal(batch["kind"], name)] = number
         for name in _REPLY_COLUMNS:
             rows[name] = batch[name].fill_null(False if pa.types.is_boolean(batch[name].type) else 0)
-        marks.take(rows[rows["index"] >= 0])
+        known = rows["index"] >= 0
+        # A reply whose probe has no row yet is of the batch that was lost: its target is asked again.
+        of_round = known & (rows["kind"] == kind) & (rows["attempt"] == attempt)
+        known[of_round] = marks.done.get(rows["index"][of_round])
+        marks.take(rows[known])
         for outcome in (Outcome.ANSWERED, Outcome.ICMP):
             counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"] == outcome))
-    for batch in _batches(folder, PROBE, ["target_net", "target_host", "kind", "attempt", "errno"]):
-        index = scope.index(_targets(batch))
-        mine = _equal(batch["kind"], KINDS[kind]) & (batch["attempt"].to_numpy() == attempt)
-        marks.done.set(index[mine & (index >= 0)])
-        refused = batch["errno"].to_numpy() != 0
-        marks.answered.set(index[refused & (index >= 0)])
-        counts["errors"] += int(refused.sum())
-        counts["sent"] += int((~refused).sum())
     return counts
 
 

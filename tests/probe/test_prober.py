@@ -1,0 +1,384 @@
+"""The prober against hosts on loopback: who is asked, how often, what is kept, and what survives."""
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dnsonde.clock import SystemClock
+from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.net.udp import Udp
+from dnsonde.probe import prober, state
+from dnsonde.probe.plan import Plan
+from dnsonde.probe.prober import Prober, Progress
+from dnsonde.table.store import Writer
+from dnsonde.wire.batch import address_pair, address_text
+
+CONTROL = "192.0.2.80"
+
+Rows = list[dict[str, Any]]
+
+
+def made(query: bytes, *addresses: str, rcode: int = 0) -> bytes:
+    message = dns.message.make_response(dns.message.from_wire(query), recursion_available=True)
+    message.set_rcode(dns.rcode.Rcode.make(rcode))
+    for address in addresses:
+        message.answer.append(dns.rrset.from_text(message.question[0].name, 1, "IN", "A", address))
+    return message.to_wire()
+
+
+def refused(query: bytes, _last: int) -> list[bytes]:
+    return [query[:2] + b"\x81\x85" + query[4:]]
+
+
+def table(folder: Path, name: str) -> Rows:
+    return [
+        row for part in sorted((folder / name).glob("*.parquet")) for row in pq.read_table(part).to_pylist()
+    ]
+
+
+def asked(rows: Rows) -> Counter[tuple[str, str, int]]:
+    return Counter((address_text(r["target_net"], r["target_host"]), r["kind"], r["attempt"]) for r in rows)
+
+
+def run(plan: Plan, folder: Path, **more: Any) -> Progress:
+    return Prober(plan, folder, device="lo", **more).run()
+
+
+def test_every_target_is_asked_once_and_every_reply_kept(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    seen: list[Progress] = []
+    done = Prober(make_plan(responder.port), tmp_path / "run", device="lo").run(seen.append)
+    assert (done.complete, done.sent, done.answered, done.replies) == (True, 256, 256, 256)
+    assert (done.forged, done.malformed, done.mismatched, done.errors, done.dropped) == (0, 0, 0, 0, 0)
+    assert done.time_left_s == 0
+    probes, replies = table(tmp_path / "run", "probe"), table(tmp_path / "run", "reply")
+    assert set(asked(probes)) == {(f"127.9.0.{k}", "sweep", 1) for k in range(256)}
+    assert set(asked(probes).values()) == set(asked(replies).values()) == {1}
+    assert {r["qname"].split(".")[0] for r in probes} == set(responder.asked)
+    assert {(r["errno"], r["qtype"]) for r in probes} == {(0, 1)}
+    assert all(len(query) == probes[0]["query_bytes"] for query in responder.queries)
+    tags = {r["qname"][9:21]: r["tag"] for r in probes}
+    assert all(int(text, 16) == tag for text, tag in tags.items())
+
+
+def test_complete_run_sends_nothing_more(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    responder = respond(refused)
+    plan = make_plan(responder.port)
+    first = run(plan, tmp_path / "run")
+    again = run(plan, tmp_path / "run")
+    assert (again.complete, again.sent, again.answered) == (True, first.sent, first.answered)
+    assert set(responder.asked.values()) == {1}
+
+
+def test_only_the_unanswered_are_asked_again(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    def odd(query: bytes, last: int) -> list[bytes]:
+        if last % 4 == 1:
+            return [query[:2] + b"\x81\x82" + query[4:]]  # SERVFAIL is no answer to be content with
+        return refused(query, last) if last % 2 else []
+
+    responder = respond(odd)
+    done = run(make_plan(responder.port, attempts=3), tmp_path / "run")
+    assert (done.complete, done.sent, done.answered) == (True, 64 + 192 * 3, 64)
+    for target, count in responder.targets().items():
+        assert count == (1 if int(target, 16) % 4 == 3 else 3)
+    assert asked(table(tmp_path / "run", "probe")).keys() >= {("127.9.0.0", "sweep", k) for k in (1, 2, 3)}
+
+
+def test_who_does_not_know_edns_is_asked_without(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    def old(query: bytes, last: int) -> list[bytes]:
+        with_edns = query[11] == 1
+        return (
+            [made(query, rcode=1)]
+            if with_edns and last < 128
+            else [made(query, CONTROL)]
+            if last < 200
+            else []
+        )
+
+    responder = respond(old)
+    done = run(make_plan(responder.port, attempts=2), tmp_path / "run")
+    assert done.recursive == 200
+    plain = [q for q in responder.queries if q[11] == 0]
+    assert len(plain) == 128
+    sizes = {
+        (r["attempt"], r["target_host"] & 0xFF < 128): r["query_bytes"]
+        for r in table(tmp_path / "run", "probe")
+    }
+    assert sizes == {(1, True): sizes[1, True], (1, False): sizes[1, True], (2, False): sizes[1, True],
+                     (2, True): sizes[1, True] - 11}  # fmt: skip
+
+
+def test_only_hosts_that_gave_the_right_answer_are_characterised(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    def some(query: bytes, last: int) -> list[bytes]:
+        return [made(query, CONTROL, "127.9.0.1")] if last < 10 else [made(query, "10.0.0.1")]
+
+    responder = respond(some)
+    done = run(make_plan(responder.port, characterise=True), tmp_path / "run")
+    assert (done.complete, done.recursive, done.sent) == (True, 10, 256 + 30)
+    rows = Counter((r["kind"], r["qtype"]) for r in table(tmp_path / "run", "probe"))
+    assert rows == {("sweep", 1): 256, ("nxdomain", 1): 10, ("size", 16): 10, ("chain", 1): 10}
+    second = Counter(q[34 + 1 : 34 + 1 + q[34]] for q in responder.queries)
+    assert (second[b"nx"], second[b"s4000"], second[b"c3"]) == (10, 10, 10)
+
+
+def test_duplicate_and_late_replies_are_kept(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    held: list[bytes] = []
+
+    def twice(query: bytes, last: int) -> list[bytes]:
+        if last == 7 and not held:
+            held.append(query)  # answered only with the second attempt
+            return []
+        return refused(query, last) * 2 + [r for q in held for r in refused(q, 7)] * (last == 7)
+
+    responder = respond(twice)
+    done = run(make_plan(responder.port, attempts=2), tmp_path / "run")
+    assert done.replies == 2 * 256 + 1
+    late = [r for r in table(tmp_path / "run", "reply") if r["target_host"] & 0xFF == 7]
+    assert sorted(r["attempt"] for r in late) == [1, 2, 2]
+
+
+def test_flood_of_forgeries_and_garbage_is_counted_not_believed(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prober, "STRAY_ROWS", 100)
+    garbage = np.random.default_rng(1).integers(0, 256, 11, np.uint8).tobytes()
+    foreign = made(dns.message.make_query("www.example.com", "A").to_wire(), "10.6.6.6")
+
+    def flood(query: bytes, last: int) -> list[bytes]:
+        forged = bytearray(refused(query, last)[0])
+        forged[22] = ord("0") if forged[22] != ord("0") else ord("1")  # a digit of the tag
+        return (
+            [bytes(forged)] * 5 + [garbage] * 5 + [foreign] * 5 + (refused(query, last) if last % 2 else [])
+        )
+
+    responder = respond(flood)
+    done = run(make_plan(responder.port, timeout_s=1.0), tmp_path / "run")
+    assert (done.forged, done.malformed, done.mismatched) == (1280, 1280, 1280)
+    assert (done.complete, done.sent, done.answered, done.replies) == (True, 256, 128, 128)
+    rows = Counter(r["outcome"] for r in table(tmp_path / "run", "reply"))
+    assert rows == {"answered": 128, "forged": 100, "malformed": 100, "mismatched": 100}
+
+
+def test_one_reply_repeated_without_end_does_not_fill_the_disk(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prober, "REPEATS", 2)
+    monkeypatch.setattr(prober, "BATCH", 1)
+    responder = respond(lambda query, last: refused(query, last) * 100)
+    done = run(make_plan(responder.port, "127.9.0.0/28"), tmp_path / "run", batch=8)
+    assert (done.replies, done.answered) == (1600, 16)
+    assert len(table(tmp_path / "run", "reply")) < 200
+
+
+def test_stopped_run_says_so_and_continues_without_asking_twice(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    plan = make_plan(responder.port, pace="total_pps = 2000", timeout_s=0.3)
+    first = Prober(plan, tmp_path / "run", device="lo")
+    stopped = first.run(lambda now: first.stop() if now.sent else None)
+    found = state.load(tmp_path / "run")
+    assert found is not None
+    assert not stopped.complete
+    assert not found.complete
+    assert len(table(tmp_path / "run", "probe")) == stopped.sent
+    done = run(plan, tmp_path / "run")
+    assert (done.complete, done.sent, done.answered) == (True, 256, 256)
+    assert set(responder.asked.values()) == {1}
+    assert len(responder.asked) == 256
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from dnsonde.probe.plan import load_plan
+from dnsonde.probe.prober import Prober
+Prober(load_plan(Path(sys.argv[1])), Path(sys.argv[2]), device="lo", checkpoint_rows=200, batch=64).run()
+"""
+
+
+def test_killed_run_continues_and_no_target_is_lost_or_asked_twice_beyond_a_batch(
+    respond: Any, plan_text: Any, tmp_path: Path
+) -> None:
+    responder = respond(lambda query, last: refused(query, last) if last % 3 else [])
+    file, folder = tmp_path / "plan.toml", tmp_path / "run"
+    pps, timeout_s, targets = 2500, 0.2, 2048
+    text = plan_text(
+        responder.port, "127.9.0.0/21", pace=f"total_pps = {pps}", timeout_s=timeout_s, attempts=2
+    )
+    file.write_text(text)
+    at_risk = int(pps * timeout_s) + 4 * 200 + 2 * 64  # in the air, and in parts not written
+    kills = (300, 1300, 2500)
+    for kill in kills:
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(file), str(folder)])
+        give_up = time.monotonic() + 60
+        while sum(responder.asked.values()) < kill and time.monotonic() < give_up:
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        settled = {r["qname"].split(".")[0] for r in table(folder, "probe")}
+        before = {label: responder.asked[label] for label in settled}
+    subprocess.run([sys.executable, "-c", KILLED, str(file), str(folder)], check=True, timeout=60)
+    found = state.load(folder)
+    assert found is not None
+    assert found.complete
+    probes, replies = asked(table(folder, "probe")), asked(table(folder, "reply"))
+    silent = sum(1 for k in range(targets) if k % 256 % 3 == 0)
+    assert len([p for p in probes if p[2] == 1]) == targets, "no target is lost"
+    assert len([p for p in probes if p[2] == 2]) == silent, "and only the silent ones got a second attempt"
+    assert set(probes.values()) == {1}, "a probe has one row"
+    assert len(replies) == targets - silent, "no reply is lost"
+    assert {label: responder.asked[label] for label in settled} == before, "what has a row is not asked again"
+    assert sum(responder.asked.values()) - targets - silent <= len(kills) * at_risk
+
+
+def test_known_name_is_measured_without_an_authority(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    def known(query: bytes, last: int) -> list[bytes]:
+        return [made(query, CONTROL if last < 50 else "10.0.0.1")] if last < 100 else []
+
+    responder = respond(known)
+    done = run(make_plan(responder.port, known=True, characterise=True, attempts=2), tmp_path / "run")
+    assert (done.complete, done.of, done.answered, done.recursive) == (True, 2, 100, 50)
+    assert set(responder.asked) == {"www"}
+    rows = table(tmp_path / "run", "probe")
+    assert {(r["qname"], r["tag"]) for r in rows} == {("www.example.net", None)}
+    assert len({query[:2] for query in responder.queries}) > 100, "each target has an id of its own"
+
+
+def test_both_families_are_asked(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    four = respond(refused)
+    respond(refused, address="::1", port=four.port)
+    done = run(make_plan(four.port, "127.9.0.0/28 ::1/128"), tmp_path / "run")
+    assert (done.sent, done.answered) == (17, 17)
+    assert ("::1", "sweep", 1) in asked(table(tmp_path / "run", "reply"))
+
+
+def test_closed_port_is_an_icmp_row_and_asked_once(make_plan: Any, tmp_path: Path) -> None:
+    with Udp("127.0.0.1") as unused:
+        port = unused.port
+    done = run(make_plan(port, "127.9.0.0/29", attempts=3), tmp_path / "run")
+    assert (done.sent, done.icmp, done.answered, done.errors) == (8, 8, 8, 0)
+    rows = table(tmp_path / "run", "reply")
+    assert {(r["outcome"], r["icmp_type"], r["icmp_code"], r["kind"], r["attempt"]) for r in rows} == {
+        ("icmp", 3, 3, "sweep", 1)
+    }
+    assert all(r["offender_host"] == r["target_host"] == r["responder_host"] for r in rows)
+
+
+class JumpingClock(SystemClock):
+    """Its wall time is set back a day, and forward again, all the time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def now_us(self) -> int:
+        self.asked += 1
+        return super().now_us() - (self.asked % 3) * 86_400_000_000
+
+
+def test_jumps_of_the_wall_clock_change_nothing(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    responder = respond(refused)
+    began = time.monotonic()
+    plan = make_plan(responder.port, "127.9.0.0/26", attempts=2, pace="total_pps = 400")
+    done = run(plan, tmp_path / "run", clock=JumpingClock())
+    assert (done.complete, done.sent, done.answered) == (True, 64, 64)
+    assert time.monotonic() - began >= 62 / 400, "the pace was kept"
+
+
+def test_prefix_ceiling_puts_off_and_loses_nobody(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    responder = respond(refused)
+    began = time.monotonic()
+    plan = make_plan(responder.port, "127.9.0.0/27 127.9.1.0/27", pace="total_pps = 5000\nprefix_pps = 100")
+    done = run(plan, tmp_path / "run")
+    assert (done.sent, done.answered) == (64, 64)
+    assert set(responder.asked.values()) == {1}
+    assert time.monotonic() - began >= 31 / 100, "the ceiling of a prefix was kept"
+
+
+def test_folder_in_use_is_refused(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    with state.Lock(tmp_path / "run"), pytest.raises(RunError, match="another process"):
+        run(make_plan(respond(refused).port), tmp_path / "run")
+
+
+def test_folder_of_another_plan_is_refused(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    port = respond(refused).port
+    run(make_plan(port, "127.9.0.0/30"), tmp_path / "run")
+    with pytest.raises(RunError, match="another plan"):
+        run(make_plan(port, "127.9.0.0/29"), tmp_path / "run")
+    slower = make_plan(port, "127.9.0.0/30", pace="total_pps = 10", timeout_s=0.1)
+    assert run(slower, tmp_path / "run").complete, "pace and timeout may change"
+
+
+def test_rows_without_a_state_and_damaged_states_are_refused(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    plan, folder = make_plan(respond(refused).port, "127.9.0.0/30"), tmp_path / "run"
+    run(plan, folder)
+    text = (folder / state.FILE).read_text()
+    assert (folder / state.FILE).stat().st_mode & 0o077 == 0, "it holds the key"
+    for damaged in (
+        text[:-20],
+        text.replace('"version": 1', '"version": 7'),
+        text.replace('"run"', '"walk"'),
+    ):
+        (folder / state.FILE).write_text(damaged)
+        with pytest.raises(RunError, match=r"damaged|version"):
+            run(plan, folder)
+    (folder / state.FILE).unlink()
+    with pytest.raises(RunError, match="no state"):
+        run(plan, folder)
+
+
+def test_disk_that_fails_ends_the_run_and_it_continues(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responder = respond(refused)
+    plan, folder = make_plan(responder.port), tmp_path / "run"
+
+    def full(_self: object) -> None:
+        raise SystemRefusal("no room left to write")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "flush", full)
+        with pytest.raises(SystemRefusal, match="no room"):
+            run(plan, folder)
+    assert table(folder, "probe") == []
+    assert run(plan, folder).complete
+    assert len(table(folder, "probe")) == len(table(folder, "reply")) == 256
+
+
+def test_machine_that_lets_nothing_out_is_told_apart_from_silence(
+    make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(self: Udp, count: int, start: int = 0) -> int:
+        self.tx_errno[start:count] = 101
+        return count - start
+
+    monkeypatch.setattr(Udp, "send", unreachable)
+    done = run(make_plan(53, "127.9.0.0/29", attempts=3), tmp_path / "few")
+    assert (done.sent, done.errors, done.complete) == (0, 8, True)
+    assert {r["errno"] for r in table(tmp_path / "few", "probe")} == {101}
+    with pytest.raises(SystemRefusal, match="unreachable"):
+        run(make_plan(53, "127.9.0.0/22"), tmp_path / "many")
+
+
+def test_target_addresses_are_what_the_plan_names(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    responder = respond(refused)
+    run(make_plan(responder.port, "127.9.0.0/30 127.9.7.8/32"), tmp_path / "run")
+    expected = {f"7f0900{k:02x}" for k in range(4)} | {"7f090708"}
+    assert set(responder.targets()) == expected
+    hosts = {(r["target_net"], r["target_host"]) for r in table(tmp_path / "run", "probe")}
+    assert hosts == {address_pair(".".join(str(b) for b in bytes.fromhex(t))) for t in expected}
