@@ -111,6 +111,7 @@ SAMPLES: dict[str, tuple[int, bytes]] = {
     "VXLAN": (1, ether(ip4(udp(b"\x08" + bytes(7) + ether(INNER), dport=4789)))),
     "GENEVE": (101, ip4(udp(b"\x01\0\x65\x58" + bytes(8) + ether(INNER), dport=6081))),
     "GTP-U": (101, ip4(udp(b"\x34\xff\0\0" + bytes(4) + b"\0\0\0\x85" + b"\x01\0\0\0" + INNER, dport=2152))),
+    "GRE in UDP": (101, ip4(udp(b"\0\0\x08\0" + INNER, dport=4754))),
     "Teredo": (101, ip4(udp(b"\0\0" + bytes(6) + ip6(udp(Q)), dport=3544))),
     "EtherIP": (101, ip4(b"\x30\0" + ether(INNER), 97)),
     "extensions": (

@@ -327,6 +327,8 @@ def tunnel(data, start, end, row):
         return pos + 8 + int(data[pos] & 63) * 4, be16(data, pos + 2)
     if port == 2152:
         return gtp(data, pos, stop)
+    if port == 4754:  # GRE in UDP (RFC 8086)
+        return gre(data, pos, stop)
     if port == 3544 or row.src_port == 3544:  # Teredo (RFC 4380, 5.1.1)
         if stop - pos >= 4 and data[pos] == 0 and data[pos + 1] == 1:  # authentication
             pos += 13 + int(data[pos + 2]) + int(data[pos + 3])

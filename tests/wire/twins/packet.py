@@ -384,6 +384,8 @@ def tunnel(body: bytes, payload: bytes, ip: dict[str, int]) -> tuple[bytes, str]
         return payload[8 + (payload[0] & 63) * 4 :], f"type {number(payload[2:4])}"
     if ip["dst_port"] == 2152:
         return gtp(payload)
+    if ip["dst_port"] == 4754:
+        return gre(payload)
     if 3544 in (ip["src_port"], ip["dst_port"]):
         if len(payload) >= 4 and payload[:2] == b"\0\x01":
             payload = payload[13 + payload[2] + payload[3] :]
