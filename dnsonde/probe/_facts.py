@@ -111,7 +111,7 @@ def sighted(
     Only queries that carry the tag of a probe of ours; names on the way there (QNAME minimisation, RFC 9156)
     have no target and prove nothing.
     """
-    queries = sighting.filter(_.target_net.notnull() & _.tag.notnull()).select(
+    queries = sighting.filter(_.target_net.notnull() & _.tag.notnull() & (_.outcome != "dropped")).select(
         *PROBE_KEY, "tag", "egress_net", "egress_host", seen_us=_.time_us, answered=_.rcode
     )
     ours = queries.inner_join(sent, [queries[key] == sent[key] for key in [*PROBE_KEY, "tag"]]).select(

@@ -71,7 +71,8 @@ class Seen:
 
     def sighting(self, egress: str, *, attempt: int = 1, kind: str | None = "sweep", **more: Any) -> "Seen":
         row = {
-            "time_us": START + attempt * 1_000_000 + 9_000, "egress_port": 4000, "transport": "udp", "id": 1,
+            "time_us": START + attempt * 1_000_000 + 9_000, "egress_port": 4000, "transport": "udp",
+            "outcome": "answered", "id": 1,
             "run": "run00000", "kind": kind, "attempt": attempt, "tag": self.tag(attempt, kind), "qname": "x",
             "qtype": 1, "mixed_case": False, "rd": False, "cookie": False, "rcode": 0, "response_bytes": 90,
         }  # fmt: skip
@@ -409,7 +410,8 @@ def test_sightings_need_the_tag_of_a_probe_that_was_sent() -> None:
     forged = Seen().probe().sighting(UPSTREAM, tag=12345)
     never_asked = Seen().probe().sighting(UPSTREAM, attempt=2)
     on_the_way = Seen().probe().sighting(UPSTREAM, kind=None, tag=None, **pair("target", None))
-    assert {s.told()[0] for s in (forged, never_asked, on_the_way)} == {"silent"}
+    no_query = Seen().probe().sighting(UPSTREAM, outcome="dropped")
+    assert {s.told()[0] for s in (forged, never_asked, on_the_way, no_query)} == {"silent"}
 
 
 def test_probe_that_could_not_leave() -> None:

@@ -1,0 +1,108 @@
+"""Verdicts of a whole run folder: slices must tell what the one relation tells."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dnsonde.probe.judge import write_verdicts
+from dnsonde.table.schema import BOOL, PROBE, REPLY, SIGHTING, TEXT, VERDICT, Table
+from dnsonde.table.store import Writer, row_count
+from dnsonde.wire.batch import MAPPED
+
+TARGETS = 4000
+START = 1_700_000_000_000_000
+
+
+def addresses(role: str, host: Any, count: int) -> dict[str, Any]:
+    return {f"{role}_net": np.zeros(count, np.int64), f"{role}_host": np.asarray(host, np.int64) + MAPPED}
+
+
+def blank(table: Table) -> dict[str, Any]:
+    """Something in every column that may not be null."""
+    return {
+        c.name: "" if c.type == TEXT else False if c.type == BOOL else 0 for c in table.columns if not c.null
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forwarders that share egresses, hosts that give one wrong address, refusing and silent ones."""
+    host = np.arange(TARGETS) + 0xC6336400
+    sort = np.arange(TARGETS) % 4
+    common = {"kind": "sweep", "attempt": 1}
+    with Writer(PROBE, tmp_path) as probe:
+        probe.append(
+            addresses("target", host, TARGETS) | common
+            | {"time_us": START + np.arange(TARGETS), "qname": "x", "tag": host * 7, "qtype": 1, "query_bytes": 60,
+               "errno": 0}
+        )  # fmt: skip
+    egress = 0xCB007100 + np.arange(TARGETS) % 50
+    open_ = np.flatnonzero(sort == 0)
+    with Writer(SIGHTING, tmp_path / "elsewhere") as sighting:
+        sighting.append(
+            blank(SIGHTING) | common | addresses("target", host[open_], len(open_))
+            | addresses("egress", egress[open_], len(open_)) | {"time_us": START + 5000, "outcome": "answered", "tag": host[open_] * 7}
+        )  # fmt: skip
+    with Writer(REPLY, tmp_path) as reply:
+        for kind, given in ((0, egress), (1, np.full(TARGETS, 0xCB007201)), (2, None)):
+            at = np.flatnonzero(sort == kind)
+            n = len(at)
+            rows = addresses("target", host[at], n) | addresses("responder", host[at], n) | common
+            rows |= {"time_us": START + 9000, "outcome": "answered", "responder_port": 53, "response_bytes": 90,
+                     "rcode": 0 if given is not None else 5, "flags": 0x8180, "question_intact": True}  # fmt: skip
+            count = int(given is not None)
+            rows |= {"answers": count + (kind == 0), "records": count + (kind == 0), "control": kind == 0,
+                     "egress_count": count, "authority_ns": 0}  # fmt: skip
+            if given is not None:
+                rows |= addresses("answer1", given[at], n)
+            reply.append(rows)
+    return tmp_path
+
+
+def judged(folder: Path) -> list[dict[str, Any]]:
+    parts = sorted((folder / "verdict").glob("*.parquet"))
+    rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
+    return sorted(rows, key=lambda row: int(row["target_host"]))
+
+
+def test_slices_tell_what_the_whole_tells(folder: Path) -> None:
+    elsewhere = [folder / "elsewhere"]
+    assert write_verdicts(folder, sightings=elsewhere) == TARGETS
+    whole = judged(folder)
+    told: list[tuple[int, int]] = []
+    count = write_verdicts(
+        folder,
+        sightings=elsewhere,
+        slice_rows=600,
+        on_slice=lambda *done: told.append(done),
+        memory_limit_mib=512,
+    )
+    assert count == TARGETS
+    assert told == [(k, 8) for k in range(1, 9)]
+    assert judged(folder) == whole
+    kinds = {(r["class"], r["subclass"], r["open"]) for r in whole}
+    assert kinds == {
+        ("recursive_forwarder", "shared_egress", True),
+        ("manipulated", "one_address", False),
+        ("refused", None, False),
+        ("silent", None, False),
+    }
+    assert not (folder / "verdict.new").exists()
+    assert row_count(folder, VERDICT) == TARGETS
+
+
+def test_sightings_that_are_not_joined_yet_are_missed_in_the_sentence(folder: Path) -> None:
+    write_verdicts(folder)
+    right = [r for r in judged(folder) if r["class"] == "answered_without_us"]
+    assert len(right) == TARGETS // 4
+    assert "not joined" in right[0]["why"]
+    assert list(right[0]) == [c.name for c in VERDICT.columns]
+
+
+def test_run_without_a_probe_has_no_verdicts(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert write_verdicts(tmp_path / "run") == 0
+    assert judged(tmp_path / "run") == []
