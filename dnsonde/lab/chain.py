@@ -59,15 +59,18 @@ def collect(
     size = _RR + octets
     fits = (partial_length + size <= PARTIAL_MAX) & (end == first_end)
     where = np.flatnonzero(fits)
-    column = np.arange(int(size[where].max()) if len(where) else 0)
+    new_length = partial_length.astype(np.int64) + size
+    pointer = (_POINTER << 8) | (first_end.astype(np.int64) + partial_length + _RR)
+    if len(where) == 0:
+        return new_length, pointer, fits
+    column = np.arange(int(size[where].max()))
     piece = _gather(answers[where], end[where][:, None] + column)
     put16(piece, 0, owner[where])
     place = partial_length[where][:, None].astype(np.int64) + column
     inside = (column < size[where][:, None]) & (place < PARTIAL_MAX)
     row, at = np.nonzero(inside)
     partial[where[row], place[row, at]] = piece[row, at]
-    pointer = (_POINTER << 8) | (first_end.astype(np.int64) + partial_length + _RR)
-    return partial_length.astype(np.int64) + size, pointer, fits
+    return new_length, pointer, fits
 
 
 def join(

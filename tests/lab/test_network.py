@@ -114,12 +114,11 @@ def test_a_full_calendar_refuses_and_counts() -> None:
 
 
 @given(
-    st.lists(
-        st.one_of(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.integers(0, 60)), max_size=25
-    )
+    st.lists(st.one_of(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.integers(0, 60)), max_size=25)
 )
 def test_the_calendar_is_a_sorted_list(doings: list[list[int] | int]) -> None:
-    calendar, model, number = Calendar(40, 64), [], 0
+    calendar, number = Calendar(40, 64), 0
+    model: list[tuple[int, int]] = []
     for doing in doings:
         if isinstance(doing, int):
             due = sorted(x for x in model if x[0] <= doing)[:7]
