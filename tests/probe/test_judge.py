@@ -44,7 +44,8 @@ def folder(tmp_path: Path) -> Path:
     with Writer(SIGHTING, tmp_path / "elsewhere") as sighting:
         sighting.append(
             blank(SIGHTING) | common | addresses("target", host[open_], len(open_))
-            | addresses("egress", egress[open_], len(open_)) | {"time_us": START + 5000, "outcome": "answered", "tag": host[open_] * 7}
+            | addresses("egress", egress[open_], len(open_))
+            | {"time_us": START + 5000, "outcome": "answered", "tag": host[open_] * 7}
         )  # fmt: skip
     with Writer(REPLY, tmp_path) as reply:
         for kind, given in ((0, egress), (1, np.full(TARGETS, 0xCB007201)), (2, None)):
