@@ -148,15 +148,15 @@ def _probe(
         def told(now: prober_room.Progress) -> None:
             if isinstance(helper, Beside):
                 helper.check()
-            on_progress(_progress_of(now, (clock.monotonic_us() - began_us) / 1e6))
+            on_progress(_progress_of(now, plan.probe.attempts, (clock.monotonic_us() - began_us) / 1e6))
 
         with _interrupted_by_signals(prober.stop):
             return prober.run(told).complete
 
 
-def _progress_of(now: prober_room.Progress, elapsed_s: float) -> Progress:
+def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> Progress:
     return Progress(
-        phase=f"{now.kind} {now.attempt}" if now.kind == "sweep" else now.kind,
+        phase=f"{now.kind} {now.attempt} of {attempts}" if now.kind == "sweep" else now.kind,
         done=round(now.share * now.targets),
         total=now.targets,
         sent=now.sent,
@@ -234,6 +234,16 @@ def _authority(plan_path: Path, folder: Path, stop: Event, ready: Ready) -> None
     server.serve(plan, folder, SystemClock(), stop, policy=policy, on_ready=lambda _: ready())
 
 
+def free_port(address: str, wanted: int) -> int:
+    """`wanted` if nobody holds that UDP port, else one that nobody holds."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as test:
+        try:
+            test.bind((address, wanted))
+        except OSError:
+            test.bind((address, 0))
+        return int(test.getsockname()[1])
+
+
 def is_ours(address: str) -> bool:
     """Whether an address is one of this machine's: whether a socket can be bound to it."""
     family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
@@ -292,7 +302,14 @@ def scenario(name: str, hosts: int | None, seed: int | None) -> Scenario:
 def demo(
     chosen: Scenario, folder: Path, clock: Clock, *, on_progress: Callable[[Progress], None]
 ) -> tuple[Measured, report.Confusion]:
-    """Bring up a lab beside us, measure it and hold the verdicts against its truth."""
+    """Bring up a lab beside us, measure it and hold the verdicts against its truth.
+
+    Where its ports are taken, by another lab perhaps, it gets others.
+    """
+    place = msgspec.structs.replace(
+        chosen.authority, port=free_port(chosen.authority.address, chosen.authority.port)
+    )
+    chosen = msgspec.structs.replace(chosen, port=free_port("0.0.0.0", chosen.port), authority=place)
     plan = load_plan(_lab_plan(chosen, folder))
     _probe(plan, folder, clock, Beside(_lab, chosen, folder), on_progress)
     judge(folder)

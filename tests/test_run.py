@@ -14,7 +14,6 @@ from dnsonde import run
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
 
-
 COMMAND = (sys.executable, "-m", "dnsonde")
 
 

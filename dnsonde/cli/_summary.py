@@ -53,10 +53,11 @@ def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -
 def classes(summary: Summary, truth: Confusion | None = None) -> Table:
     """Hosts by class, in reading order.
 
-    With a lab's truth: how many really are of that class, and how many of those were recognised, for the share.
+    With a lab's truth: how many really are of that class, and how many of those were recognised, instead of
+    the share.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    numbers = ("hosts", "truth", "right") if truth else ("hosts", "share")
+    numbers = ("hosts", "open", "truth", "right") if truth else ("hosts", "share", "open")
     table.add_column("class", no_wrap=True)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
@@ -64,12 +65,13 @@ def classes(summary: Summary, truth: Confusion | None = None) -> Table:
     hosts = {count.name: count for count in summary.counts}
     for name in sorted({*hosts, *(truth.classes if truth else ())}, key=place):
         count = hosts.get(name, Count(name, 0, 0, meaning(name)))
+        opened = Text(f"{count.open:,}", style="yellow") if count.open else Text("-")
+        told: list[Text | str]
         if truth:
-            held = [f"{truth.of(name):,}", f"{truth.cells.get((name, name), 0):,}"]
+            told = [opened, f"{truth.of(name):,}", f"{truth.cells.get((name, name), 0):,}"]
         else:
-            held = [f"{100 * count.hosts / summary.targets:.1f} %"]
-        style = "yellow" if count.open else ""
-        table.add_row(Text(terminal(name), style=style), f"{count.hosts:,}", *held, count.meaning)
+            told = [f"{100 * count.hosts / summary.targets:.1f} %", opened]
+        table.add_row(terminal(name), f"{count.hosts:,}", *told, count.meaning)
     return table
 
 

@@ -44,7 +44,7 @@ def demo(name: str, hosts: int | None, seed: int | None, folder: Path | None, mo
     folder = folder or run.fresh_folder(Path("runs"), clock)
     with _progress.watch(mode) as watch:
         run.compile_once(watch.say)
-        watch.say(f"{scenario.title}: {scenario.size:,} addresses on {scenario.prefix}.")
+        watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
         measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell)
     out = console()
     _summary.show(measured, out, truth)
