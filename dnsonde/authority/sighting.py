@@ -2,7 +2,7 @@
 
 import os
 from queue import SimpleQueue
-from threading import Thread, get_native_id
+from threading import Event, Thread, get_native_id
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from dnsonde.authority.answer import Answer
 from dnsonde.clock import Clock
+from dnsonde.errors import SystemRefusal
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
-from dnsonde.wire.decode import name_text
+from dnsonde.wire.decode import name_text_into
 from dnsonde.wire.message import MESSAGE, PROBE_NAME
 from dnsonde.wire.name import Kind, NameStatus, run_text
 
@@ -22,6 +23,7 @@ OUTCOMES = ("answered", "truncated", "slipped", "limited", "dropped")
 ANSWERED, TRUNCATED, SLIPPED, LIMITED, DROPPED = range(len(OUTCOMES))
 
 BLOCK = 16_384  # rows that are handed to the thread at once
+TEXT = 2 << 20  # octets of names in a block; ordinary ones take half of it
 BLOCKS = 16  # blocks that may wait before the loop does
 NICENESS = 5  # of the writing thread, on top of the process's own
 
@@ -40,12 +42,18 @@ class _Block:
         self.tcp = np.empty(BLOCK, np.bool_)
         self.query_bytes = np.empty(BLOCK, np.int32)
         self.response_bytes = np.empty(BLOCK, np.int32)
-        self.names: list[pa.Array] = []
+        self.text = np.empty(TEXT, np.uint8)  # qnames, one behind the other
+        self.ends = np.zeros(BLOCK + 1, np.int32)
 
-    def clear(self) -> None:
-        """Make room for other rows."""
-        self.rows = 0
-        self.names.clear()
+    def fits(self, rows: int, octets: int) -> bool:
+        """Whether there is room for so many more rows with so many octets of names."""
+        return self.rows + rows <= BLOCK and int(self.ends[self.rows]) + 4 * octets <= TEXT
+
+    def names(self) -> pa.Array:
+        """The qnames, copied, as the block is used again."""
+        ends = self.ends[: self.rows + 1].copy()
+        octets = self.text[: ends[-1]].copy()
+        return pa.StringArray.from_buffers(self.rows, pa.py_buffer(ends), pa.py_buffer(octets))
 
 
 class Sightings:
@@ -61,7 +69,7 @@ class Sightings:
         self._block = _Block()
         self._made = 1
         self._due_us: int | None = None  # when rows that have come must be on disk; None: all are
-        self._queue: SimpleQueue[tuple[_Block | None, bool]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[_Block, bool] | Event | None] = SimpleQueue()
         self._free: SimpleQueue[_Block] = SimpleQueue()  # used again: fresh memory costs a fault a page
         self._failure: BaseException | None = None
         _warm()
@@ -82,7 +90,7 @@ class Sightings:
     ) -> None:
         """Take one batch, at most BLOCK rows, its records contiguous."""
         n = len(messages)
-        if self._block.rows + n > BLOCK:
+        if not self._block.fits(n, int(messages["qname_length"].sum())):
             self._hand_over(flush=False)
         block = self._block
         if self._due_us is None:
@@ -96,7 +104,10 @@ class Sightings:
         block.tcp[at] = tcp
         block.query_bytes[at] = requests.length
         block.response_bytes[at] = response_bytes
-        block.names.append(name_text(requests, messages))
+        ends = block.ends[block.rows : block.rows + n + 1]
+        before = int(ends[0])
+        name_text_into(requests, messages, block.text[before:], ends)
+        ends += before
         block.rows += n
 
     def tick(self) -> None:
@@ -107,17 +118,24 @@ class Sightings:
             self._due_us = None
             self._hand_over(flush=True)
 
+    def drain(self) -> None:
+        """Wait until what was handed over is written."""
+        done = Event()
+        self._queue.put(done)
+        done.wait()
+
     def close(self) -> None:
         """Write what is left and end the thread and the writer; closing twice does nothing."""
         if self._thread is None:
             return
         self._queue.put((self._block, True))
-        self._queue.put((None, False))
+        self._queue.put(None)
         self._thread.join()
         self._thread = None
-        if self._failure is not None:
-            self._raise()
-        self._writer.close()
+        failure, self._failure = self._failure, None
+        self._writer.close()  # what could not be written before is tried once more
+        if failure is not None and not isinstance(failure, SystemRefusal):
+            raise failure
 
     def _hand_over(self, *, flush: bool) -> None:
         self._queue.put((self._block, flush))
@@ -138,9 +156,13 @@ class Sightings:
         # Writing gives way to answering: what it would take in one go, an asker would wait for.
         os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
         while True:
-            block, flush = self._queue.get()
-            if block is None:
+            task = self._queue.get()
+            if task is None:
                 return
+            if isinstance(task, Event):
+                task.set()
+                continue
+            block, flush = task
             try:
                 if block.rows:
                     self._writer.append(columns(block))
@@ -148,7 +170,7 @@ class Sightings:
                     self._writer.flush()
             except Exception as failure:  # noqa: BLE001  whatever it is, the loop raises it
                 self._failure = failure
-            block.clear()
+            block.rows = 0
             self._free.put(block)
 
 
@@ -180,7 +202,7 @@ def columns(block: _Block) -> dict[str, Any]:
         "target_host": (parsed["target"]["host"], probe),
         "attempt": (parsed["attempt"], probe),
         "tag": (parsed["tag"], probe),
-        "qname": pa.concat_arrays(block.names),
+        "qname": block.names(),
         "qtype": messages["qtype"],
         "qclass": messages["qclass"],
         "mixed_case": messages["mixed_case"],
@@ -213,7 +235,6 @@ def _warm() -> None:
         block.response_bytes,
     ):
         plain[:1] = 0
-    block.names.append(pa.array([""]))
     block.rows = 1
     columns(block)
 

@@ -59,6 +59,23 @@ def name_text(batch: Batch, messages: NDArray[np.void], *, lower: bool = False) 
     return _names(batch.data, batch.offset, batch.length, start, room, lower)
 
 
+def name_text_into(
+    batch: Batch, messages: NDArray[np.void], out: NDArray[np.uint8], ends: NDArray[np.int32]
+) -> int:
+    """As `name_text`, into the caller's room, for a loop that need not allocate; how many octets of `out` it took.
+
+    out: uint8, at least four times the names' octets; ends: int32 (n + 1,), gets where each text begins and ends in
+    `out`. Both contiguous; ValueError where they are too small.
+    """
+    if len(ends) != len(messages) + 1 or len(out) < 4 * int(messages["qname_length"].sum()):
+        raise ValueError(f"{len(out)} octets and {len(ends)} ends for {len(messages)} names")
+    start = np.where(messages["qname_length"] > 0, 12, -1)
+    written = int(text.name_text(*_arrays(batch), frozen(start, np.int64), False, out, ends))
+    if written < 0:
+        raise ValueError("these rows do not belong to this batch")
+    return written
+
+
 def record_names(
     batch: Batch, records: NDArray[np.void], *, rdata: bool = False, lower: bool = False
 ) -> pa.StringArray:
