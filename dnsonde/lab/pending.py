@@ -46,20 +46,16 @@ class Pending:
         self.query = np.empty((IDS, OCTETS_MAX), np.uint8)
         self.partial = np.empty((IDS, PARTIAL_MAX), np.uint8)
         self.forgotten = 0
-        self.next_id = 0
+        self._next = 0
         self._first = np.zeros(IDS, np.int32)
 
     def open(self, count: int, now_us: int) -> NDArray[np.int64]:
         """Ids for `count` new questions, by turns."""
-        ids = self.ids(self.next_id, count)
-        self.next_id = (self.next_id + count) & (IDS - 1)
+        ids = (self._next + np.arange(count)) & (IDS - 1)
+        self._next = (self._next + count) & (IDS - 1)
         self.forgotten += int(np.count_nonzero(self.asked_us[ids] != FREE))
         self.asked_us[ids] = now_us
         return ids
-
-    def ids(self, first: int, count: int) -> NDArray[np.int64]:
-        """The `count` ids from `first` on."""
-        return (first + np.arange(count)) & (IDS - 1)
 
     def close(self, ids: NDArray[np.int64]) -> None:
         """These are answered."""

@@ -21,6 +21,7 @@ from dnsonde.lab.cache import Cache
 from dnsonde.lab.icmp import Icmp
 from dnsonde.lab.network import Leg
 from dnsonde.lab.pending import FINAL, MINIMISED, OCTETS_MAX, PENDING, SIDE, Pending
+from dnsonde.lab.post import Post, key_of
 from dnsonde.lab.reply import Composer
 from dnsonde.lab.scenario import Scenario
 from dnsonde.net.udp import Udp
@@ -34,7 +35,6 @@ EDNS_MAX = 4096
 WIDTH = 4224  # that and a little: a power of two would crowd the rows into the same cache sets
 TABLE_MAX = 1 << 20  # so many hosts are described once; more are described each time that one is asked
 EXPIRY_US = 50_000
-PATIENCE_US = 50_000  # for room in a socket's send buffer
 HEADER = 12
 QUESTION = HEADER + 255 + 4
 
@@ -58,7 +58,6 @@ class Counters:
     given_up: int = 0  # questions that stayed without an answer
     cached: int = 0  # questions answered from a cache
     limited: int = 0  # probes over a host's rate
-    undelivered: int = 0  # that the kernel had no room for
 
 
 class World:
@@ -93,6 +92,8 @@ class World:
             name: Leg(getattr(network, name), scenario.seed, 100 + k, capacity=scenario.held, width=WIDTH)
             for k, name in enumerate(("probe", "reply", "ask", "answer"))
         }
+        self._to_client = Post(self._ingress, self._legs["reply"])
+        self._to_authority = Post(self._egress, self._legs["ask"])
         self._pending = Pending()
         self._cache = Cache()
         control = tuple(ip_address(a).packed for a in scenario.authority.control)
@@ -148,6 +149,7 @@ class World:
             "held": sum(leg.held for leg in legs),
             "not_held": sum(leg.waiting.refused for leg in legs),
             "forgotten": self._pending.forgotten,
+            "undelivered": self._to_client.undelivered + self._to_authority.undelivered,
             "dropped": self._ingress.dropped + self._egress.dropped,
         }
 
@@ -169,7 +171,7 @@ class World:
             udp = self._ingress
             data, meta = udp.rx_data[:count], udp.rx[:count]
             if not probe.link.clear:
-                data, meta = probe.send(data, meta, _key(meta["local_host"], data), now)
+                data, meta = probe.send(data, meta, key_of(meta["local_host"], data), now)
             self._probed(data, meta, now)
         handled += self._release(probe, now)
         handled += self._release(ask, now)
@@ -178,7 +180,7 @@ class World:
             udp = self._egress
             data, meta = udp.rx_data[:count], udp.rx[:count]
             if not answer.link.clear:
-                data, meta = answer.send(data, meta, _key(meta["local_host"], data), now)
+                data, meta = answer.send(data, meta, key_of(meta["local_host"], data), now)
             self._answered(data, meta, now)
         handled += count + self._release(answer, now) + self._release(reply, now)
         if now >= self._expiry_us:
@@ -196,7 +198,7 @@ class World:
         elif leg is self._legs["answer"]:
             self._answered(data, meta, now)
         else:
-            self._emit(self._ingress if leg is self._legs["reply"] else self._egress, data, meta)
+            (self._to_client if leg is self._to_client.leg else self._to_authority).put(data, meta)
         return len(meta)
 
     # From the prober
@@ -249,6 +251,8 @@ class World:
             # By the address's low 16 bits: in a lab of more than 65,536 hosts some share a limit.
             place = (hosts["target"][limited] & np.uint32(0xFFFF)).astype(np.int64)
             early = now - self._answered_us[place] < self.scenario.rate_limit_ms * 1000
+            first = np.unique(place, return_index=True)[1]
+            early |= ~np.isin(np.arange(len(place)), first)
             unheard[limited[early]] = True
             self._answered_us[place[~early]] = now
             self.counters.limited += int(np.count_nonzero(early))
@@ -323,13 +327,27 @@ class World:
                 entry, requests, end = entry[~short], requests[~short], end[~short]
         self._ask(entry, requests, end, requests, now)
 
-    def _ask(self, entry: Records, questions: Rows, end: Places, requests: Rows, now: int) -> None:
-        """Put questions to the authority, each from its host's egress; `entry` are PENDING rows to keep."""
+    def _ask(
+        self,
+        entry: Records,
+        questions: Rows,
+        end: Places,
+        requests: Rows,
+        now: int,
+        before: Places | None = None,
+    ) -> None:
+        """Put questions to the authority, each from its host's egress; `entry` are PENDING rows to keep.
+
+        before: the ids of questions that these continue, whose aliases found so far are kept.
+        """
         n = len(entry)
         if n == 0:
             return
         host = entry["host"]
         ids = self._pending.open(n, now)
+        if before is not None:
+            chained = np.flatnonzero(entry["partial_count"])
+            self._pending.partial[ids[chained]] = self._pending.partial[before[chained]]
         egress = host["egress"] + (ids & (host["egress_count"] - 1)).astype(np.uint32)
         out, meta = self._egress.tx_data, self._egress.tx[:n]
         traits = host["traits"]
@@ -347,7 +365,7 @@ class World:
         self._pending.request[ids, :width] = requests[:, :width]
         self._aim_at_authority(meta, egress, length)
         self.counters.asks += n
-        self._dispatch(self._egress, self._legs["ask"], n, now)
+        self._to_authority.send(n, now)
 
     def _aim_at_authority(self, meta: Records, egress: NDArray[np.uint32], length: NDArray[np.int32]) -> None:
         meta["net"] = meta["local_net"] = 0
@@ -477,10 +495,9 @@ class World:
         entry = entry[fits]
         entry["partial_length"], entry["owner"] = length[fits], owner[fits]
         entry["partial_count"] += 1
-        requests, kept, place = self._pending.request[ids[fits]], partial[fits], self._pending
-        first = place.next_id
-        self._ask(entry, questions[fits], end[fits], requests, now)
-        place.partial[place.ids(first, len(entry))] = kept
+        ids = ids[fits]
+        self._pending.partial[ids] = partial[fits]
+        self._ask(entry, questions[fits], end[fits], self._pending.request[ids], now, ids)
 
     def _join(
         self, joined: Places, answers: Rows, length: NDArray[np.int32], ids: Places, entry: Records
@@ -555,44 +572,7 @@ class World:
         meta["local_host"] = MAPPED | host["responder"].astype(np.int64)
         meta["length"] = length
         self.counters.replies += n
-        self._dispatch(self._ingress, self._legs["reply"], n, now, delay_us, host["target"], salt)
-
-    def _dispatch(
-        self,
-        udp: Udp,
-        leg: Leg,
-        count: int,
-        now: int,
-        delay_us: NDArray[np.integer] | None = None,
-        target: NDArray[np.uint32] | None = None,
-        salt: int = 0,
-    ) -> None:
-        """Send the first rows of a socket's buffer through one direction of the network."""
-        late = delay_us is not None and bool(delay_us.any())
-        if leg.link.clear and not late:
-            self._send(udp, count)
-            return
-        data, meta = udp.tx_data[:count], udp.tx[:count]
-        key = _key(meta["local_host"] if target is None else target, data) ^ np.uint64(salt)
-        self._emit(udp, *leg.send(data, meta, key, now, delay_us if late else None))
-
-    def _emit(self, udp: Udp, data: Rows, meta: Records) -> None:
-        """Send rows that lie elsewhere."""
-        for start in range(0, len(meta), udp.batch):
-            part = meta[start : start + udp.batch]
-            width = int(part["length"].max())
-            udp.tx_data[: len(part), :width] = data[start : start + udp.batch, :width]
-            udp.tx[: len(part)] = part
-            self._send(udp, len(part))
-
-    def _send(self, udp: Udp, count: int) -> None:
-        done = udp.send(count)
-        while done < count and udp.wait(PATIENCE_US, writable=True):
-            more = udp.send(count, done)
-            if more == 0:
-                break
-            done += more
-        self.counters.undelivered += count - done
+        self._to_client.send(n, now, target=host["target"], delay_us=delay_us, salt=salt)
 
     def _expire(self, now: int) -> None:
         """Ask again what stayed without an answer, or give up and say SERVFAIL."""
@@ -606,16 +586,12 @@ class World:
         ids = late[again]
         if len(ids):
             part = entry[again]
-            self._pending.entry["tries"][ids] += 1
-            self._pending.asked_us[ids] = now
-            width = int(part["query_length"].max())
-            self._egress.tx_data[: len(ids), :width] = self._pending.query[ids, :width]
-            self._aim_at_authority(self._egress.tx[: len(ids)], part["egress"], part["query_length"])
+            part["tries"] += 1
             self.counters.retries += len(ids)
-            # The same id meets the same fate: a retry is another datagram by its number.
-            self._dispatch(
-                self._egress, self._legs["ask"], len(ids), now, salt=(1 + int(part["tries"].max())) << 50
-            )
+            self._pending.close(ids)
+            questions, requests = self._pending.query[ids], self._pending.request[ids]
+            # Under a new id: another datagram, with a fate of its own.
+            self._ask(part, questions, part["query_end"].astype(np.int64), requests, now, ids)
         ids = late[~again]
         if len(ids):
             part = entry[~again]
@@ -624,12 +600,6 @@ class World:
             tell = (part["stage"] != SIDE) & (AFTER[part["host"]["kind"]] != Act.NONE)
             servfail = np.full(int(np.count_nonzero(tell)), Act.SERVFAIL, np.uint8)
             self._compose(part[tell], ids[tell], servfail, now)
-
-
-def _key(address: NDArray[np.integer], data: Rows) -> NDArray[np.uint64]:
-    """What tells one datagram from another: the host's address and the DNS id."""
-    low = address.astype(np.int64).view(np.uint64) & np.uint64(0xFFFF_FFFF)
-    return (low << np.uint64(16)) | rewrite.get16(data, 0).astype(np.uint64)
 
 
 def _first_address(data: Rows, length: NDArray[np.int32], end: NDArray[np.integer]) -> NDArray[np.int64]:
