@@ -1,9 +1,9 @@
-
 """Kernel: tunnels, IP and transport headers of many packets; `packet_link` is what stands before them.
 
 One packet is walked as a chain of protocols, a step of which consumes octets or gives up.
 """
 
+import numpy as np
 from numba import njit
 
 from dnsonde.wire._kernels.packet_link import (
@@ -46,25 +46,25 @@ def extensions(data, pos, end, protocol, row):
             row.fragment_offset = field & 0xFFF8
             row.more = field & 1
             row.fragment = row.fragment_offset > 0 or row.more
-            protocol = int(data[pos])
+            protocol = np.int64(data[pos])
             pos += 8
             if row.fragment:
                 return pos, protocol  # what follows belongs to the whole datagram
         elif protocol in (0, 43, 60, 135, 139, 140):
             if end - pos < 8:
                 return -BAD_EXTENSION, protocol
-            size = (int(data[pos + 1]) + 1) * 8
+            size = (np.int64(data[pos + 1]) + 1) * 8
             if size > end - pos:
                 return -BAD_EXTENSION, protocol
-            protocol = int(data[pos])
+            protocol = np.int64(data[pos])
             pos += size
         elif protocol == 51:
             if end - pos < 8:
                 return -BAD_EXTENSION, protocol
-            size = (int(data[pos + 1]) + 2) * 4
+            size = (np.int64(data[pos + 1]) + 2) * 4
             if size > end - pos:
                 return -BAD_EXTENSION, protocol
-            protocol = int(data[pos])
+            protocol = np.int64(data[pos])
             pos += size
         else:
             return pos, protocol
@@ -139,7 +139,7 @@ def network(data, pos, end, kind, row):
     row.short = total > size
     end = min(end, pos + total)
     if version == 6:
-        start, protocol = extensions(data, start, end, int(data[pos + 6]), row)
+        start, protocol = extensions(data, start, end, np.int64(data[pos + 6]), row)
         row.protocol = protocol
         if start < 0:
             return pos, end, -start
@@ -168,14 +168,14 @@ def options_hash(data, pos, end):
             kind = data[at]
             size = 1
             if kind > 1 and at + 1 < end:
-                size = max(2, int(data[at + 1]))
+                size = max(2, np.int64(data[at + 1]))
             skip_to = at + size
             skip_from = at + 2 if kind == 8 else skip_to
             if kind == 0:
                 skip_to = end  # padding follows
                 skip_from = at + 1
         if at < skip_from:
-            state = (state ^ int(data[at])) * FNV_PRIME
+            state = (state ^ np.int64(data[at])) * FNV_PRIME
         at += 1
     return state if state != 0 else 1
 
@@ -286,7 +286,7 @@ def gtp(data, pos, end):
         while following:
             if pos >= end or data[pos] == 0:
                 return pos, NOTHING
-            size = int(data[pos]) * 4
+            size = np.int64(data[pos]) * 4
             if size >= end - pos:
                 return pos, NOTHING
             following = data[pos + size - 1]
@@ -331,7 +331,7 @@ def tunnel(data, start, end, row):
         return gre(data, pos, stop)
     if port == 3544 or row.src_port == 3544:  # Teredo (RFC 4380, 5.1.1)
         if stop - pos >= 4 and data[pos] == 0 and data[pos + 1] == 1:  # authentication
-            pos += 13 + int(data[pos + 2]) + int(data[pos + 3])
+            pos += 13 + np.int64(data[pos + 2]) + np.int64(data[pos + 3])
         if stop - pos >= 8 and data[pos] == 0 and data[pos + 1] == 0:  # origin
             pos += 8
         if stop - pos >= 40 and data[pos] >> 4 == 6:

@@ -21,8 +21,8 @@ ENHANCED_PACKET = 6
 def u16(data, pos, big):
     """Two octets in the file's order."""
     if big:
-        return int(data[pos]) << 8 | int(data[pos + 1])
-    return int(data[pos + 1]) << 8 | int(data[pos])
+        return np.int64(data[pos]) << 8 | np.int64(data[pos + 1])
+    return np.int64(data[pos + 1]) << 8 | np.int64(data[pos])
 
 
 @njit(cache=True, nogil=True)

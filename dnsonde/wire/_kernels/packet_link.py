@@ -5,6 +5,7 @@
 octets or gives up, so that no input holds it up.
 """
 
+import numpy as np
 from numba import njit
 
 from dnsonde.wire.codes import PacketStatus
@@ -28,7 +29,7 @@ LLC = 0x05FF  # the greatest 802.3 length: an LLC header follows
 @njit(cache=True, nogil=True)
 def be16(data, pos):
     """Two octets as a number."""
-    return int(data[pos]) << 8 | int(data[pos + 1])
+    return np.int64(data[pos]) << 8 | np.int64(data[pos + 1])
 
 
 @njit(cache=True, nogil=True)
@@ -66,7 +67,7 @@ def radio(data, pos, end):
     """(start of the 802.11 frame, its header is padded to 4 octets), start -1: short (radiotap)."""
     if end - pos < 8:
         return -1, False
-    length = int(data[pos + 2]) | int(data[pos + 3]) << 8
+    length = np.int64(data[pos + 2]) | np.int64(data[pos + 3]) << 8
     if length < 8 or length > end - pos:
         return -1, False
     stop = pos + length
@@ -124,8 +125,8 @@ def nflog(data, pos, end):
     family = data[pos]
     pos += 4
     while end - pos >= 4:
-        size = int(data[pos]) | int(data[pos + 1]) << 8
-        type_ = int(data[pos + 2]) | int(data[pos + 3]) << 8
+        size = np.int64(data[pos]) | np.int64(data[pos + 1]) << 8
+        type_ = np.int64(data[pos + 2]) | np.int64(data[pos + 3]) << 8
         if size < 4 or size > end - pos:
             return pos, -SHORT_LINK, end
         if type_ == 9:  # NFULA_PAYLOAD
@@ -161,7 +162,7 @@ def link_layer(data, pos, end, link, row):
             return pos, -SHORT_LINK, end
         family = be32(data, pos)
         if family > 0xFFFF:
-            family = int(data[pos]) | int(data[pos + 1]) << 8
+            family = np.int64(data[pos]) | np.int64(data[pos + 1]) << 8
         if family == 2 or family == 10 or family == 24 or family == 28 or family == 30:
             return pos + 4, IP, end
         return pos, -NOT_IP, end
@@ -261,7 +262,7 @@ def to_network(data, pos, end, kind, row):
             if end - pos < 2:
                 return pos, -SHORT_LINK
             if data[pos] & 1:  # compressed to one octet (RFC 1661, 6.5)
-                kind = ppp_kind(int(data[pos]))
+                kind = ppp_kind(np.int64(data[pos]))
                 pos += 1
             else:
                 kind = ppp_kind(be16(data, pos))

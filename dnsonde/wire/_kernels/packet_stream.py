@@ -88,7 +88,7 @@ def follow(packets, time_us, table, counter, slot, ident, relative):
 def plausible(data, pos):
     """Whether 14 octets may be a length and a DNS header: a known opcode, Z clear, few questions."""
     opcode = data[pos + 4] >> 3 & 15
-    questions = int(data[pos + 6]) << 8 | int(data[pos + 7])
+    questions = np.int64(data[pos + 6]) << 8 | np.int64(data[pos + 7])
     return opcode <= 6 and opcode != 3 and not data[pos + 5] & 0x40 and questions <= 1
 
 
@@ -140,7 +140,7 @@ def assemble(data, start, length, slot, ident, relative, time_us, table, too_old
             at += size
             pos += size
             while at - begin >= 2:
-                octets = int(out[begin]) << 8 | int(out[begin + 1])
+                octets = np.int64(out[begin]) << 8 | np.int64(out[begin + 1])
                 if octets >= 12 and not c.synced and at - begin < 14:
                     break  # too little to tell
                 if octets < 12 or (not c.synced and not plausible(out, begin)):
