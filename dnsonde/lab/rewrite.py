@@ -170,6 +170,15 @@ def has_plain_opt(rows: Rows, length: Ints) -> NDArray[np.bool_]:
     return plain & (get16(rows, 10) > 0) & (length >= HEADER + OPT)
 
 
+def first_address(answers: Rows, length: Ints, end: Ints) -> NDArray[np.int64]:
+    """The address in the first record when it is an A record of the asked name, else 0."""
+    place = end.astype(np.int64)[:, None] + np.arange(16)
+    record = np.take_along_axis(answers, np.minimum(place, answers.shape[1] - 1), axis=1).astype(np.int64)
+    is_a = (record[:, 2] == 0) & (record[:, 3] == Type.A) & (length >= end + 16) & (get16(answers, 6) > 0)
+    value = record[:, 12] << 24 | record[:, 13] << 16 | record[:, 14] << 8 | record[:, 15]
+    return np.where(is_a, value, 0)
+
+
 def _truncate(out: Rows, length: NDArray[np.int32], over: Ints, end: Ints, opt: NDArray[np.bool_]) -> None:
     rows = out[over]
     keep = opt[over]

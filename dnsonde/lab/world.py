@@ -6,7 +6,7 @@ joined to sockets, a batch at a time. All addresses are loopback, and each is ou
 
 import select
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from dnsonde.clock import Clock, SystemClock
 from dnsonde.lab import chain, rewrite
 from dnsonde.lab.behavior import AFTER, ASKS, AT_ONCE, Act, Behavior, Trait, draw
 from dnsonde.lab.cache import Cache
+from dnsonde.lab.counters import Counters
 from dnsonde.lab.icmp import Icmp
 from dnsonde.lab.network import Leg
 from dnsonde.lab.pending import FINAL, MINIMISED, OCTETS_MAX, PENDING, SIDE, Pending
@@ -41,23 +42,6 @@ QUESTION = HEADER + 255 + 4
 Rows = NDArray[np.uint8]
 Records = NDArray[np.void]
 Places = NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the lab has done so far, in datagrams."""
-
-    probes: int = 0  # that reached the lab
-    foreign: int = 0  # for an address that is not in the prefix
-    malformed: int = 0  # no query, or none that a host would understand
-    replies: int = 0  # given to the network
-    asks: int = 0  # put to the authority
-    answers: int = 0  # that came back from it and were expected
-    strays: int = 0  # that were not expected
-    retries: int = 0
-    given_up: int = 0  # questions that stayed without an answer
-    cached: int = 0  # questions answered from a cache
-    limited: int = 0  # probes over a host's rate
 
 
 class World:
@@ -416,7 +400,7 @@ class World:
         if not final.all():
             shorter = np.flatnonzero((stage == MINIMISED) & (rcode == 0))
             on = entry[shorter]
-            on["stage"] = FINAL
+            on["stage"], on["tries"] = FINAL, 0
             requests = self._pending.request[ids[shorter]]
             self._ask(on, requests, on["end"].astype(np.int64), requests, now)
             # Where nothing is above, nothing is below (RFC 8020); anything else went wrong.
@@ -434,7 +418,7 @@ class World:
         if (traits & (Trait.REBINDING_FILTER | Trait.REWRITES_NXDOMAIN)).any():
             nxdomain = (data[some, 3] & 0x0F) == 3
             act = np.where(nxdomain & ((traits & Trait.REWRITES_NXDOMAIN) != 0), Act.LIE, act)
-            inner = _first_address(data[some], length[some], entry["query_end"][some]) >> 24 == 127
+            inner = rewrite.first_address(data[some], length[some], entry["query_end"][some]) >> 24 == 127
             act = np.where(inner & ((traits & Trait.REBINDING_FILTER) != 0), Act.EMPTY, act).astype(np.uint8)
         relayed = some[act == Act.RELAY]
         if len(relayed):
@@ -495,6 +479,7 @@ class World:
         entry = entry[fits]
         entry["partial_length"], entry["owner"] = length[fits], owner[fits]
         entry["partial_count"] += 1
+        entry["tries"] = 0
         ids = ids[fits]
         self._pending.partial[ids] = partial[fits]
         self._ask(entry, questions[fits], end[fits], self._pending.request[ids], now, ids)
@@ -600,14 +585,3 @@ class World:
             tell = (part["stage"] != SIDE) & (AFTER[part["host"]["kind"]] != Act.NONE)
             servfail = np.full(int(np.count_nonzero(tell)), Act.SERVFAIL, np.uint8)
             self._compose(part[tell], ids[tell], servfail, now)
-
-
-def _first_address(data: Rows, length: NDArray[np.int32], end: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The address in the first record when it is an A record of the asked name, else 0."""
-    place = end.astype(np.int64)[:, None] + np.arange(16)
-    record = np.take_along_axis(data, np.minimum(place, data.shape[1] - 1), axis=1).astype(np.int64)
-    is_a = (
-        (record[:, 2] == 0) & (record[:, 3] == Type.A) & (length >= end + 16) & (rewrite.get16(data, 6) > 0)
-    )
-    value = record[:, 12] << 24 | record[:, 13] << 16 | record[:, 14] << 8 | record[:, 15]
-    return np.where(is_a, value, 0)
