@@ -56,7 +56,7 @@ def message_batch(
         "status": rows["status"],
         "id": (rows["id"], headed),
         "response": response,
-        "opcode": (rows["opcode"], headed),
+        "opcode": rows["opcode"],
         "rcode": (rows["rcode"], headed & response),
         **{name: (flags & bit) != 0 for name, bit in FLAGS.items()},
         **{name: rows[name] for name in ("qdcount", "ancount", "nscount", "arcount")},

@@ -1,5 +1,6 @@
 """Read one file, whatever it is: find its format, give its rows, keep its account."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -108,6 +109,11 @@ def _looks_like(stream: Stream) -> str:
     for magic, name in LOOKS_LIKE:
         if head.startswith(magic) or (magic == b"ustar" and head[257:262] == magic):
             return name
+    if head.startswith(b"#separator"):
+        path = re.search(rb"^#path[\t ](\S+)", head, re.MULTILINE)
+        return (
+            f"Zeek's {path[1].decode('latin-1') if path else 'unnamed'}.log, of which dns and conn are read"
+        )
     line = head[:4096].split(b"\n", 1)[0]
     if not any(octet < 9 or 13 < octet < 32 for octet in line):
         with suppress(UnicodeDecodeError):

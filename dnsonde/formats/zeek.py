@@ -1,0 +1,272 @@
+"""Zeek's dns.log and conn.log, as tab-separated text or JSON; rotated ones joined, cut ones read to their cut.
+
+A dns.log line is a query and, where it has a response code, its response: two messages. A conn.log line is a
+flow each way, whatever its length in time.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+from numpy.typing import NDArray
+
+from dnsonde.formats import _logs as logs
+from dnsonde.formats._contract import Account, Format, Options, Tables
+from dnsonde.formats._messages import MDNS, TCP, UDP
+from dnsonde.formats._stream import Stream
+
+TEXT, REAL, FLAG = pa.string(), pa.float64(), pa.bool_()
+ENDS = {"id.orig_h": TEXT, "id.orig_p": REAL, "id.resp_h": TEXT, "id.resp_p": REAL, "proto": TEXT}
+DNS = {
+    "ts": REAL, **ENDS, "trans_id": REAL, "rtt": REAL, "query": TEXT, "qclass": REAL, "qtype": REAL, "rcode": REAL,
+    "AA": FLAG, "TC": FLAG, "RD": FLAG, "RA": FLAG, "answers": pa.list_(TEXT), "TTLs": pa.list_(REAL),
+}  # fmt: skip
+CONN = {
+    "ts": REAL, **ENDS, "duration": REAL, "orig_bytes": REAL, "resp_bytes": REAL, "conn_state": TEXT, "history": TEXT,
+    "orig_pkts": REAL, "orig_ip_bytes": REAL, "resp_pkts": REAL, "resp_ip_bytes": REAL,
+}  # fmt: skip
+UNSET = ("-", "(empty)", "")
+
+Columns = dict[str, pa.Array]
+
+
+def _kind(fields: set[str]) -> str:
+    """dns, conn, or "" for another log."""
+    if not {"ts", "id.orig_h", "id.resp_h"} <= fields:
+        return ""
+    if {"query", "trans_id"} <= fields:
+        return "dns"
+    return "conn" if "conn_state" in fields else ""
+
+
+def _fields(head: bytes) -> list[str]:
+    """Names of the columns that the header line gives."""
+    for line in head.split(b"\n"):
+        if line.startswith(b"#fields"):
+            return line.decode("latin-1").rstrip("\r").split("\t")[1:]
+    return []
+
+
+def _object(head: bytes) -> dict[str, Any]:
+    """The first JSON object among the lines of the head."""
+    for line in head.split(b"\n")[:20]:
+        with suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict):
+                return found
+    return {}
+
+
+def _sniff(head: bytes) -> float:
+    if head.startswith(b"#"):
+        return 1.0 if _kind(set(_fields(head))) else 0.0
+    if not head.startswith(b"{"):
+        return 0.0
+    return 0.9 if _kind(_known(_object(head))) else 0.0
+
+
+def _known(first: dict[str, Any]) -> set[str]:
+    """The fields that a JSON log's first object shows it to have; a query may be missing from one line."""
+    return {*first, "query"} if {"trans_id", "rejected"} <= set(first) else set(first)
+
+
+def _read(stream: Stream, account: Account, options: Options) -> Tables:
+    head = stream.head
+    tabs = head.startswith(b"#")
+    first = {} if tabs else _object(head)
+    kind = _kind(set(_fields(head)) if tabs else _known(first))
+    wanted = DNS if kind == "dns" else CONN
+    if isinstance(first.get("ts"), str):
+        wanted = wanted | {"ts": TEXT}
+    read = _tabs(stream, account) if tabs else _json(stream, account, wanted)
+    number = 1
+    for count, columns in read:
+        rows = {name: columns.get(name, pa.nulls(count, type_)) for name, type_ in wanted.items()}
+        made = _messages(rows, number, account, options) if kind == "dns" else _flows(rows, account)
+        number += count
+        yield from ((table, batch) for table, batch in made if table in options.tables and len(batch))
+
+
+def _json(stream: Stream, account: Account, wanted: dict[str, pa.DataType]) -> Iterator[tuple[int, Columns]]:
+    schema = pa.schema(list(wanted.items()))
+    for block in logs.blocks(stream, account):
+        table = logs.json_rows(block, schema, account)
+        if len(table):
+            yield len(table), {name: logs.one(table[name]) for name in wanted}
+
+
+def _tabs(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
+    """Tables of text; a header in the middle (joined files) may name other columns."""
+    fields: list[str] = []
+    for block in logs.blocks(stream, account):
+        for part in _parts(block):
+            fields = _fields(part) or fields
+            columns = _table(part, fields, account) if fields else {}
+            if columns and len(columns["ts"]):
+                yield len(columns["ts"]), columns
+
+
+def _parts(block: bytes) -> Iterator[bytes]:
+    """The block cut before each header."""
+    at = 0
+    while (cut := block.find(b"\n#separator", at)) >= 0:
+        yield block[at : cut + 1]
+        at = cut + 1
+    yield block[at:]
+
+
+def _table(block: bytes, fields: list[str], account: Account) -> Columns:
+    def skip(row: Any) -> str:
+        if not row.text.startswith("#"):
+            account.malformed["damaged_line"] += 1
+        return "skip"
+
+    kept = dict.fromkeys(fields, TEXT)
+    try:
+        table = pcsv.read_csv(
+            pa.BufferReader(block),
+            read_options=pcsv.ReadOptions(column_names=fields, block_size=len(block) + 1, use_threads=False),
+            parse_options=pcsv.ParseOptions(
+                delimiter="\t",
+                quote_char=False,
+                double_quote=False,
+                invalid_row_handler=skip,
+                ignore_empty_lines=True,
+            ),
+            convert_options=pcsv.ConvertOptions(
+                column_types=kept, null_values=list(UNSET), strings_can_be_null=True, check_utf8=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if b"\t" in block:
+            account.note(f"a block of {len(block):,} octets is no table: {error}")
+        return {}
+    columns = {name: logs.one(table[name]) for name in table.column_names}
+    # A comment with as many tabs as a row has columns.
+    body = pc.invert(pc.starts_with(columns[fields[0]], "#").fill_null(False))
+    return {name: column.filter(body) for name, column in columns.items()}
+
+
+def _ends(rows: Columns, account: Account) -> tuple[Columns, NDArray[np.int64], logs.Ends, logs.Ends]:
+    """(rows whose time and addresses can be read, times, both ends); the others are counted as malformed."""
+    time_us, timed = logs.microseconds(rows["ts"])
+    orig, resp = logs.addresses(rows["id.orig_h"]), logs.addresses(rows["id.resp_h"])
+    good = timed & orig.valid & resp.valid
+    account.parsed += int(good.sum())
+    account.malformed["no_time_or_address"] += int((~good).sum())
+    account.malformed = +account.malformed
+    if good.any():
+        account.saw(int(time_us[good].min()), int(time_us[good].max()))
+    mask = pa.array(good)
+    kept = {name: column.filter(mask) for name, column in rows.items()}
+    return kept, time_us[good], orig.where(good), resp.where(good)
+
+
+def _messages(rows: Columns, first: int, account: Account, options: Options) -> Tables:
+    number = np.arange(first, first + len(rows["ts"]))
+    rows = rows | {"number": pa.array(number)}
+    rows, time_us, orig, resp = _ends(rows, account)
+    number = rows["number"].to_numpy()
+    orig_port, resp_port = (logs.integers(rows[f"id.{end}_p"], 65535)[0] for end in ("orig", "resp"))
+    rtt, has_rtt = logs.numbers(rows["rtt"])
+    rcode = logs.integers(rows["rcode"], 4095)
+    qname, mixed = logs.names(rows["query"])
+    protocol = logs.protocols(rows["proto"], orig)
+    transport = np.where(protocol == 6, TCP, np.where(resp_port == 5353, MDNS, UDP))
+    same: dict[str, Any] = {
+        "packet": number, "mixed_case": mixed, "rd": logs.booleans(rows["RD"]),
+        "id": logs.integers(rows["trans_id"], 65535),
+        "qtype": logs.integers(rows["qtype"], 65535), "qclass": logs.integers(rows["qclass"], 65535),
+    }  # fmt: skip
+    count = len(time_us)
+    asked = same | {
+        "time_us": time_us, "src_net": orig.net, "src_host": orig.host, "dst_net": resp.net, "dst_host": resp.host,
+        "src_port": orig_port, "dst_port": resp_port, "response": np.zeros(count, bool), "qname": qname,
+    }  # fmt: skip
+    if count:
+        yield "message", logs.message_rows(account, options, asked, transport=transport)
+    answered = rcode[1]
+    if not answered.any():
+        return
+    answers, ttls = (_lists(rows[name], kind) for name, kind in (("answers", TEXT), ("TTLs", REAL)))
+    told = same | {
+        "time_us": time_us + np.where(has_rtt, np.rint(rtt * 1e6), 0).astype(np.int64), "src_net": resp.net,
+        "src_host": resp.host, "dst_net": orig.net, "dst_host": orig.host, "src_port": resp_port, "dst_port": orig_port,
+        "response": np.ones(count, bool), "rcode": rcode, "aa": logs.booleans(rows["AA"]),
+        "tc": logs.booleans(rows["TC"]), "ra": logs.booleans(rows["RA"]), "ttl_min": _least(ttls, count),
+    }  # fmt: skip
+    mask = pa.array(answered)
+    told = {
+        k: (v[0][answered], v[1][answered]) if isinstance(v, tuple) else v[answered] for k, v in told.items()
+    }
+    told["qname"] = qname.filter(mask)
+    yield (
+        "message",
+        logs.message_rows(
+            account, options, told, transport=transport[answered], answers=answers.filter(mask)
+        ),
+    )
+
+
+def _lists(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A vector as Zeek writes it in text, comma between, as lists."""
+    if pa.types.is_string(column.type):
+        column = pc.split_pattern(column, ",")
+        if kind == REAL:
+            flat, valid = logs.numbers(pc.list_flatten(column))
+            length = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+            offsets = np.zeros(len(column) + 1, np.int32)
+            np.cumsum(length, out=offsets[1:])
+            return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, mask=~valid))
+    return column
+
+
+def _least(lists: pa.Array, count: int) -> logs.Pair:
+    values, valid = logs.numbers(pc.list_flatten(lists))
+    length = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    row = np.repeat(np.arange(count), length)[valid]
+    least = np.full(count, np.inf)
+    np.minimum.at(least, row, values[valid])
+    has = np.isfinite(least)
+    return np.where(has, least, 0).astype(np.int64), has
+
+
+def _flows(rows: Columns, account: Account) -> Tables:
+    rows, start, orig, resp = _ends(rows, account)
+    duration, _ = logs.numbers(rows["duration"])
+    end = start + np.rint(np.clip(duration, 0, 2.0**32) * 1e6).astype(np.int64)
+    ports = [logs.integers(rows[f"id.{side}_p"], 65535)[0] for side in ("orig", "resp")]
+    protocol = logs.protocols(rows["proto"], orig)
+    history = rows["history"].cast(TEXT).fill_null("")
+    for side, src, dst, letters in (("orig", orig, resp, "SHADFR"), ("resp", resp, orig, "shadfr")):
+        payload, _ = logs.integers(rows[f"{side}_bytes"], 1 << 53)
+        packets, counted = logs.integers(rows[f"{side}_pkts"], 1 << 53)
+        octets, _ = logs.integers(rows[f"{side}_ip_bytes"], 1 << 53)
+        if not counted.any():  # logs of before packets were counted
+            packets, octets = (payload > 0).astype(np.int64), payload
+        saw = {letter: _saw(history, letter) for letter in letters}
+        syn, synack, ack, _, fin, rst = saw.values()
+        yield "flow", logs.flow_rows(
+            account,
+            {
+                "start_us": start, "end_us": end, "src_net": src.net, "src_host": src.host, "dst_net": dst.net,
+                "dst_host": dst.host, "protocol": protocol, "src_port": ports[0 if side == "orig" else 1],
+                "dst_port": ports[1 if side == "orig" else 0], "packets": packets, "bytes": octets,
+                "payload_bytes": payload, "syn": syn, "synack": synack, "ack": ack, "fin": fin,
+                "rst": rst,
+            },
+            packets > 0,
+        )  # fmt: skip
+
+
+def _saw(history: pa.Array, letter: str) -> NDArray[np.int64]:
+    found: NDArray[np.bool_] = pc.match_substring(history, letter).to_numpy(zero_copy_only=False)
+    return found.astype(np.int64)
+
+
+zeek = Format("Zeek dns.log and conn.log (tabs or JSON)", ("message", "flow"), _sniff, _read)
