@@ -77,12 +77,12 @@ def test_slices_tell_what_the_whole_tells(folder: Path) -> None:
     count = write_verdicts(
         folder,
         sightings=elsewhere,
-        slice_rows=600,
+        slice_rows=2000,
         on_slice=lambda *done: told.append(done),
         memory_limit_mib=512,
     )
     assert count == TARGETS
-    assert told == [(k, 8) for k in range(1, 9)]
+    assert told == [(k, 2) for k in range(1, 3)]
     assert judged(folder) == whole
     kinds = {(r["class"], r["subclass"], r["open"]) for r in whole}
     assert kinds == {
