@@ -38,6 +38,7 @@ from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.wire.compile import compile_all
 
 PLAN = "plan.toml"
+LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
 
 
@@ -127,7 +128,7 @@ def measure(
                 "and join its sightings afterwards."
             )
     _keep_plan(plan_path, folder)
-    _probe(plan, folder, clock, beside, on_progress)
+    _probe(plan, folder, clock, beside, on_progress, say)
     judge(folder)
     return look(folder)[0]
 
@@ -138,8 +139,9 @@ def _probe(
     clock: Clock,
     beside: AbstractContextManager[object],
     on_progress: Callable[[Progress], None],
-) -> bool:
-    """Run the prober, with somebody beside; whether it came to its end."""
+    say: Callable[[str], None],
+) -> None:
+    """Run the prober, with somebody beside."""
     began_us = clock.monotonic_us()
     # A lab's probes cannot leave the machine, whatever its routes say.
     prober = Prober(plan, folder, clock=clock, device="lo" if plan.is_loopback else None)
@@ -150,8 +152,12 @@ def _probe(
                 helper.check()
             on_progress(_progress_of(now, plan.probe.attempts, (clock.monotonic_us() - began_us) / 1e6))
 
-        with _interrupted_by_signals(prober.stop):
-            return prober.run(told).complete
+        def stop() -> None:
+            say("Stopping: waiting for the last replies. Once more does not wait.")
+            prober.stop()
+
+        with _interrupted_by_signals(stop):
+            prober.run(told)
 
 
 def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> Progress:
@@ -300,7 +306,12 @@ def scenario(name: str, hosts: int | None, seed: int | None) -> Scenario:
 
 
 def demo(
-    chosen: Scenario, folder: Path, clock: Clock, *, on_progress: Callable[[Progress], None]
+    chosen: Scenario,
+    folder: Path,
+    clock: Clock,
+    *,
+    on_progress: Callable[[Progress], None],
+    say: Callable[[str], None],
 ) -> tuple[Measured, report.Confusion]:
     """Bring up a lab beside us, measure it and hold the verdicts against its truth.
 
@@ -311,7 +322,7 @@ def demo(
     )
     chosen = msgspec.structs.replace(chosen, port=free_port("0.0.0.0", chosen.port), authority=place)
     plan = load_plan(_lab_plan(chosen, folder))
-    _probe(plan, folder, clock, Beside(_lab, chosen, folder), on_progress)
+    _probe(plan, folder, clock, Beside(_lab, chosen, folder), on_progress, say)
     judge(folder)
     measured, truth = look(folder)
     if truth is None:
@@ -350,6 +361,9 @@ name = {json.dumps(place.zone)}
 authority = {json.dumps(place.address)}
 authority_port = {place.port}
 control = {json.dumps(place.control)}
+
+[pace]
+total_pps = {LAB_PPS}
 
 [probe]
 timeout_s = 2.0

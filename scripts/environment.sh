@@ -39,7 +39,7 @@ environment() {
   fi
   if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
     say "Installing the pinned packages (a minute or two, once)."
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$extra"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".$extra"
     printf '%s' "$state" >"$stamp"
     # The development set holds everything that running needs.
     [ "$1" = dev ] && printf '%s' "$state" >.venv/ready-run

@@ -8,11 +8,16 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+import dns.message
+import dns.query
+import dns.rdatatype
 import pytest
 
 from dnsonde import run
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
+from dnsonde.table.schema import SIGHTING
+from dnsonde.table.store import row_count
 
 COMMAND = (sys.executable, "-m", "dnsonde")
 
@@ -118,7 +123,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_
         assert "256 hosts" in serving.stdout.readline()
         plan = lab / "plan.toml"
         quick = plan.read_text().replace("timeout_s = 2.0", "timeout_s = 1.0\ncharacterise = false")
-        plan.write_text(f"{quick}\n[pace]\ntotal_pps = 60.0\n")
+        plan.write_text(quick.replace("total_pps = 40000.0", "total_pps = 60.0"))
         probe = [*COMMAND, "probe", str(plan), "-o", str(folder), "--no-authority", "--progress", "jsonl"]
         first = subprocess.Popen(probe, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert first.stderr is not None
@@ -132,7 +137,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_
         assert "Stopped before the end. Continue: dnsonde probe" in out.replace("\n", " ")
         sent = run.look(folder)[0].probes
         assert 20 < sent < 256
-        plan.write_text(plan.read_text().replace("60.0", "100000.0"))
+        plan.write_text(plan.read_text().replace("= 60.0", "= 40000.0"))
         second = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=240)
         assert second.returncode == 0, second.stderr
     finally:
@@ -165,6 +170,43 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
     assert ran.returncode == 3
     assert "in use" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_the_authority_alone_answers_and_counts(tmp_path: Path) -> None:
+    port = free_port()
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        f'[scope]\nprefixes = ["127.9.0.0/30"]\n[zone]\nname = "p.example"\nauthority = "127.0.0.1"\n'
+        f"authority_port = {port}\n"
+    )
+    serving = subprocess.Popen(
+        [*COMMAND, "authority", str(plan), "-o", str(tmp_path / "seen"), "--progress", "plain"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert serving.stderr is not None
+        said = next(line for line in serving.stderr if "Serving" in line)
+        assert f"port {port}" in said
+        query = dns.message.make_query("p.example", "SOA")
+        answer = dns.query.udp(query, "127.0.0.1", port=port, timeout=20)
+        assert answer.answer[0].rdtype == dns.rdatatype.SOA
+    finally:
+        serving.send_signal(signal.SIGINT)
+        out, _ = serving.communicate(timeout=60)
+    assert serving.returncode == 0
+    assert "1 queries, 1 answered" in out
+    assert row_count(tmp_path / "seen", SIGHTING) == 1
+
+
+def test_a_plan_without_a_zone_has_nothing_to_serve(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[scope]\nprefixes = ["127.9.0.0/30"]\n[zone]\nknown = "x.example"\nanswer = "192.0.2.1"\n'
+    )
+    with pytest.raises(UsageError, match="no zone of its own"):
+        run.serve_authority(plan, tmp_path, SystemClock(), (), None, lambda _: None, lambda _: None)
 
 
 def test_which_addresses_are_ours() -> None:

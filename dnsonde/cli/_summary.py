@@ -96,7 +96,8 @@ def untold() -> Iterator[str]:
 
 def accuracy(found: Confusion, out: "Console") -> None:
     """Print what of a lab's truth was not recognised, as what it was taken for."""
-    share = 100 * found.right / max(found.hosts, 1)
+    # Rounded down: only all of them are 100 %.
+    share = 10_000 * found.right // max(found.hosts, 1) / 100
     told = f"{found.right:,} of {found.hosts:,} verdicts are what the lab's hosts really are ({share:.2f} %)."
     out.print(Text(told, style="bold"))
     wrong = found.wrong

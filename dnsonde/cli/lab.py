@@ -45,10 +45,14 @@ def demo(name: str, hosts: int | None, seed: int | None, folder: Path | None, mo
     with _progress.watch(mode) as watch:
         run.compile_once(watch.say)
         watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
-        measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell)
+        measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell, say=watch.say)
     out = console()
-    _summary.show(measured, out, truth)
-    return 0 if measured.finished else STOPPED
+    # Half a measurement is right about nothing.
+    _summary.show(measured, out, truth if measured.finished else None)
+    if not measured.finished:
+        out.print("Stopped before the end.")
+        return STOPPED
+    return 0
 
 
 @lab.command()
