@@ -1,0 +1,217 @@
+"""Sources that look for services: one port at many addresses, or many ports at one."""
+
+from typing import Annotated
+
+import ibis
+import ibis.expr.types as ir
+
+from dnsonde.detect._contract import confidence, detector, finding
+from dnsonde.detect._relations import SECOND, attach, keys, pair, sample, sessions
+
+SRC = keys("src")
+DST = keys("dst")
+ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
+LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
+
+
+@detector(
+    threat="service scan",
+    subject_kind="address",
+    title="{subject} scans for services ({technique})",
+    summary="{subject} sent {count} probes without a conversation to {addresses} addresses ({ports} ports at most on "
+    "one): see that what it looks for is meant to be reached; a source of yours may be infected.",
+    references=(
+        "CESNET NEMEA vportscan_detector and hoststats, https://github.com/CESNET/NEMEA-Detectors",
+        "MITRE ATT&CK T1046 Network Service Discovery, T1595.001 Scanning IP Blocks",
+    ),
+)
+def service_scan(
+    flow: ir.Table,
+    *,
+    addresses_min: Annotated[int, "addresses on one TCP or UDP port that make a horizontal scan"] = 50,
+    echo_min: Annotated[int, "addresses that were pinged which make a sweep"] = 16,
+    ports_min: Annotated[int, "ports of one address that make a vertical scan"] = 50,
+    flags_min: Annotated[int, "ports probed with impossible TCP flags that make a scan"] = 3,
+    packets_max: Annotated[int, "most packets of a probe to one port of one address, in one flow row"] = 4,
+    gap_s: Annotated[int, "seconds without a probe that end a scan"] = 21_600,
+) -> ir.Table:
+    """A source looks for services: one port at many addresses, many ports at one, a sweep of pings.
+
+    A TCP probe is a SYN after which no data went from the source to that port: refused, unanswered, or answered and
+    dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK and
+    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too.
+
+    **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
+
+    **What looks like it** Web clients reach many addresses on one port too, and talk with them: the addresses talked
+    with must be fewer than the others. A ping monitor asks the same few addresses again and again; load balancers
+    check the health of few. File sharing and game clients fail to reach many peers, each on a port of its own; over
+    UDP they are indistinguishable when they share a port, so UDP from home to outside is left alone, and so are DNS,
+    NTP and QUIC. Vulnerability scanners of your own show as scans from home to home, which is information only; those
+    from outside go on the allow-list.
+
+    **Thresholds** `addresses_min`, `ports_min` (50 each) and `packets_max` (4) are NEMEA's. A sweep of `echo_min` (16)
+    addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s` is six hours,
+    so that slow scans are one: a real one took 72 hours for 7,307 addresses.
+    """
+    pairs = _pairs(flow, packets_max, gap_s)
+    pairs = pairs.semi_join(_active(pairs, min(addresses_min, echo_min, ports_min, flags_min)), SRC)
+    buckets = pairs.group_by([*SRC, "bucket"]).aggregate(
+        first_us=pairs.first_us.min(), last_us=pairs.last_us.max()
+    )
+    buckets = sessions(buckets, SRC, gap_s)
+    pairs = attach(pairs, buckets.select(*SRC, "bucket", "session"), [*SRC, "bucket"])
+    by = [*SRC, "session"]
+    # The same port of the same address in several buckets is one.
+    spots = pairs.group_by([*by, "src_home", *DST, "dst_home", "protocol", "port"]).aggregate(
+        first_us=pairs.first_us.min(),
+        last_us=pairs.last_us.max(),
+        packets=pairs.packets.sum(),
+        probes=pairs.probes.sum(),
+        odd=pairs.odd.sum(),
+        talked=pairs.talked.max(),
+    )
+    spots = spots.mutate(silent=((spots.talked == 0) & (spots.probes > 0)).cast("int64"))
+    wide = _wide(spots, by, addresses_min, echo_min)
+    deep = _deep(spots, by, ports_min, flags_min)
+    both = wide.union(deep)
+    scans = both.group_by([*by, "src_home"]).aggregate(
+        first_us=both.first_us.min(),
+        last_us=both.last_us.max(),
+        probes=both.probes.max(),
+        addresses=both.addresses.max(),
+        ports=both.ports.max(),
+        ratio=both.ratio.max(),
+        wide=both.wide.max(),
+        deep=both.deep.max(),
+        odd=both.odd.max(),
+        protocol=both.protocol.min(),
+        inside=both.inside.min(),
+    )
+    seen = spots.filter((spots.silent == 1) & (spots.port >= 0)).mutate(scanned_ports=lambda t: t.port)
+    scans = attach(scans, sample(seen, by, "scanned_ports", "scanned_ports"), by)
+    within = scans.src_home & (scans.inside == 1)
+    return finding(
+        scans,
+        address=pair(scans, "src"),
+        severity=ibis.cases((within, 0), (scans.src_home, 2), else_=1),
+        confidence=confidence(scans.ratio, 1.0),
+        first_seen=scans.first_us,
+        last_seen=scans.last_us,
+        count=scans.probes,
+        technique=ibis.cases(
+            ((scans.wide == 1) & (scans.deep == 1), "horizontal and vertical"),
+            ((scans.wide == 1) & (scans.protocol == 1), "ping sweep"),
+            (scans.wide == 1, "horizontal"),
+            (scans.deep == 1, "vertical"),
+            else_="odd flags",
+        ),
+        protocol=ibis.cases((scans.protocol == 1, "icmp"), (scans.protocol == 6, "tcp"), else_="udp"),
+        addresses=scans.addresses,
+        ports=scans.ports,
+        scanned_ports=scans.scanned_ports,
+    )
+
+
+def _pairs(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
+    """One row a source, port, destination and bucket of time; port -1: ICMP, whose versions are one protocol, 1."""
+    tcp = flow.protocol == 6
+    udp = (flow.protocol == 17) & ~(flow.src_home & ~flow.dst_home) & ~flow.dst_port.isin(LOOKUPS)
+    # An answer comes from a service's port, which is mostly the lower one.
+    udp = udp & (flow.dst_port < flow.src_port) & (flow.dst_port > 0)
+    echo = ibis.or_(*[(flow.protocol == kind) & (flow.src_port == echo) for kind, echo in ECHO])
+    few = flow.packets <= packets_max
+    odd = tcp & (flow.syn == 0) & (flow.synack == 0) & (flow.ack == 0) & (flow.rst == 0) & few
+    odd = odd & (flow.payload_bytes == 0) & (flow.fragments == 0) & (flow.dst_port > 0)
+    asked = tcp & (flow.syn > 0) & (flow.synack == 0) & (flow.mirai_syn == 0)
+    rows = flow.filter(asked | odd | (udp & few) | (echo & few))
+    talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
+    strange = (rows.protocol == 6) & (rows.syn == 0)
+    icmp = rows.protocol.isin([kind for kind, _ in ECHO])
+    rows = rows.mutate(
+        kind=icmp.ifelse(1, rows.protocol).cast("int64"),
+        port=icmp.ifelse(-1, rows.dst_port).cast("int64"),
+        bucket=(rows.start_us // (gap_s * SECOND)).cast("int64"),
+        talked=talked.cast("int64"),
+        strange=strange.cast("int64"),
+    ).drop("protocol")
+    return (
+        rows.group_by([*SRC, "src_home", *DST, "dst_home", "kind", "port", "bucket"])
+        .aggregate(
+            protocol=rows.kind.min(),
+            first_us=rows.start_us.min(),
+            last_us=rows.end_us.max(),
+            packets=rows.packets.sum(),
+            probes=rows.packets.sum(where=rows.talked == 0),
+            odd=rows.strange.sum(),
+            talked=rows.talked.max(),
+        )
+        .mutate(probes=lambda t: t.probes.fill_null(0))
+        .drop("kind")
+    )
+
+
+def _active(pairs: ir.Table, least: int) -> ir.Table:
+    """Sources with as many pairs at all: the others need no further look."""
+    some = pairs.group_by(SRC).aggregate(rows=pairs.count())
+    return some.filter(some.rows >= least).select(*SRC)
+
+
+def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> ir.Table:
+    """One port at many addresses, few packets each."""
+    held = [*by, "src_home", "protocol", "port"]
+    quiet = spots.silent == 1
+    some = spots.group_by(held).aggregate(
+        first_us=spots.first_us.min(where=quiet),
+        last_us=spots.last_us.max(where=quiet),
+        probes=spots.probes.sum(where=quiet),
+        addresses=spots.silent.sum(),
+        talked=spots.talked.sum(),
+        inside=spots.dst_home.cast("int64").min(where=quiet),
+    )
+    ping = some.port == -1
+    least = ping.ifelse(echo_min, addresses_min)
+    # Whoever asks again and again does not look for anything.
+    fresh = ~ping | (some.probes <= 3 * some.addresses)
+    some = some.filter((some.addresses >= least) & (some.addresses > some.talked) & fresh)
+    some = some.mutate(ratio=some.addresses / ibis.ifelse(some.port == -1, echo_min, addresses_min))
+    return _kind(some.mutate(ports=_int(1), wide=_int(1), deep=_int(0), odd=_int(0)), by)
+
+
+def _deep(spots: ir.Table, by: list[str], ports_min: int, flags_min: int) -> ir.Table:
+    """Many ports at one address; or some, with flags that no TCP sends."""
+    some = spots.filter(spots.port >= 0)
+    quiet = some.silent == 1
+    some = some.group_by([*by, "src_home", "protocol", *DST]).aggregate(
+        first_us=some.first_us.min(where=quiet),
+        last_us=some.last_us.max(where=quiet),
+        probes=some.probes.sum(where=quiet),
+        ports=some.silent.sum(),
+        odds=(some.odd > 0).sum(),
+        talked=some.talked.sum(),
+        inside=some.dst_home.cast("int64").min(),
+    )
+    deep = (some.ports >= ports_min) & (some.ports > some.talked)
+    some = some.mutate(deep=deep.cast("int64")).filter(deep | (some.odds >= flags_min))
+    some = some.mutate(ratio=ibis.greatest(some.ports / ports_min, some.odds / flags_min))
+    one = some.group_by([*by, "src_home", "protocol"]).aggregate(targets=some.count())
+    some = some.mutate(wide=_int(0), odd=(some.odds >= flags_min).cast("int64"))
+    some = attach(some, one, [*by, "src_home", "protocol"])
+    return _kind(some.mutate(addresses=some.targets.cast("int64")), by)
+
+
+def _kind(some: ir.Table, by: list[str]) -> ir.Table:
+    """The scans of one source that are of one kind and protocol, as one row."""
+    most = {name: some[name].cast("int64").max() for name in ("addresses", "ports", "wide", "deep", "odd")}
+    return some.group_by([*by, "src_home", "protocol"]).aggregate(
+        first_us=some.first_us.min(),
+        last_us=some.last_us.max(),
+        probes=some.probes.sum().cast("int64"),
+        ratio=some.ratio.max(),
+        inside=some.inside.min(),
+        **most,
+    )
+
+
+def _int(value: int) -> ir.IntegerScalar:
+    return ibis.literal(value, "int64")

@@ -1,0 +1,96 @@
+"""Scans for services, and what only looks like them."""
+
+from typing import Any
+
+from dnsonde.detect.service_scan import service_scan
+from tests.detect.rows import Row, flow, found
+
+SCANNER = "203.0.113.9"
+HOUR = 3600
+
+
+def probes(count: int, src: str = SCANNER, net: str = "192.0.2", step_s: float = 1, **more: Any) -> list[Row]:
+    """One SYN each to so many addresses."""
+    syn: dict[str, Any] = {"syn": 1, "dst_port": 1433, **more}
+    return [flow(src, f"{net}.{n}", time_s=n * step_s, **syn) for n in range(count)]
+
+
+def ports(count: int, src: str = SCANNER, dst: str = "192.0.2.7", **more: Any) -> list[Row]:
+    """One SYN each to so many ports."""
+    syn: dict[str, Any] = {"syn": 1, **more}
+    return [flow(src, dst, time_s=n / 10, dst_port=n + 1, **syn) for n in range(count)]
+
+
+def test_one_port_at_many_addresses_is_a_horizontal_scan() -> None:
+    (row,) = found(service_scan, flows=probes(60))
+    assert (row["subject"], row["severity"], row["count"]) == (SCANNER, "low", 60)
+    assert row["evidence"] == {
+        "technique": "horizontal", "protocol": "tcp", "addresses": 60, "ports": 1, "scanned_ports": [1433],
+    }  # fmt: skip
+
+
+def test_the_threshold_is_nemeas() -> None:
+    assert found(service_scan, flows=probes(49)) == []
+    assert found(service_scan, flows=probes(50))[0]["confidence"] == 0.5
+    assert found(service_scan, flows=ports(49)) == []
+
+
+def test_a_slow_scan_is_one_and_one_after_a_pause_another() -> None:
+    assert [row["count"] for row in found(service_scan, flows=probes(200, step_s=HOUR))] == [200]
+    twice = probes(60) + [
+        flow(SCANNER, f"192.0.2.{n}", time_s=1e5 + n, syn=1, dst_port=1433) for n in range(60)
+    ]
+    assert [row["count"] for row in found(service_scan, flows=twice)] == [60, 60]
+
+
+def test_many_ports_of_one_address_are_a_vertical_scan() -> None:
+    (row,) = found(service_scan, flows=ports(1000, packets=2, bytes=88, rst=1))
+    assert (row["evidence"]["technique"], row["evidence"]["ports"], row["evidence"]["addresses"]) == (
+        "vertical", 1000, 1,
+    )  # fmt: skip
+
+
+def test_a_ping_sweep_is_found_and_a_ping_monitor_is_not() -> None:
+    echo: dict[str, Any] = {"protocol": 1, "src_port": 8, "dst_port": 0, "syn": 0}
+    (row,) = found(service_scan, flows=probes(18, **echo))
+    assert row["evidence"]["technique"] == "ping sweep"
+    assert found(service_scan, flows=probes(15, **echo)) == []
+    monitor = [row for n in range(50) for row in probes(18, step_s=0.1, **echo)]
+    assert found(service_scan, flows=monitor) == []
+
+
+def test_udp_and_odd_flags() -> None:
+    (row,) = found(service_scan, flows=probes(60, protocol=17, syn=0, dst_port=161))
+    assert row["evidence"]["protocol"] == "udp"
+    (row,) = found(service_scan, flows=ports(3, syn=0, fin=1))
+    assert (row["evidence"]["technique"], row["severity"]) == ("odd flags", "low")
+    assert found(service_scan, flows=ports(2, syn=0, fin=1)) == []
+
+
+def test_from_home_it_is_worse_and_within_home_information() -> None:
+    (out,) = found(service_scan, flows=probes(60, src="192.0.2.9", net="203.0.113"))
+    (own,) = found(service_scan, flows=probes(60, src="192.0.2.9", net="198.51.100"))
+    assert (out["severity"], own["severity"]) == ("medium", "info")
+
+
+def test_who_talks_does_not_scan() -> None:
+    browsing = probes(
+        200, src="192.0.2.9", net="203.0.113", dst_port=443, packets=12, payload_bytes=900, ack=11
+    )
+    assert found(service_scan, flows=browsing) == []
+    failing = probes(90, src="192.0.2.9", net="198.51.100", dst_port=443)
+    assert found(service_scan, flows=browsing + failing) == []
+
+
+def test_mirai_lookups_and_peers_are_others_business() -> None:
+    assert found(service_scan, flows=probes(200, mirai_syn=1)) == []
+    assert found(service_scan, flows=probes(200, protocol=17, syn=0, dst_port=53)) == []
+    assert (
+        found(
+            service_scan,
+            flows=probes(200, src="192.0.2.9", net="203.0.113", protocol=17, syn=0, dst_port=6881),
+        )
+        == []
+    )
+    peers = [flow("192.0.2.9", f"203.0.113.{n}", dst_port=20_000 + n, syn=1, packets=3) for n in range(200)]
+    assert found(service_scan, flows=peers) == []
