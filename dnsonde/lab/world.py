@@ -32,6 +32,7 @@ from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.message import MESSAGE
 
 BATCH = 512
+BUFFER = 16 << 20  # octets asked of the kernel, which gives less to others than root
 EDNS_MAX = 4096
 WIDTH = 4224  # that and a little: a power of two would crowd the rows into the same cache sets
 TABLE_MAX = 1 << 20  # so many hosts are described once; more are described each time that one is asked
@@ -62,9 +63,9 @@ class World:
         if scenario.size <= TABLE_MAX:
             every = (np.arange(scenario.size) + scenario.first).astype(np.uint32)
             self._table = self._behavior.describe(every)
-        self._ingress = Udp("0.0.0.0", scenario.port, batch=batch, size=WIDTH, device="lo")
+        self._ingress = _socket(scenario.port, batch)
         try:
-            self._egress = Udp("0.0.0.0", 0, batch=batch, size=WIDTH, device="lo")
+            self._egress = _socket(0, batch)
         except BaseException:
             self._ingress.close()
             raise
@@ -585,3 +586,9 @@ class World:
             tell = (part["stage"] != SIDE) & (AFTER[part["host"]["kind"]] != Act.NONE)
             servfail = np.full(int(np.count_nonzero(tell)), Act.SERVFAIL, np.uint8)
             self._compose(part[tell], ids[tell], servfail, now)
+
+
+def _socket(port: int, batch: int) -> Udp:
+    return Udp(
+        "0.0.0.0", port, batch=batch, size=WIDTH, receive_buffer=BUFFER, send_buffer=BUFFER, device="lo"
+    )
