@@ -18,18 +18,12 @@ DATAGRAM = np.dtype(
         ("net", "i8"),  # peer
         ("host", "i8"),
         ("port", "u2"),
-        (
-            "local_net",
-            "i8",
-        ),  # received: the address it was sent to; to send: the source to use, 0/0 lets the kernel choose
-        ("local_host", "i8"),
+        ("local_net", "i8"),  # received: the address it was sent to; to send: the source to use,
+        ("local_host", "i8"),  # 0/0 lets the kernel choose
         ("ttl", "i2"),  # received: IP TTL or hop limit, -1 unknown
         ("time_us", "i8"),  # received: the kernel's time, microseconds since 1970, 0 unknown
         ("length", "i4"),  # octets in the row; to send: 0 leaves the row out
-        (
-            "full_length",
-            "i4",
-        ),  # received: octets that arrived; more than `length` where the row was too short
+        ("full_length", "i4"),  # received: octets that arrived; above `length` where the row was too short
     ]
 )
 
@@ -74,8 +68,8 @@ class Frame:
 
     header: `HEADER` (n,); iov: `IOVEC` (n,); name: int64 (n, NAME_STRIDE / 8), socket addresses;
     control: int64 (n, CONTROL_OCTETS / 8), control messages;
-    row: int32 (n,), the buffer's row that each header stands for (rows may be left out when sending);
-    base: address of the buffer; stride: octets a row.
+    row: int32 (n,), the buffer's row that each header stands for, or begins with (when sending);
+    in_turn: int32 (n,), 0 to n - 1; base, iov_base: addresses of the buffer and of `iov`; stride: octets a row.
     """
 
     header: NDArray[np.void]
@@ -83,20 +77,25 @@ class Frame:
     name: NDArray[np.int64]
     control: NDArray[np.int64]
     row: NDArray[np.int32]
+    in_turn: NDArray[np.int32]
     base: int
+    iov_base: int
     stride: int
 
     @classmethod
     def around(cls, data: NDArray[np.uint8]) -> "Frame":
         """Build the structures that point at the rows of `data`, uint8 (n, stride), and at each other."""
         n, stride = data.shape
+        iov = np.zeros(n, IOVEC)
         frame = cls(
             np.zeros(n, HEADER),
-            np.zeros(n, IOVEC),
+            iov,
             np.zeros((n, NAME_STRIDE // 8), np.int64),
             np.zeros((n, CONTROL_OCTETS // 8), np.int64),
             np.arange(n, dtype=np.int32),
+            np.arange(n, dtype=np.int32),
             _address(data),
+            _address(iov),
             stride,
         )
         step = np.arange(n, dtype=np.int64)
@@ -104,7 +103,7 @@ class Frame:
         frame.iov["length"] = stride
         frame.header["name"] = _address(frame.name) + step * NAME_STRIDE
         frame.header["name_length"] = NAME_OCTETS
-        frame.header["iov"] = _address(frame.iov) + step * IOVEC.itemsize
+        frame.header["iov"] = frame.iov_base + step * IOVEC.itemsize
         frame.header["iov_count"] = 1
         frame.header["control"] = _address(frame.control) + step * CONTROL_OCTETS
         frame.header["control_length"] = CONTROL_OCTETS
@@ -112,10 +111,20 @@ class Frame:
 
 
 def pack(
-    frame: Frame, rows: NDArray[np.void], errno: NDArray[np.int32], start: int, count: int, family: int
+    frame: Frame,
+    rows: NDArray[np.void],
+    errno: NDArray[np.int32],
+    start: int,
+    count: int,
+    family: int,
+    *,
+    order: NDArray[np.int32] | None = None,
+    segments: int = 1,
 ) -> int:
     """Describe rows `start` to `count` of `rows` (DATAGRAM) for sendmmsg; how many headers were filled.
 
+    With `order`, int32 (n,), they are the rows order[start:count]. With `segments` above 1, at most so many
+    neighbours in that order which go to one peer and are equally long share a header (udp(7), UDP_SEGMENT).
     Rows of length 0 are left out; a row of the other family or of an impossible length is left out and has
     its `errno` set (EAFNOSUPPORT, EMSGSIZE); `errno` of the others is cleared. `frame.row` tells which row
     each header stands for. `family`: AF_INET or AF_INET6. Raises ValueError for rows that are not there.
@@ -126,16 +135,19 @@ def pack(
         _kernels.pack_datagrams(
             frame.header,
             frame.iov,
+            frame.iov_base,
             frame.name,
             frame.control,
             frame.row,
             frame.base,
             frame.stride,
             rows,
+            frame.in_turn if order is None else order,
             errno,
             int(start),
             int(count),
             int(family),  # socket.AF_INET is an enumeration, for which numba would compile anew
+            int(segments),
         )
     )
 

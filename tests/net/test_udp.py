@@ -375,3 +375,43 @@ def test_other_refusals_say_what_to_do(number: int, sentence: str, monkeypatch: 
 def test_structures_have_the_sizes_of_the_c_headers() -> None:
     assert datagram.HEADER.itemsize == 64
     assert datagram.IOVEC.itemsize == 16
+
+
+def test_gathered_rows_arrive_as_if_they_had_gone_one_by_one(family: tuple[str, str]) -> None:
+    _, here = family
+    with (
+        Udp(here, batch=300, gather=True) as sender,
+        Udp(here, batch=400) as first,
+        Udp(here, batch=400) as second,
+    ):
+        want: dict[int, list[bytes]] = {first.port: [], second.port: []}
+        for i in range(300):
+            peer = (first, second)[i * i % 7 % 2]
+            payload = b"%03d" % i + bytes(i % 3)
+            want[peer.port].append(payload)
+            aim(sender, i, here, peer.port, payload)
+        assert sender.send(300) == 300
+        assert not sender.tx_errno.any()
+        for udp in (first, second):
+            got = [payload for _, _, payload in receive(udp, len(want[udp.port]))]
+            assert sorted(got) == sorted(want[udp.port])
+
+
+def test_where_the_system_cuts_nothing_up_rows_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _libc.sendmmsg
+
+    def refuses_segments(fd: int, headers: int, count: int) -> int:
+        frame = sender._tx
+        at = (headers - sender._tx_header) // datagram.HEADER.itemsize
+        gathered = np.flatnonzero(frame.header["iov_count"][at : at + count] > 1)
+        if len(gathered) and gathered[0] == 0:
+            return -errno.EIO
+        return real(fd, headers, int(gathered[0]) if len(gathered) else count)
+
+    with Udp("127.0.0.1", batch=64, gather=True) as sender, Udp("127.0.0.1", batch=64) as receiver:
+        monkeypatch.setattr(_libc, "sendmmsg", refuses_segments)
+        for i in range(64):
+            aim(sender, i, "127.0.0.1", receiver.port, b"%d" % i)
+        assert sender.send(64) == 64
+        assert not sender.tx_errno.any()
+        assert sorted(int(p) for _, _, p in receive(receiver, 64)) == list(range(64))

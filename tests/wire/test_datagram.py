@@ -182,11 +182,50 @@ def test_no_octet_outside_the_buffers_is_written(monkeypatch: pytest.MonkeyPatch
     wide = rows.astype([(n, "i8") for n in rows.dtype.names or ()]).view(np.recarray)
     frame = Frame.around(np.zeros((len(rows), 64), np.uint8))
     for family in (AF_INET, AF_INET6):
-        filled = kernel.pack_datagrams.py_func(
-            frame.header.view(np.recarray), frame.iov.view(np.recarray), frame.name, frame.control, frame.row,
-            frame.base, 64, wide, np.zeros(len(rows), np.int32), 0, len(rows), family,
-        )  # fmt: skip
-        assert filled > 20
+        for segments in (1, 4):
+            filled = kernel.pack_datagrams.py_func(
+                frame.header.view(np.recarray), frame.iov.view(np.recarray), frame.iov_base, frame.name,
+                frame.control, frame.row, frame.base, 64, wide, frame.in_turn, np.zeros(len(rows), np.int32),
+                0, len(rows), family, segments,
+            )  # fmt: skip
+            assert filled > 20
+
+
+@pytest.mark.parametrize("family", [AF_INET, AF_INET6])
+@pytest.mark.parametrize("seed", range(5))
+def test_gathered_rows_are_described_once_and_cut_up_again_to_the_same(family: int, seed: int) -> None:
+    chance = random.Random(seed)
+    host = (0xFFFF_0A00_0000, 0xFFFF_0A00_0001) if family == AF_INET else (1, 2)
+    net = 0 if family == AF_INET else 0x2001_0DB8_0000_0000
+    rows = np.zeros(300, DATAGRAM)
+    for row in rows:
+        row["net"], row["host"], row["port"] = net, chance.choice(host), chance.choice([53, 54])
+        row["length"] = chance.choice([40, 40, 40, 33, 0])
+        if chance.random() < 0.5:
+            row["local_net"], row["local_host"] = net, host[0]
+    peers = [row[["net", "host", "port", "local_net", "local_host"]].tolist() for row in rows]
+    order = np.array(sorted(range(300), key=lambda i: (peers[i], -rows[i]["length"])), np.int32)
+    frame = Frame.around(np.zeros((300, 64), np.uint8))
+    errno = np.zeros(300, np.int32)
+    filled = datagram.pack(frame, rows, errno, 0, 300, family, order=order, segments=8)
+
+    sent = []
+    for k in range(filled):
+        header = frame.header[k]
+        first = int(header["iov"] - frame.iov_base) // datagram.IOVEC.itemsize
+        vectors = frame.iov[first : first + int(header["iov_count"])]
+        members = [int(base - frame.base) // 64 for base in vectors["base"]]
+        control = octets(frame.control)[k, : header["control_length"]].tobytes()
+        sizes = [int(n) for n in vectors["length"]]
+        if len(members) > 1:
+            assert control[-24:] == struct.pack("=QiiH6x", 18, 17, 103, sizes[0])
+            assert set(sizes[:-1]) == {sizes[0]}
+            assert sizes[-1] <= sizes[0]
+        assert len(members) <= 8
+        assert len({peers[i] for i in members}) == 1
+        sent += members
+    assert sent == [int(i) for i in order if rows[i]["length"]]
+    assert filled < len(sent) / 2
 
 
 def test_rows_beyond_the_batch_are_the_callers_mistake() -> None:

@@ -12,6 +12,7 @@ AF_INET = 2
 AF_INET6 = 10
 SOL_IP = 0
 SOL_SOCKET = 1
+SOL_UDP = 17
 SOL_IPV6 = 41
 IP_TTL = 2
 IP_PKTINFO = 8
@@ -20,10 +21,13 @@ IPV6_RECVERR = 25
 SCM_TIMESTAMPNS = 35
 IPV6_PKTINFO = 50
 IPV6_HOPLIMIT = 52
+UDP_SEGMENT = 103
 EMSGSIZE = 90
 EAFNOSUPPORT = 97
 
 CMSG_HEADER = 16  # size_t length, int level, int type
+IOVEC_OCTETS = 16
+SEGMENTS_OCTETS = 65_000  # of one datagram before it is cut up: 65,535 less its headers
 LOW = 0xFFFF_FFFF
 
 
@@ -165,20 +169,31 @@ def unpack_errors(
 def pack_datagrams(
     header: Any,
     iov: Any,
+    iov_base: int,
     name: Any,
     control: Any,
     row: Any,
     base: int,
     stride: int,
     rows: Any,
+    order: Any,
     errno: Any,
     start: int,
     count: int,
     family: int,
+    segments: int,
 ) -> int:
-    """Fill headers for rows `start` to `count`, those left out apart; how many were filled."""
-    k = 0
-    for i in range(start, count):
+    """Fill headers for the rows order[start:count], those left out apart; how many were filled.
+
+    Rows behind one another with one peer, one source and one length (the last may be shorter) share a header, up to
+    `segments` of them: the system takes them through its stack once (udp(7), UDP_SEGMENT).
+    """
+    k = 0  # headers filled
+    used = 0  # vectors filled
+    octets = 0  # in the current header
+    open_ended = False  # whether the current header may take another row
+    for j in range(start, count):
+        i = int(order[j])
         errno[i] = 0
         length = rows[i].length
         if length == 0:
@@ -194,8 +209,37 @@ def pack_datagrams(
         if mapped != (family == AF_INET) or (chosen and local_mapped != mapped):
             errno[i] = EAFNOSUPPORT
             continue
+        if open_ended:
+            last = rows[row[k - 1]]
+            size = last.length
+            if (
+                host == last.host
+                and rows[i].port == last.port
+                and net == last.net
+                and local_host == last.local_host
+                and local_net == last.local_net
+                and length <= size
+                and header[k - 1].iov_count < segments
+                and octets + length <= SEGMENTS_OCTETS
+            ):
+                iov[used].base = base + i * stride
+                iov[used].length = length
+                used += 1
+                octets += length
+                at = 4 if family == AF_INET else 5  # the word behind the source, where one was chosen
+                at = at if chosen else 0
+                if header[k - 1].iov_count == 1:
+                    control[k - 1, at] = CMSG_HEADER + 2
+                    control[k - 1, at + 1] = SOL_UDP | UDP_SEGMENT << 32
+                    control[k - 1, at + 2] = int(size)
+                    header[k - 1].control_length = at * 8 + 24
+                header[k - 1].iov_count += 1
+                open_ended = length == size
+                continue
         port = (rows[i].port & 0xFF) << 8 | rows[i].port >> 8
         header[k].control_length = 0
+        header[k].iov = iov_base + used * IOVEC_OCTETS
+        header[k].iov_count = 1
         if family == AF_INET:
             name[k, 0] = family | port << 16 | _swap4(host & LOW) << 32
             name[k, 1] = 0
@@ -219,8 +263,11 @@ def pack_datagrams(
                 control[k, 3] = _swap8(local_host)
                 control[k, 4] = 0
                 header[k].control_length = 40
-        iov[k].base = base + i * stride
-        iov[k].length = length
+        iov[used].base = base + i * stride
+        iov[used].length = length
+        used += 1
+        octets = length
+        open_ended = segments > 1
         row[k] = i
         k += 1
     return k
