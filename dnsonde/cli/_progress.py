@@ -120,14 +120,11 @@ class _Silent:
 
 
 def words(progress: "Progress") -> list[str]:
-    """The progress in words: share, sent, answered, rate, time left."""
-    share = 100 * progress.done // max(progress.total, 1)
-    told = [
-        f"{share:3d} %",
-        f"{progress.sent:,} sent",
-        f"{progress.answered:,} answered",
-        f"{progress.rate:,.0f}/s",
-    ]
+    """The progress in words: share, sent, answered, rate, time left; of a server, which has no end: queries."""
+    answered, rate = f"{progress.answered:,} answered", f"{progress.rate:,.0f}/s"
+    if not progress.total:
+        return [f"{progress.sent:,} queries", answered, rate]
+    told = [f"{100 * progress.done // progress.total:3d} %", f"{progress.sent:,} sent", answered, rate]
     if progress.left_s is not None:
         told.append(f"{duration(progress.left_s)} left")
     return told
