@@ -18,7 +18,7 @@ FLOORS = (
     {"formats", "authority", "probe", "detect"},
     {"report", "lab"},
     {"export"},
-    {"run", "doctor"},
+    {"run", "watch", "doctor"},
     {"cli", "web"},
     {"__main__"},
 )

@@ -66,7 +66,7 @@ class Writer:
             self.folder.mkdir(parents=True, exist_ok=True)
             clean(self.folder)
         except OSError as error:
-            raise _refusal(self.folder, error) from error
+            raise refusal(self.folder, error) from error
         self._number = _highest(self.folder)
         self._thread: Thread | None = None
         if background:
@@ -169,7 +169,7 @@ class Writer:
         with self._changed:
             failure, self._failure = self._failure, None
         if isinstance(failure, OSError):
-            raise _refusal(self.folder, failure) from failure
+            raise refusal(self.folder, failure) from failure
         if failure is not None:
             raise failure
 
@@ -193,7 +193,7 @@ def save(table: Table, folder: Path, relation: ibis.Table) -> Path:
             if old != path:
                 old.unlink()
     except OSError as error:
-        raise _refusal(place, error) from error
+        raise refusal(place, error) from error
     return path
 
 
@@ -298,7 +298,7 @@ def _write_part(
     temporary, final, number, descriptor = _claim(folder, number, replace=replace)
     try:
         with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
-            with pq.ParquetWriter(file, table.schema, compression="zstd", **_encoding(table)) as writer:
+            with pq.ParquetWriter(file, table.schema, compression="zstd", **encoding(table)) as writer:
                 for rows in tables:
                     writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
             file.flush()
@@ -353,7 +353,7 @@ def _from(number: int, *, repeat: bool) -> Iterator[int]:
         number += not repeat
 
 
-def _encoding(table: Table) -> dict[str, Any]:
+def encoding(table: Table) -> dict[str, Any]:
     """Dictionaries for what repeats, differences for time; names and addresses are mostly unique."""
     unique = {"qname", "payload", "template", "evidence", "why"}
     dictionary = [
@@ -366,7 +366,8 @@ def _encoding(table: Table) -> dict[str, Any]:
     return {"use_dictionary": dictionary, "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED")}
 
 
-def _refusal(folder: Path, error: OSError) -> SystemRefusal:
+def refusal(folder: Path, error: OSError) -> SystemRefusal:
+    """Why nothing could be written in `folder`, in a sentence."""
     kept = "what was recorded before is kept, and the same command continues from there"
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return SystemRefusal(f"no room left to write in {folder}: free some space; {kept}")
