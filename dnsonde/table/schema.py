@@ -117,7 +117,11 @@ SIGHTING = Table(
         *_address("egress", "address that asked us"),
         Column("egress_port", I32, "its source port"),
         Column("transport", TEXT, "udp or tcp"),
-        Column("outcome", TEXT, "answered, truncated, slipped, limited, dropped (a response, garbage, a loop's port)"),
+        Column(
+            "outcome",
+            TEXT,
+            "answered, truncated, slipped, limited, dropped (a response, garbage, a loop's port)",
+        ),
         Column("status", I16, "0, or why it is malformed (wire.codes.Status)"),
         Column("id", I32, "DNS message id; 0 where there is none"),
         Column("opcode", I16, "opcode"),
@@ -250,7 +254,9 @@ FLOW = Table(
         Column("file", TEXT, "source file's content hash, the key into `account`"),
         *_address("src", "sender"),
         *_address("dst", "receiver"),
-        Column("protocol", I16, "IP protocol number; GRE is counted as such, other tunnels as what they carry"),
+        Column(
+            "protocol", I16, "IP protocol number; GRE is counted as such, other tunnels as what they carry"
+        ),
         Column("src_port", I32, "sender's port; ICMP: type"),
         Column("dst_port", I32, "receiver's port; ICMP: code"),
         Column("src_mac", I64, "sender's link-layer address, 48 bits", null=True),
