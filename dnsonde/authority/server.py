@@ -124,6 +124,7 @@ class Authority:
                 receive_buffer=8 << 20,
                 device=device,
                 choose_source=everywhere,
+                gather=True,  # a large resolver asks much from few ports
             )
             self._udp.append(udp)
             port = udp.port

@@ -65,7 +65,7 @@ class World:
             self._table = self._behavior.describe(every)
         self._ingress = _socket(scenario.port, batch)
         try:
-            self._egress = _socket(0, batch)
+            self._egress = _socket(0, batch, gather=True)  # hosts behind one resolver ask from one address
         except BaseException:
             self._ingress.close()
             raise
@@ -588,7 +588,8 @@ class World:
             self._compose(part[tell], ids[tell], servfail, now)
 
 
-def _socket(port: int, batch: int) -> Udp:
+def _socket(port: int, batch: int, *, gather: bool = False) -> Udp:
     return Udp(
-        "0.0.0.0", port, batch=batch, size=WIDTH, receive_buffer=BUFFER, send_buffer=BUFFER, device="lo"
-    )
+        "0.0.0.0", port, batch=batch, size=WIDTH, receive_buffer=BUFFER, send_buffer=BUFFER, device="lo",
+        gather=gather,
+    )  # fmt: skip
