@@ -1,0 +1,214 @@
+"""Suricata's EVE JSON: `dns` events (versions 1 to 3) and `flow` events; the others are counted as ignored.
+
+Version 1 has an event for each answer record; each becomes a message of its own.
+"""
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import dns.exception
+import dns.rcode
+import dns.rdatatype
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dnsonde.formats import _logs as logs
+from dnsonde.formats._contract import Account, Format, Options, Tables
+from dnsonde.formats._messages import MDNS, TCP, UDP
+from dnsonde.formats._stream import Stream
+
+TEXT, REAL, FLAG = pa.string(), pa.float64(), pa.bool_()
+DNS = pa.struct(
+    {
+        "type": TEXT, "id": REAL, "flags": TEXT, "rrname": TEXT, "rrtype": TEXT, "rcode": TEXT, "rdata": TEXT,
+        "ttl": REAL, "aa": FLAG, "tc": FLAG, "rd": FLAG, "ra": FLAG,
+        "queries": pa.list_(pa.struct({"rrname": TEXT, "rrtype": TEXT})),
+        "answers": pa.list_(pa.struct({"rdata": TEXT, "ttl": REAL})),
+    }
+)  # fmt: skip
+FLOW = pa.struct(
+    {
+        "pkts_toserver": REAL, "pkts_toclient": REAL, "bytes_toserver": REAL, "bytes_toclient": REAL, "start": TEXT,
+        "end": TEXT,
+    }
+)  # fmt: skip
+SCHEMA = pa.schema(
+    {
+        "timestamp": TEXT, "event_type": TEXT, "src_ip": TEXT, "src_port": REAL, "dest_ip": TEXT, "dest_port": REAL,
+        "proto": TEXT, "icmp_type": REAL, "icmp_code": REAL, "dns": DNS, "flow": FLOW,
+        "tcp": pa.struct({"tcp_flags_ts": TEXT, "tcp_flags_tc": TEXT}),
+    }
+)  # fmt: skip
+
+
+def _sniff(head: bytes) -> float:
+    if not head.startswith(b"{"):
+        return 0.0
+    with suppress(ValueError):
+        found = json.loads(head.split(b"\n", 1)[0])
+        return 1.0 if {"timestamp", "event_type"} <= set(found) else 0.0
+    return 0.5 if b'"event_type"' in head[:2000] and b'"timestamp"' in head[:2000] else 0.0
+
+
+def _read(stream: Stream, account: Account, options: Options) -> Tables:
+    number = 1
+    for block in logs.blocks(stream, account):
+        # Other events may use the same words for other things: only the two kinds are parsed.
+        lines = block.splitlines()
+        places = [at for at, line in enumerate(lines) if b'"dns"' in line or b'"flow"' in line]
+        wanted = [lines[at] for at in places]
+        account.ignored["other_event"] += sum(bool(line.strip()) for line in lines) - len(wanted)
+        table = logs.json_rows(b"\n".join(wanted) + b"\n", SCHEMA, account)
+        kind = logs.one(table["event_type"])
+        account.ignored["other_event"] += int(
+            pc.sum(pc.invert(pc.is_in(kind, pa.array(["dns", "flow"])))).as_py() or 0
+        )
+        account.ignored = +account.ignored
+        # Where damaged lines were left out, the numbers of those after them are too low.
+        index = pa.array(np.array(places[: len(table)], np.int64) + number)
+        number += len(lines)
+        for name, make in (("dns", _messages), ("flow", _flows)):
+            part = table.append_column("number", index).filter(pc.equal(table["event_type"], name))
+            if len(part):
+                rows = {column: logs.one(part[column]) for column in part.column_names}
+                made = make(rows, account, options)
+                yield from ((which, batch) for which, batch in made if which in options.tables and len(batch))
+
+
+def _good(
+    rows: dict[str, pa.Array], time_us: logs.Pair, account: Account
+) -> tuple[NDArray[np.bool_], logs.Ends, logs.Ends]:
+    """(events whose time and addresses can be read, both ends); counts them."""
+    src, dst = logs.addresses(rows["src_ip"]), logs.addresses(rows["dest_ip"])
+    good = time_us[1] & src.valid & dst.valid
+    account.parsed += int(good.sum())
+    account.malformed["no_time_or_address"] += int((~good).sum())
+    account.malformed = +account.malformed
+    if good.any():
+        account.saw(int(time_us[0][good].min()), int(time_us[0][good].max()))
+    return good, src, dst
+
+
+def _messages(rows: dict[str, pa.Array], account: Account, options: Options) -> Tables:
+    time_us = logs.microseconds(rows["timestamp"])
+    good, src, dst = _good(rows, time_us, account)
+    event = {field.name: pc.struct_field(rows["dns"], field.name) for field in DNS}
+    response = logs.booleans(pc.is_in(event["type"], pa.array(["answer", "response"])))
+    asked = pc.list_element(
+        pc.if_else(_filled(event["queries"]), event["queries"], pa.scalar([{}], event["queries"].type)), 0
+    )
+    rrname = pc.coalesce(event["rrname"], pc.struct_field(asked, "rrname"))
+    rrtype = pc.coalesce(event["rrtype"], pc.struct_field(asked, "rrtype"))
+    qname, mixed = logs.names(rrname)
+    ports = [logs.integers(rows[name], 65535)[0] for name in ("src_port", "dest_port")]
+    # An answer's ends are the flow's in newer versions: the server is who has the DNS port.
+    turned = response & np.isin(ports[1], [*options.ports, *options.mdns_ports])
+    ends = {
+        f"{role}_{half}": np.where(turned, getattr(other, half), getattr(own, half))
+        for role, own, other in (("src", src, dst), ("dst", dst, src))
+        for half in ("net", "host")
+    }
+    protocol = logs.protocols(rows["proto"], src)
+    mdns = np.isin(ports[0], options.mdns_ports) | np.isin(ports[1], options.mdns_ports)
+    single = pc.if_else(pc.is_valid(event["rdata"]), event["rdata"], None)
+    answers = pc.if_else(_filled(event["answers"]), _texts(event["answers"]), _lists(single))
+    ttl, has_ttl = logs.numbers(event["ttl"])
+    columns: dict[str, Any] = {
+        "time_us": time_us[0], "packet": rows["number"].to_numpy(), **ends,
+        "src_port": np.where(turned, ports[1], ports[0]), "dst_port": np.where(turned, ports[0], ports[1]),
+        "id": logs.integers(event["id"], 65535), "response": response, "mixed_case": mixed,
+        "qtype": _codes(rrtype, dns.rdatatype.from_text), "rcode": _codes(event["rcode"], dns.rcode.from_text),
+        **{flag: logs.booleans(event[flag]) for flag in ("aa", "tc", "rd", "ra")},
+        "ttl_min": (ttl.astype(np.int64), has_ttl),
+    }  # fmt: skip
+    columns["rcode"] = (columns["rcode"][0], columns["rcode"][1] & response)
+    columns = {k: (v[0][good], v[1][good]) if isinstance(v, tuple) else v[good] for k, v in columns.items()}
+    mask = pa.array(good)
+    columns["qname"] = qname.filter(mask)
+    if len(columns["qname"]):
+        transport = np.where(mdns, MDNS, np.where(protocol == 6, TCP, UDP))[good]
+        yield (
+            "message",
+            logs.message_rows(account, options, columns, transport=transport, answers=answers.filter(mask)),
+        )
+
+
+def _filled(lists: pa.Array) -> pa.Array:
+    return pc.greater(pc.list_value_length(lists), 0).fill_null(False)
+
+
+def _texts(lists: pa.Array) -> pa.Array:
+    """The data of the answer records, as lists of text."""
+    length = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    return _pack(pc.struct_field(pc.list_flatten(lists), "rdata"), length)
+
+
+def _lists(texts: pa.Array) -> pa.Array:
+    """A list of one for each text, an empty one for null."""
+    return _pack(texts.drop_null(), texts.is_valid().to_numpy(zero_copy_only=False).astype(np.int32))
+
+
+def _pack(values: pa.Array, length: NDArray[Any]) -> pa.Array:
+    offsets = np.zeros(len(length) + 1, np.int32)
+    np.cumsum(length, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _codes(texts: pa.Array, number: Any) -> logs.Pair:
+    """Numbers of mnemonics (`A`, `TYPE65`, `NXDOMAIN`), each distinct one looked up once."""
+    encoded = texts.cast(TEXT).dictionary_encode()
+    found: list[int | None] = []
+    for text in encoded.dictionary.to_pylist():
+        try:
+            found.append(int(number(text)))
+        except (dns.exception.DNSException, ValueError):
+            found.append(None)
+    column = pa.array(found, pa.int64()).take(encoded.indices)
+    return column.fill_null(0).to_numpy(zero_copy_only=False), column.is_valid().to_numpy(
+        zero_copy_only=False
+    )
+
+
+def _flows(rows: dict[str, pa.Array], account: Account, options: Options) -> Tables:  # noqa: ARG001
+    event = {field.name: pc.struct_field(rows["flow"], field.name) for field in FLOW}
+    start = logs.microseconds(event["start"])
+    end, ended = logs.microseconds(event["end"])
+    good, src, dst = _good(rows, start, account)
+    protocol = logs.protocols(rows["proto"], src)
+    ports = [logs.integers(rows[name], 65535)[0] for name in ("src_port", "dest_port")]
+    icmp = [logs.integers(rows[name], 255)[0] for name in ("icmp_type", "icmp_code")]
+    is_icmp = (protocol == 1) | (protocol == 58)
+    ports = [np.where(is_icmp, i, p) for i, p in zip(icmp, ports, strict=True)]
+    for way, one, other, letters in (
+        ("server", (src, ports[0]), (dst, ports[1]), "ts"),
+        ("client", (dst, ports[1]), (src, ports[0]), "tc"),
+    ):
+        packets = logs.integers(event[f"pkts_to{way}"], 1 << 53)[0]
+        flags = _hex(pc.struct_field(rows["tcp"], f"tcp_flags_{letters}"))
+        syn, ack = flags >> 1 & 1, flags >> 4 & 1
+        yield "flow", logs.flow_rows(
+            account,
+            {
+                "start_us": start[0], "end_us": np.where(ended, np.maximum(end, start[0]), start[0]),
+                "src_net": one[0].net, "src_host": one[0].host, "dst_net": other[0].net, "dst_host": other[0].host,
+                "protocol": protocol, "src_port": one[1], "dst_port": other[1], "packets": packets,
+                "bytes": logs.integers(event[f"bytes_to{way}"], 1 << 53)[0],
+                # Which flags there were, not in which packets: a server's SYN is a SYN-ACK.
+                "syn": syn if way == "server" else syn * 0, "synack": syn * ack if way == "client" else syn * 0,
+                "ack": ack, "fin": flags & 1, "rst": flags >> 2 & 1, "push": flags >> 3 & 1,
+            },
+            good & (packets > 0),
+        )  # fmt: skip
+
+
+def _hex(texts: pa.Array) -> NDArray[np.int64]:
+    """Numbers of two hexadecimal digits; 0 where there are none."""
+    table = pa.array([f"{n:02x}" for n in range(256)])
+    found = pc.index_in(pc.ascii_lower(texts), table).fill_null(0)
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+
+
+eve = Format("Suricata EVE JSON (dns and flow events)", ("message", "flow"), _sniff, _read)

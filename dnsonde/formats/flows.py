@@ -1,0 +1,251 @@
+"""Flow records as collectors export them: nfdump as CSV (1.6 and 1.7) or JSON, goflow2 as JSON lines.
+
+Sampled flows are scaled by their sampling rate. nfdump writes times without a zone; they are taken as UTC.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+from numpy.typing import NDArray
+
+from dnsonde.formats import _logs as logs
+from dnsonde.formats._contract import Account, Format, Options, Tables
+from dnsonde.formats._stream import Stream
+
+TEXT, REAL = pa.string(), pa.float64()
+
+# Our word for a field: the words of nfdump 1.6 and 1.7 CSV, nfdump JSON (1.6 and 1.7), goflow2 (2 and 1).
+WORDS = {
+    "first": ("ts", "firstSeen", "t_first", "first"),
+    "last": ("te", "t_last", "last"),
+    "duration": ("td", "duration"),
+    "first_ns": ("time_flow_start_ns",),
+    "last_ns": ("time_flow_end_ns",),
+    "received_ns": ("time_received_ns",),
+    "first_s": ("TimeFlowStart",),
+    "last_s": ("TimeFlowEnd",),
+    "src": ("sa", "srcAddr", "src4_addr", "src_addr", "SrcAddr"),
+    "dst": ("da", "dstAddr", "dst4_addr", "dst_addr", "DstAddr"),
+    "src6": ("src6_addr",),
+    "dst6": ("dst6_addr",),
+    "src_port": ("sp", "srcPort", "src_port", "SrcPort"),
+    "dst_port": ("dp", "dstPort", "dst_port", "DstPort"),
+    "icmp_type": ("icmp_type", "IcmpType"),
+    "icmp_code": ("icmp_code", "IcmpCode"),
+    "proto": ("pr", "proto", "Proto"),
+    "flags": ("flg", "tcp_flags", "TCPFlags"),
+    "packets": ("ipkt", "packets", "in_packets", "Packets"),
+    "bytes": ("ibyt", "bytes", "in_bytes", "Bytes"),
+    "out_packets": ("opkt", "out_packets"),
+    "out_bytes": ("obyt", "out_bytes"),
+    "sampling": ("sampling_rate", "SamplingRate"),
+}
+OURS = {word: ours for ours, words in WORDS.items() for word in words}
+CSV_HEADS = (b"ts,te,td,sa,da,sp,dp,pr,flg", b"firstSeen,duration,proto,srcAddr")
+SUMMARY = re.compile(
+    r"Summary|flows,|[0-9,.]*$|Time window|Total flows|Sys:|No matched"
+)  # what nfdump ends with
+LETTERS = {"fin": "F", "syn": "S", "rst": "R", "push": "P", "ack": "A"}
+BITS = {"fin": 1, "syn": 2, "rst": 4, "push": 8, "ack": 16}
+
+Columns = dict[str, pa.Array]
+
+
+def _first(head: bytes) -> dict[str, Any]:
+    """The first object of JSON lines, or of an array."""
+    text = head.lstrip(b"[ \r\n\t")
+    with suppress(ValueError):
+        found, _ = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _sniff(head: bytes) -> float:
+    if head.startswith(CSV_HEADS):
+        return 1.0
+    if head[:1] not in (b"{", b"["):
+        return 0.0
+    known = {OURS[word] for word in _first(head) if word in OURS}
+    timed = known & {"first", "first_ns", "first_s", "received_ns"}
+    return 0.8 if timed and {"proto", "packets", "bytes"} <= known and known & {"src", "src6"} else 0.0
+
+
+def _read(stream: Stream, account: Account, options: Options) -> Tables:
+    if "flow" not in options.tables:
+        return
+    read = _csv(stream, account) if stream.head.startswith(CSV_HEADS) else _json(stream, account)
+    for count, columns in read:
+        rows = {name: columns.get(name, pa.nulls(count, REAL)) for name in WORDS}
+        yield from (("flow", batch) for batch in _flows(rows, account) if len(batch))
+
+
+def _csv(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
+    account.note("times were written without a zone and taken as UTC")
+    header = stream.head.split(b"\n", 1)[0].decode("latin-1").strip().split(",")
+
+    def skip(row: Any) -> str:
+        if not SUMMARY.match(row.text):
+            account.ignored["other_line"] += 1
+        return "skip"
+
+    for block in logs.blocks(stream, account):
+        summary = block.rfind(b"\nSummary\n")
+        body = block[: summary + 1] if summary >= 0 else block
+        if not body.strip():
+            continue
+        table = pcsv.read_csv(
+            pa.BufferReader(body),
+            read_options=pcsv.ReadOptions(column_names=header, block_size=len(body) + 1, use_threads=False),
+            parse_options=pcsv.ParseOptions(invalid_row_handler=skip),
+            convert_options=pcsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), check_utf8=False),
+        )
+        rows = {OURS[name]: logs.one(table[name]) for name in header if name in OURS}
+        named = pc.not_equal(rows["first"], header[0])  # header lines, as of joined files
+        rows = {name: column.filter(named) for name, column in rows.items()}
+        if len(rows["first"]):
+            yield len(rows["first"]), rows
+
+
+def _json(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
+    first = _first(stream.head)
+    words = {word: TEXT if isinstance(first.get(word), str) else REAL for word in OURS}
+    for side in ("src", "dst"):
+        for word in WORDS[side] + WORDS[f"{side}6"]:
+            words[word] = TEXT
+    for word in WORDS["first"] + WORDS["last"]:
+        words[word] = TEXT
+    schema = pa.schema(list(words.items()))
+    blocks = _objects(stream, account) if stream.head.lstrip()[:1] == b"[" else logs.blocks(stream, account)
+    for block in blocks:
+        table = logs.json_rows(block, schema, account)
+        if not len(table):
+            continue
+        rows: Columns = {}
+        for word, ours in OURS.items():
+            column = logs.one(table[word])
+            if ours not in rows or rows[ours].null_count == len(table):
+                rows[ours] = column
+        if "t_first" in first or "first" in first:
+            account.note("times were written without a zone and taken as UTC")
+        yield len(table), rows
+
+
+def _objects(stream: Stream, account: Account) -> Iterator[bytes]:
+    """The flat objects of an array, however it is broken into lines, one a line."""
+    rest = b""
+    for block in logs.blocks(stream, account):
+        whole, brace, rest = (rest + block.replace(b"\r", b" ").replace(b"\n", b" ")).rpartition(b"}")
+        if brace:
+            parts = (part.lstrip(b"[ ,\t") for part in (whole + brace).split(b"}"))
+            yield b"\n".join(part + b"}" for part in parts if part) + b"\n"
+    if rest.strip(b" ]\t"):
+        account.malformed["damaged_line"] += 1
+        account.note("cut short: an incomplete record at the end")
+
+
+def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """(first, last, where they are known) in microseconds, from whatever the exporter has."""
+    count = len(rows["proto"])
+    first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    known, ended = np.zeros(count, bool), np.zeros(count, bool)
+    for name, scale in (("first_ns", 1e-3), ("first_s", 1e6), ("received_ns", 1e-3)):
+        values, valid = logs.numbers(rows[name])
+        take = ~known & valid & (values > 0)
+        first[take] = np.rint(values[take] * scale)
+        known |= take
+    for name, scale in (("last_ns", 1e-3), ("last_s", 1e6)):
+        values, valid = logs.numbers(rows[name])
+        take = ~ended & valid & (values > 0)
+        last[take] = np.rint(values[take] * scale)
+        ended |= take
+    for name, out, mask in (("first", first, known), ("last", last, ended)):
+        if pa.types.is_string(rows[name].type):
+            values, valid = logs.microseconds(pc.replace_substring(rows[name], " ", "T", max_replacements=1))
+            take = ~mask & valid
+            out[take] = values[take]
+            np.logical_or(mask, take, out=mask)
+    duration, has = logs.numbers(rows["duration"])
+    last = np.where(
+        ended, last, first + np.where(has, np.rint(np.clip(duration, 0, 2**32) * 1e6), 0).astype(np.int64)
+    )
+    return first, np.maximum(first, last), known
+
+
+def _flags(column: pa.Array) -> dict[str, NDArray[np.bool_]]:
+    """Which TCP flags were seen, from letters or from a number."""
+    if pa.types.is_string(column.type):
+        text = column.fill_null("")
+        number, numeric = logs.integers(text, 0xFFFF)
+        return {
+            name: np.where(numeric, number & BITS[name] != 0, logs.booleans(pc.match_substring(text, letter)))
+            for name, letter in LETTERS.items()
+        }
+    number, _ = logs.integers(column, 0xFFFF)
+    return {name: number & bit != 0 for name, bit in BITS.items()}
+
+
+def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
+    first, last, timed = _times(rows)
+    ends = []
+    for side in ("src", "dst"):
+        four, six = logs.addresses(rows[side]), logs.addresses(rows[f"{side}6"])
+        ends.append(
+            logs.Ends(
+                np.where(four.valid, four.net, six.net),
+                np.where(four.valid, four.host, six.host),
+                four.valid | six.valid,
+            )
+        )
+    src, dst = ends
+    good = timed & src.valid & dst.valid
+    account.parsed += int(good.sum())
+    account.malformed["no_time_or_address"] += int((~good).sum())
+    account.malformed = +account.malformed
+    if good.any():
+        account.saw(int(first[good].min()), int(last[good].max()))
+    protocol = logs.protocols(rows["proto"], src)
+    ports = [logs.integers(rows[f"{side}_port"], 65535)[0] for side in ("src", "dst")]
+    icmp = (protocol == 1) | (protocol == 58)
+    if icmp.any():
+        for at, name in enumerate(("icmp_type", "icmp_code")):
+            value, has = logs.integers(rows[name], 255)
+            ports[at] = np.where(icmp & has, value, ports[at])
+    rate = np.maximum(logs.integers(rows["sampling"], 1 << 32)[0], 1)
+    if (rate > 1).any():
+        account.note("sampled flows were scaled by their sampling rate")
+    flags = _flags(rows["flags"])
+    tcp = protocol == 6
+    counters = {
+        "syn": tcp & flags["syn"] & ~flags["ack"],
+        "synack": tcp & flags["syn"] & flags["ack"],
+        "ack": tcp & flags["ack"] & ~flags["syn"],
+        **{name: tcp & flags[name] for name in ("fin", "rst", "push")},
+    }
+    for prefix, one, other in (
+        ("", (src, ports[0]), (dst, ports[1])),
+        ("out_", (dst, ports[1]), (src, ports[0])),
+    ):
+        packets = logs.integers(rows[f"{prefix}packets"], 1 << 53)[0] * rate
+        octets = logs.integers(rows[f"{prefix}bytes"], 1 << 53)[0] * rate
+        if prefix:
+            counters = {name: np.zeros(len(first), np.int64) for name in counters}
+        yield logs.flow_rows(
+            account,
+            {
+                "start_us": first, "end_us": last, "src_net": one[0].net, "src_host": one[0].host,
+                "dst_net": other[0].net, "dst_host": other[0].host, "protocol": protocol, "src_port": one[1],
+                "dst_port": other[1], "packets": packets, "bytes": octets, **counters,
+            },
+            good & (packets > 0),
+        )  # fmt: skip
+
+
+flows = Format("flow records of nfdump (CSV, JSON) and goflow2 (JSON)", ("flow",), _sniff, _read)

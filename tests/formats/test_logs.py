@@ -1,0 +1,524 @@
+"""Text logs and dnstap: Zeek, Suricata, nfdump and goflow2, whole, joined, cut and damaged."""
+
+import csv
+import gzip
+import json
+import runpy
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dnsonde.errors import UsageError
+from dnsonde.formats import _logs
+from dnsonde.formats._contract import Account, Options
+from dnsonde.formats._reading import Reading
+from dnsonde.wire.batch import address_text
+
+HERE = Path(__file__).parent
+CAPTURES = HERE.parents[2] / "shared" / "captures"
+make = SimpleNamespace(**runpy.run_path(str(HERE / "capture_files.py")))
+
+Rows = list[dict[str, Any]]
+
+
+def read(folder: Path, data: bytes | str, options: Options | None = None) -> tuple[Rows, Rows, Account]:
+    """(message rows, flow rows, account)."""
+    path = folder / "log"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    found: dict[str, Rows] = {"message": [], "flow": []}
+    with Reading(path, options) as reading:
+        for table, batch in reading:
+            batch.validate(full=True)
+            found[table] += batch.to_pylist()
+    return found["message"], found["flow"], reading.account
+
+
+def ends(row: dict[str, Any]) -> tuple[str, int, str, int]:
+    src, dst = (address_text(row[f"{side}_net"], row[f"{side}_host"]) for side in ("src", "dst"))
+    return src, row["src_port"], dst, row["dst_port"]
+
+
+# --- Zeek -------------------------------------------------------------------------------------------------------
+
+DNS_FIELDS = [
+    "ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "trans_id", "rtt", "query", "qclass",
+    "qtype", "rcode", "AA", "TC", "RD", "RA", "answers", "TTLs",
+]  # fmt: skip
+DNS_ROW = [
+    "1700000000.000007", "C1", "192.0.2.1", "4000", "2001:db8::53", "53", "udp", "77", "0.25", "WWW.example.com", "1",
+    "1", "0", "F", "F", "T", "T", "edge.example.net,198.51.100.1,198.51.100.2", "300.0,60.0,60.0",
+]  # fmt: skip
+CONN_FIELDS = [
+    "ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "duration", "orig_bytes", "resp_bytes",
+    "conn_state", "history", "orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes",
+]  # fmt: skip
+CONN_ROW = [
+    "1700000000.5", "C1", "192.0.2.1", "4000", "198.51.100.7", "23", "tcp", "1.5", "10", "20", "SF", "ShADdFf", "6",
+    "300", "5", "280",
+]  # fmt: skip
+
+
+def tabs(fields: list[str], rows: list[list[str]], path: str = "dns") -> str:
+    head = [f"#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\t{path}"]
+    lines = [
+        "\t".join(["#fields", *fields]),
+        "\t".join(["#types", *fields]),
+        *("\t".join(row) for row in rows),
+    ]
+    return "\n".join([*head, *lines, "#close\t2023-11-14-22-13-20"]) + "\n"
+
+
+def zeek_object(fields: list[str], row: list[str]) -> dict[str, Any]:
+    texts = {"uid", "id.orig_h", "id.resp_h", "proto", "query", "conn_state", "history"}
+    found: dict[str, Any] = {}
+    for name, value in zip(fields, row, strict=True):
+        if name in ("answers", "TTLs"):
+            found[name] = [float(v) if name == "TTLs" else v for v in value.split(",")]
+        elif value in ("T", "F"):
+            found[name] = value == "T"
+        else:
+            found[name] = value if name in texts else float(value)
+    return found | ({"rejected": False} if "query" in found else {})
+
+
+def check_dns(messages: Rows) -> None:
+    query, answer = messages
+    assert ends(query) == ("192.0.2.1", 4000, "2001:db8::53", 53)
+    assert ends(answer) == ("2001:db8::53", 53, "192.0.2.1", 4000)
+    assert (query["time_us"], answer["time_us"]) == (1_700_000_000_000_007, 1_700_000_000_250_007)
+    assert (query["qname"], query["mixed_case"], query["id"], query["rd"]) == (
+        "www.example.com",
+        True,
+        77,
+        True,
+    )
+    assert (query["response"], query["rcode"], answer["response"], answer["rcode"]) == (False, None, True, 0)
+    assert (answer["ancount"], answer["answers"], answer["ttl_min"]) == (3, 2, 60)
+    assert address_text(answer["answer_net"], answer["answer_host"]) == "198.51.100.1"
+    assert answer["answer_hash"] != 0
+    assert answer["registered_domain"] == "example.com"
+    assert (answer["ip_ttl"], answer["dns_bytes"]) == (None, None)
+
+
+def test_zeek_dns_as_tabs(tmp_path: Path) -> None:
+    messages, _, account = read(tmp_path, tabs(DNS_FIELDS, [DNS_ROW]))
+    check_dns(messages)
+    assert (account.format, account.packets, account.parsed, account.messages) == ("zeek", 1, 1, 2)
+
+
+def test_zeek_dns_as_json(tmp_path: Path) -> None:
+    found = zeek_object(DNS_FIELDS, DNS_ROW)
+    check_dns(read(tmp_path, json.dumps(found) + "\n")[0])
+    found["ts"] = "2023-11-14T22:13:20.000007Z"
+    check_dns(read(tmp_path, gzip.compress(json.dumps(found).encode()))[0])
+
+
+def test_a_zeek_query_without_response_is_one_message(tmp_path: Path) -> None:
+    row = [*DNS_ROW[:8], "-", *DNS_ROW[9:12], "-", *DNS_ROW[13:17], "-", "-"]
+    messages, _, _ = read(tmp_path, tabs(DNS_FIELDS, [row]))
+    assert [m["response"] for m in messages] == [False]
+
+
+def check_conn(flows: Rows) -> None:
+    there, back = flows
+    assert (ends(there), there["packets"], there["bytes"], there["payload_bytes"]) == (
+        ("192.0.2.1", 4000, "198.51.100.7", 23), 6, 300, 10,
+    )  # fmt: skip
+    assert (ends(back), back["packets"], back["syn"], back["synack"]) == (
+        ("198.51.100.7", 23, "192.0.2.1", 4000),
+        5,
+        0,
+        1,
+    )
+    assert (there["syn"], there["synack"], there["fin"], there["protocol"]) == (1, 0, 1, 6)
+    assert (there["start_us"], there["end_us"]) == (1_700_000_000_500_000, 1_700_000_002_000_000)
+
+
+def test_zeek_conn(tmp_path: Path) -> None:
+    check_conn(read(tmp_path, tabs(CONN_FIELDS, [CONN_ROW], "conn"))[1])
+    check_conn(read(tmp_path, json.dumps(zeek_object(CONN_FIELDS, CONN_ROW)))[1])
+
+
+def test_zeek_icmp_is_by_family_and_unanswered_flows_are_one_way(tmp_path: Path) -> None:
+    row = [
+        "1700000000",
+        "C",
+        "2001:db8::1",
+        "135",
+        "2001:db8::2",
+        "136",
+        "icmp",
+        "-",
+        "-",
+        "-",
+        "OTH",
+        "-",
+        "1",
+        "72",
+        "0",
+        "0",
+    ]
+    (flow,) = read(tmp_path, tabs(CONN_FIELDS, [row], "conn"))[1]
+    assert (flow["protocol"], flow["src_port"], flow["dst_port"], flow["packets"]) == (58, 135, 136, 1)
+
+
+def test_rotated_zeek_logs_joined_may_change_their_columns(tmp_path: Path) -> None:
+    fields, row = [*DNS_FIELDS, "label"], [*DNS_ROW, "benign"]
+    messages, _, account = read(tmp_path, tabs(DNS_FIELDS, [DNS_ROW] * 2) + tabs(fields, [row] * 3))
+    assert (len(messages), account.packets, dict(account.malformed)) == (10, 5, {})
+
+
+def test_damaged_zeek_lines_are_counted(tmp_path: Path) -> None:
+    bad_time, bad_address = ["soon", *DNS_ROW[1:]], [*DNS_ROW[:2], "nobody", *DNS_ROW[3:]]
+    text = tabs(DNS_FIELDS, [DNS_ROW, DNS_ROW[:9], bad_time, bad_address])
+    _, _, account = read(tmp_path, text[: text.rindex("#close")])
+    assert (account.parsed, dict(account.malformed)) == (1, {"damaged_line": 1, "no_time_or_address": 2})
+    line = json.dumps(zeek_object(DNS_FIELDS, DNS_ROW))
+    _, _, account = read(tmp_path, f"{line}\n{line[:40]}\n[]\n{line}\nnull\n{line[:90]}")
+    assert (account.parsed, dict(account.malformed)) == (2, {"damaged_line": 4})
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Example.COM.", "example.com"),
+        ("a\\x00b.example", "a\\000b.example"),
+        ("a b;c.example", "a\\032b\\;c.example"),
+        ("back\\\\slash.example", "back\\\\slash.example"),
+        ("\u00e9.example", "\\195\\169.example"),
+        (".", "."),
+        ("", ""),
+        ("<script>.\x1b[2J", "<script>.\\027[2j"),
+    ],
+)
+def test_names_of_logs_become_presentation_form(written: str, shown: str) -> None:
+    assert _logs.names(pa.array([written]))[0].to_pylist() == [shown]
+
+
+def test_a_newline_in_an_address_shifts_nothing() -> None:
+    found = _logs.addresses(
+        pa.array(["192.0.2.1", "192.0.2.2\n192.0.2.3", None, "10.0.0.0/8", "::1", "::1 # x"])
+    )
+    assert found.valid.tolist() == [True, False, False, False, True, False]
+    assert address_text(int(found.net[4]), int(found.host[4])) == "::1"
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"),
+    [
+        ("1970-01-01T00:00:01Z", 1_000_000),
+        ("1970-01-01T00:00:01.5Z", 1_500_000),
+        ("1970-01-01T02:00:00.000001+0200", 1),
+        ("1970-01-01T00:00:00-01:30", 5_400_000_000),
+        ("1970-01-01T00:00:00.123456789", 123_456),
+        ("Tuesday", None),
+    ],
+)
+def test_iso_times(text: str, micros: int | None) -> None:
+    values, valid = _logs.microseconds(pa.array([text]))
+    assert (values.tolist() if valid[0] else [None]) == [micros]
+
+
+def test_a_log_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_logs, "BLOCK", 1000)
+    messages, _, account = read(tmp_path, tabs(DNS_FIELDS, [DNS_ROW] * 200))
+    assert (account.packets, len(messages), dict(account.malformed)) == (200, 400, {})
+    assert sorted({m["packet"] for m in messages}) == list(range(1, 201))
+
+
+def test_an_endless_line_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_logs, "BLOCK", 1000)
+    monkeypatch.setattr(_logs, "LONGEST_LINE", 1000)
+    text = tabs(DNS_FIELDS, [DNS_ROW])
+    _, _, account = read(tmp_path, text + "x" * 10_000)
+    assert (account.parsed, dict(account.malformed)) == (1, {"endless_line": 1})
+
+
+def test_another_zeek_log_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"Zeek's http\.log"):
+        read(tmp_path, tabs(["ts", "host"], [["1", "x"]], "http"))
+
+
+# --- flows ------------------------------------------------------------------------------------------------------
+
+NFDUMP16 = """\
+ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt
+2023-11-14 22:13:20,2023-11-14 22:13:21,1.000,192.0.2.1,198.51.100.7,4000,23,TCP,....S.,0,0,10,400,0,0
+2023-11-14 22:13:20.500,2023-11-14 22:13:21,0.500,198.51.100.7,192.0.2.1,23,4000,6,.AP.SF,0,0,3,180,2,100
+Summary
+flows,bytes,packets,avg_bps,avg_pps,avg_bpp
+2,580,13,0,0,0
+"""
+NFDUMP17 = """\
+firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows
+2023-11-14 22:13:20.000,1.000,TCP,192.0.2.1,4000,198.51.100.7,23,10,400,1
+"""
+NFDUMP_JSON = """\
+[
+{
+\t"type" : "FLOW",
+\t"t_first" : "2023-11-14T22:13:20.000",
+\t"t_last" : "2023-11-14T22:13:21.000",
+\t"proto" : 6,
+\t"src4_addr" : "192.0.2.1",
+\t"dst4_addr" : "198.51.100.7",
+\t"src_port" : 4000,
+\t"dst_port" : 23,
+\t"tcp_flags" : "......S.",
+\t"in_packets" : 10,
+\t"in_bytes" : 400
+},
+{
+\t"type" : "FLOW",
+\t"t_first" : "2023-11-14T22:13:20.000",
+\t"t_last" : "2023-11-14T22:13:21.000",
+\t"proto" : 58,
+\t"src6_addr" : "2001:db8::1",
+\t"dst6_addr" : "2001:db8::2",
+\t"icmp_type" : 128,
+\t"icmp_code" : 0,
+\t"in_packets" : 1,
+\t"in_bytes" : 104
+}
+]
+"""
+GOFLOW = {
+    "type": "NETFLOW_V9", "time_received_ns": 1700000009000000000, "sampling_rate": 100, "bytes": 4, "packets": 1,
+    "time_flow_start_ns": 1700000000000000000, "time_flow_end_ns": 1700000001000000000, "src_addr": "192.0.2.1",
+    "dst_addr": "198.51.100.7", "proto": "TCP", "src_port": 4000, "dst_port": 23, "tcp_flags": 2, "etype": "IPv4",
+}  # fmt: skip
+GOFLOW1 = {
+    "Type": 3, "TimeReceived": 1700000009, "SamplingRate": 0, "Bytes": 400, "Packets": 10, "TimeFlowStart": 1700000000,
+    "TimeFlowEnd": 1700000001, "SrcAddr": "192.0.2.1", "DstAddr": "198.51.100.7", "Proto": 6, "SrcPort": 4000,
+    "DstPort": 23, "TCPFlags": 2,
+}  # fmt: skip
+
+
+def check_flow(flow: dict[str, Any], packets: int, octets: int, *, syn: int = 1) -> None:
+    assert ends(flow) == ("192.0.2.1", 4000, "198.51.100.7", 23)
+    assert (flow["packets"], flow["bytes"], flow["syn"], flow["protocol"]) == (packets, octets, syn, 6)
+    assert (flow["start_us"], flow["end_us"]) == (1_700_000_000_000_000, 1_700_000_001_000_000)
+
+
+def test_nfdump_16_csv(tmp_path: Path) -> None:
+    _, flows, account = read(tmp_path, NFDUMP16 + NFDUMP16)
+    check_flow(flows[0], 10, 400)
+    assert [f["packets"] for f in flows] == [10, 3, 10, 3, 2, 2]
+    assert ends(flows[4]) == ("192.0.2.1", 4000, "198.51.100.7", 23)
+    assert (flows[1]["synack"], flows[1]["fin"], flows[1]["push"]) == (1, 1, 1)
+    assert (account.packets, account.parsed, "UTC" in account.notes[0]) == (4, 4, True)
+
+
+def test_nfdump_17_csv(tmp_path: Path) -> None:
+    _, (flow,), _ = read(tmp_path, NFDUMP17)
+    check_flow(flow, 10, 400, syn=0)
+
+
+def test_nfdump_json(tmp_path: Path) -> None:
+    _, (flow, ping), account = read(tmp_path, NFDUMP_JSON)
+    check_flow(flow, 10, 400)
+    assert ends(ping) == ("2001:db8::1", 128, "2001:db8::2", 0)
+    assert (ping["protocol"], account.packets) == (58, 2)
+
+
+def test_nfdump_json_cut_short(tmp_path: Path) -> None:
+    _, flows, account = read(tmp_path, NFDUMP_JSON[:-60])
+    assert (len(flows), dict(account.malformed)) == (1, {"damaged_line": 1})
+
+
+def test_goflow2(tmp_path: Path) -> None:
+    _, (flow,), account = read(tmp_path, json.dumps(GOFLOW) + "\n")
+    check_flow(flow, 100, 400)
+    assert "sampling rate" in account.notes[0]
+    _, (flow,), _ = read(tmp_path, json.dumps(GOFLOW1) + "\n")
+    check_flow(flow, 10, 400)
+
+
+# --- EVE --------------------------------------------------------------------------------------------------------
+
+EVE = {
+    "timestamp": "2023-11-14T23:13:20.000007+0100", "flow_id": 1, "src_ip": "192.0.2.1", "src_port": 4000,
+    "dest_ip": "198.51.100.53", "dest_port": 53, "proto": "UDP",
+}  # fmt: skip
+QUERY = EVE | {
+    "event_type": "dns",
+    "dns": {"type": "query", "id": 7, "rrname": "WWW.example.com", "rrtype": "AAAA", "tx_id": 0},
+}
+ANSWER2 = EVE | {
+    "event_type": "dns",
+    "dns": {
+        "version": 2, "type": "answer", "id": 7, "flags": "8180", "qr": True, "rd": True, "ra": True,
+        "rrname": "www.example.com", "rrtype": "A", "rcode": "NXDOMAIN",
+        "answers": [{"rrname": "www.example.com", "rrtype": "A", "ttl": 9, "rdata": "203.0.113.9"}],
+    },
+}  # fmt: skip
+RESPONSE3 = EVE | {
+    "event_type": "dns",
+    "dns": {
+        "version": 3, "type": "response", "id": 7, "ra": True, "rcode": "NOERROR",
+        "queries": [{"rrname": "www.example.com", "rrtype": "TYPE65"}],
+    },
+}  # fmt: skip
+ANSWER1 = EVE | {
+    "event_type": "dns", "src_ip": "198.51.100.53", "src_port": 53, "dest_ip": "192.0.2.1", "dest_port": 4000,
+    "dns": {"type": "answer", "id": 7, "rcode": "NOERROR", "rrname": "x.example", "ttl": 5, "rdata": "10.0.0.1"},
+}  # fmt: skip
+FLOW = EVE | {
+    "event_type": "flow", "proto": "TCP", "tcp": {"tcp_flags_ts": "1b", "tcp_flags_tc": "1A", "syn": True},
+    "flow": {
+        "pkts_toserver": 6, "pkts_toclient": 5, "bytes_toserver": 300, "bytes_toclient": 280,
+        "start": "2023-11-14T22:13:20.000000+0000", "end": "2023-11-14T22:13:21.000000+0000",
+    },
+}  # fmt: skip
+ALERT = EVE | {"event_type": "alert", "dns": {"query": [{"type": "query"}]}, "flow": {"start": 5}}
+
+
+def test_eve_dns_and_flow_events(tmp_path: Path) -> None:
+    stats = {"timestamp": EVE["timestamp"], "event_type": "stats", "stats": {"uptime": 1}}
+    events = [stats, QUERY, ANSWER2, RESPONSE3, ANSWER1, FLOW]
+    messages, flows, account = read(tmp_path, "".join(json.dumps(e) + "\n" for e in events))
+    query, two, three, one = messages
+    assert query["time_us"] == 1_700_000_000_000_007
+    assert (ends(query), query["qname"], query["qtype"]) == (
+        ("192.0.2.1", 4000, "198.51.100.53", 53),
+        "www.example.com",
+        28,
+    )
+    for answer in (two, three, one):
+        assert ends(answer) == ("198.51.100.53", 53, "192.0.2.1", 4000)
+    assert (two["rcode"], two["answers"], two["ra"], three["rcode"], three["qtype"]) == (3, 1, True, 0, 65)
+    assert (one["answers"], one["ttl_min"], query["rcode"]) == (1, 5, None)
+    there, back = flows
+    assert (there["packets"], there["syn"], back["packets"], back["syn"], back["synack"]) == (6, 1, 5, 0, 1)
+    assert (account.packets, account.parsed, dict(account.ignored)) == (6, 5, {"other_event": 1})
+    assert [m["packet"] for m in messages] == [2, 3, 4, 5]
+
+
+def test_eve_events_that_use_the_same_words_otherwise(tmp_path: Path) -> None:
+    messages, flows, account = read(tmp_path, "".join(json.dumps(e) + "\n" for e in (QUERY, ALERT, FLOW)))
+    assert (len(messages), len(flows), account.packets, account.parsed) == (1, 2, 3, 2)
+
+
+def test_eve_cut_short(tmp_path: Path) -> None:
+    line = json.dumps(QUERY)
+    messages, _, account = read(tmp_path, f"{line}\n{line[:-30]}")
+    assert (len(messages), dict(account.malformed)) == (1, {"damaged_line": 1})
+
+
+# --- dnstap -----------------------------------------------------------------------------------------------------
+
+
+def field(number: int, value: int | bytes, *, fixed: bool = False) -> bytes:
+    def varint(n: int) -> bytes:
+        out = b""
+        while n > 127:
+            out, n = out + bytes([n & 127 | 128]), n >> 7
+        return out + bytes([n])
+
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    if fixed:
+        return varint(number << 3 | 5) + struct.pack("<I", value)
+    return varint(number << 3) + varint(value)
+
+
+def dnstap_message(kind: int, message: bytes, *, protocol: int = 1) -> bytes:
+    base = 8 if kind % 2 else 12
+    body = (
+        field(1, kind)
+        + field(2, 1)
+        + field(3, protocol)
+        + field(4, make.A)
+        + field(5, make.B)
+        + field(6, 4000)
+    )
+    body += (
+        field(7, 53)
+        + field(base, 1_700_000_000)
+        + field(base + 1, 7000, fixed=True)
+        + field(base + 2, message)
+    )
+    return field(1, b"server") + field(14, body) + field(15, 1)
+
+
+def frames(*bodies: bytes) -> bytes:
+    content = b"protobuf:dnstap.Dnstap"
+    start = struct.pack(">III", 2, 1, len(content)) + content
+    data = bytes(4) + struct.pack(">I", len(start)) + start
+    data += b"".join(struct.pack(">I", len(b)) + b for b in bodies)
+    return data + bytes(4) + struct.pack(">II", 4, 3)
+
+
+def test_dnstap_frames(tmp_path: Path) -> None:
+    raw = frames(
+        dnstap_message(5, make.dns(id_=9)), dnstap_message(6, make.dns(id_=9, response=True), protocol=2),
+        dnstap_message(5, make.dns(), protocol=3), field(1, b"no message"), b"\x0a\xff\xff\xff\x7f",
+    )  # fmt: skip
+    messages, _, account = read(tmp_path, raw)
+    query, answer, dot = messages
+    assert (ends(query), query["time_us"]) == (("192.0.2.1", 4000, "198.51.100.7", 53), 1_700_000_000_000_007)
+    assert ends(answer) == ("198.51.100.7", 53, "192.0.2.1", 4000)
+    assert [m["transport"] for m in (query, answer, dot)] == ["udp", "tcp", "unknown"]
+    assert (query["qname"], query["id"], answer["response"], answer["answers"]) == (
+        "www.example.com",
+        9,
+        True,
+        1,
+    )
+    assert (account.packets, account.parsed) == (5, 3)
+    assert (dict(account.ignored), dict(account.malformed)) == ({"no_message": 1}, {"damaged_frame": 1})
+
+
+def test_dnstap_cut_and_damaged(tmp_path: Path) -> None:
+    raw = frames(dnstap_message(5, make.dns()), dnstap_message(5, make.dns()))
+    messages, _, account = read(tmp_path, raw[:-40])
+    assert (len(messages), account.notes[0][:9]) == (1, "cut short")
+    messages, _, account = read(tmp_path, raw[:-12] + b"\xff\xff\xff\xff....")
+    assert (len(messages), account.notes[0][:7]) == (2, "damaged")
+
+
+def test_a_bare_dnstap_message(tmp_path: Path) -> None:
+    messages, _, account = read(tmp_path, dnstap_message(5, make.dns()))
+    assert (len(messages), account.format) == (1, "dnstap")
+
+
+# --- the real ones ----------------------------------------------------------------------------------------------
+
+
+def catalog() -> list[dict[str, str]]:
+    if not CAPTURES.is_dir():
+        return []
+    with (CAPTURES / "CATALOG.tsv").open() as file:
+        return [
+            row for row in csv.DictReader(file, delimiter="\t") if row["theme"] in ("zeek-logs", "dnstap")
+        ]
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"the captures are not at {CAPTURES}")
+def test_the_catalogues_logs_have_as_many_messages_as_it_says() -> None:
+    refused = 0
+    for row in catalog():
+        try:
+            reading = Reading(CAPTURES / row["file"])
+        except UsageError:
+            refused += 1
+            continue
+        counted = {False: 0, True: 0}
+        for table, batch in reading:
+            batch.validate(full=True)
+            if table == "message":
+                for response in batch["response"].to_pylist():
+                    counted[response] += 1
+        if row["file"] == "dnstap/pktvisor__fixture.dnstap":
+            assert reading.account.notes[0].startswith("cut short")  # the catalogue counts the cut frame
+            assert (reading.account.packets, counted[True]) == (153, 74)
+            continue
+        assert reading.account.packets == int(row["packets"]), row["file"]
+        assert (counted[False], counted[True]) == (int(row["dns_queries"]), int(row["dns_responses"])), row[
+            "file"
+        ]
+    assert refused == 14  # Zeek's other logs, and one without its header
