@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from dnsonde.formats._contract import Options
 from dnsonde.formats._reading import Reading
 from dnsonde.table.schema import MESSAGE
+from dnsonde.table.store import encoding
 
 SEED = 20261122
 WORDS = ("www", "mail", "api", "cdn", "static", "login", "img", "ns1", "edge", "app")
-PARQUET = {"compression": "zstd", "compression_level": 1}
 FIELDS = (
     "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport", "ip.ttl", "ip.id", "dns.id", "dns.flags",
     "dns.qry.name", "dns.qry.type", "dns.resp.type", "dns.a", "dns.resp.ttl", "dns.count.answers",
@@ -73,7 +73,8 @@ def write_capture(path: Path, messages: int) -> None:
 def read(path: Path, folder: Path) -> int:
     """Messages written as Parquet."""
     count = 0
-    with pq.ParquetWriter(folder / "message.parquet", MESSAGE.schema, **PARQUET) as writer:
+    how = encoding(MESSAGE)
+    with pq.ParquetWriter(folder / "message.parquet", MESSAGE.schema, compression="zstd", **how) as writer:
         for _, batch in Reading(path, Options(tables=("message",))):
             count += batch.num_rows
             writer.write_batch(batch)
