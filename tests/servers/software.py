@@ -18,8 +18,8 @@ class Setting:
     """One server.
 
     address, port: where it listens, and whence it asks others; root: address of the root server; upstream: a server
-    on the same port that it forwards everything to, none if empty; closed: refuses the prober; more: configuration
-    text to put in; late: likewise, outside of what encloses `more`.
+    on the same port that it forwards everything to, none if empty, `ADDRESS#PORT` for dnsmasq; closed: refuses the
+    prober; more: configuration to put in (PowerDNS: arguments); late: likewise, behind all blocks.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ def _unbound(s: Setting) -> list[str]:
     """access-control has `refuse` (REFUSED) and `deny` (silence)."""
     forward = f"forward-zone:\n name: .\n forward-addr: {s.upstream}@{s.port}\n" if s.upstream else ""
     closed = f"access-control: {PROBER}/32 refuse" if s.closed else ""
-    family = f"{'do-ip6' if '.' in s.address else 'prefer-ip6'}: {'no' if '.' in s.address else 'yes'}"
+    family = "do-ip6: no" if "." in s.address else "prefer-ip6: yes"
     config = f"""
 server:
   directory: "{s.folder}"
@@ -105,7 +105,8 @@ server:
   access-control: ::1/128 allow
   {closed}
   root-hints: "{_hints(s)}"
-  {s.more if "module-config" in s.more else 'module-config: "iterator"' + chr(10) + "  " + s.more}
+  module-config: "iterator"
+  {s.more}
 remote-control:
   control-enable: no
 {forward}{s.late}
@@ -136,35 +137,34 @@ policy.add(policy.all(policy.FLAGS('ALLOW_LOCAL')))
 
 
 def _powerdns(s: Setting) -> list[str]:
-    """A client outside of allow-from gets no answer at all."""
-    upstream = f"forward-zones-recurse=.={s.upstream}:{s.port}" if s.upstream else ""
-    config = f"""
-local-address={s.address}
-local-port={s.port}
-query-local-address={s.address}
-allow-from={f"{FRIEND}/32" if s.closed else "127.0.0.0/8"}
-dont-query=
-hint-file={_hints(s)}
-dnssec=off
-security-poll-suffix=
-socket-dir={s.folder}
-daemon=no
-write-pid=no
-disable-syslog=yes
-threads=1
-export-etc-hosts=off
-{upstream}
-{s.more}
-"""
-    _write(s, "recursor.conf", config)
-    return [f"--config-dir={s.folder}"]
+    """A client outside of allow-from gets no answer at all.
+
+    All by arguments: files are YAML from 5.2 on, and were not before 5.0.
+    """
+    return [
+        f"--config-dir={s.folder}",
+        f"--socket-dir={s.folder}",
+        f"--local-address={s.address}",
+        f"--local-port={s.port}",
+        f"--query-local-address={s.address}",
+        f"--allow-from={f'{FRIEND}/32' if s.closed else '127.0.0.0/8'}",
+        "--dont-query=",
+        f"--hint-file={_hints(s)}",
+        "--dnssec=off",
+        "--security-poll-suffix=",
+        "--daemon=no",
+        "--write-pid=no",
+        "--disable-syslog=yes",
+        "--threads=1",
+        *([f"--forward-zones-recurse=.={s.upstream}:{s.port}"] if s.upstream else []),
+        *s.more.split(),
+    ]
 
 
 def _dnsmasq(s: Setting) -> list[str]:
     """It never resolves by itself, and has no access list: without an upstream it says REFUSED."""
-    upstream = f"server={s.upstream}@{s.address}" if "#" in s.upstream else ""
-    if s.upstream and not upstream:
-        upstream = f"server={s.upstream}#{s.port}@{s.address}"
+    port = "" if "#" in s.upstream else f"#{s.port}"
+    upstream = f"server={s.upstream}{port}@{s.address}" if s.upstream else ""
     config = f"""
 keep-in-foreground
 log-facility=-
