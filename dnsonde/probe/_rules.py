@@ -134,8 +134,10 @@ def _after_asking(t: ibis.Table) -> ir.StringValue:
 
 
 def _although(t: ibis.Table) -> ir.StringValue:
-    return (t.sightings > 0).ifelse(
-        ibis.literal(", although it had our authority asked"), ibis.literal("; our authority was not asked")
+    return ibis.cases(
+        (t.sightings > 0, ", although it had our authority asked"),
+        (t.delegated, "; our authority was not asked"),
+        else_="",
     )
 
 
@@ -231,9 +233,10 @@ _LATER: tuple[Rule, ...] = (
             + (t.meaning == "nxdomain").ifelse(
                 ibis.literal("NXDOMAIN"), ibis.literal("that there is no data")
             )
-            + (t.answered_us > 0).ifelse(
-                ibis.literal(", although our authority had answered."),
-                ibis.literal(", offering recursion but without asking our authority."),
+            + ibis.cases(
+                (t.answered_us > 0, ", although our authority had answered."),
+                (t.delegated, ", offering recursion but without asking our authority."),
+                else_=", offering recursion.",
             )
         ),
     ),

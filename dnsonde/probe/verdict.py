@@ -104,7 +104,7 @@ def answer_crowds(reply: ibis.Table) -> ibis.Table:
 
 def _judged(t: ibis.Table, *, delegated: bool, mask: Mask, crowd_min: int) -> ibis.Table:
     """The facts of each target, judged by the first rule that fits."""
-    t = t.mutate(one_address=_.answer_targets >= crowd_min)
+    t = t.mutate(one_address=_.answer_targets >= crowd_min, delegated=ibis.literal(delegated))
     listed = rules(mask) if delegated else KNOWN
     fits = [rule.when(t) for rule in listed]
 

@@ -438,6 +438,12 @@ def test_known_name_tells_open_and_the_rest_as_such() -> None:
     assert known().reply(control=True).reply("10.0.0.1", control=False).told()[0] == "injected"
 
 
+@pytest.mark.parametrize("rcode", [0, 2, 3, 5])
+def test_with_a_known_name_no_authority_of_ours_is_blamed(rcode: int) -> None:
+    assert "authority" in Seen().probe().reply(rcode=rcode).judged()["why"]
+    assert "authority" not in Seen(mode="known").probe().reply(rcode=rcode).judged()["why"]
+
+
 def test_what_a_known_name_cannot_tell_is_said() -> None:
     assert untold("delegated") == []
     assert untold("known") == list(UNTOLD)
