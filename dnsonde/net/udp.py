@@ -258,12 +258,12 @@ class Udp:
 
 
 def _by_peer(rows: NDArray[np.void]) -> NDArray[np.int32]:
-    """The order that brings rows for one peer together, the longest first, since only the last may be shorter.
+    """The order that brings rows for one peer together, each peer's as they were.
 
     By one number a row, which two peers may share: who goes together is decided by `pack`.
     """
     peer = (rows["net"] * 5 + rows["host"]) * 0x1_0000 + rows["port"] + rows["local_host"] * 0x3779_B97F
-    return np.argsort(peer * 0x1_0000 - rows["length"], kind="stable").astype(np.int32)
+    return np.argsort(peer, kind="stable").astype(np.int32)
 
 
 def warm() -> None:
