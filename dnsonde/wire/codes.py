@@ -90,7 +90,7 @@ class PacketStatus(IntEnum):
     BAD_LENGTH = 19  # a total length shorter than the header (RFC 791, 3.1)
     BAD_EXTENSION = 20  # an IPv6 extension header that overruns (RFC 8200, 4)
     SHORT_TRANSPORT = 21  # ends within the transport header
-    BAD_TRANSPORT = 22  # UDP length under 8 (RFC 768), TCP data offset under 5 or past the end (RFC 9293, 3.1)
+    BAD_TRANSPORT = 22  # UDP length under 8 (RFC 768), TCP data offset under 5 or past the end
     BAD_FRAGMENT = 23  # reaches past 65,535 octets, or not a multiple of 8 before the last (RFC 791, 3.2)
     OVERLAP = 24  # fragments that overlap: the whole datagram is refused (RFC 5722)
     UNFINISHED = 25  # fragments whose datagram was never completed
