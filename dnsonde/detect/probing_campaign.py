@@ -24,6 +24,11 @@ from dnsonde.detect._relations import (
 
 DOMAIN = ["registered_domain"]
 REFUSED, SERVFAIL, NXDOMAIN = 5, 2, 3
+COLUMNS = [
+    *keys("client", "server", "embedded", "answer"), "client_home", "server_home", "embedded_home", "time_us",
+    "registered_domain", "qname", "template", "carries", "embedded_kind", "embedded_time_us", "embedded_time_kind",
+    "response", "rcode", "aa", "ancount", "answers",
+]  # fmt: skip
 OWN = ["server", "client", "neighbour"]  # whose address a name carries
 
 
@@ -69,7 +74,7 @@ def probing_campaign(
     `fresh_share_min` (0.9) allows for resends; `near_s` (86400) for names that carry a date; `known_min` is 1,
     because a known zone needs no number.
     """
-    m = parties(dns(message))
+    m = parties(dns(message)).select(*COLUMNS)
     m = m.filter(
         m.registered_domain.notnull()
         & ~m.qname.endswith(".arpa")
