@@ -2,14 +2,23 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from dnsonde.escape import terminal
+
 if TYPE_CHECKING:
-    from dnsonde.run import Progress
+    from typing import TypeAlias
+
+    from dnsonde import run
+    from dnsonde import watch as watching
+
+    Progress: TypeAlias = run.Progress | watching.Progress
+
+Words = Callable[[Any], list[str]]  # of the caller's kind of progress
 
 PLAIN_EVERY_S = 10.0
 
@@ -39,29 +48,33 @@ class Watch(Protocol):
 
 
 @contextmanager
-def watch(mode: str) -> Iterator[Watch]:
-    """A watch of the asked kind, cleared away in the end."""
+def watch(mode: str, words: Words | None = None) -> Iterator[Watch]:
+    """A watch of the asked kind, cleared away in the end; `words` tells a progress, of a measurement by default."""
+    words = words or probing
     if mode == "auto":
         mode = "line" if sys.stderr.isatty() else "plain"
     if mode == "line":
-        line = _Line()
+        line = _Line(words)
         try:
             yield line
         finally:
             line.clear()
     else:
-        others: dict[str, type[Watch]] = {"plain": _Plain, "jsonl": _Jsonl, "none": _Silent}
+        others: dict[str, Callable[[], Watch]] = {
+            "plain": lambda: _Plain(words), "jsonl": _Jsonl, "none": _Silent
+        }  # fmt: skip
         yield others[mode]()
 
 
 class _Line:
     """One line of the terminal, written again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
         from rich.live import Live
 
         from dnsonde.cli._terminal import console
 
+        self._words = words
         self._live = Live(console=console(stderr=True), refresh_per_second=8, transient=True)
         self._live.start()
 
@@ -71,7 +84,7 @@ class _Line:
 
         row = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=24)
-        row.add_row(progress.phase, bar, *words(progress))
+        row.add_row(progress.phase, bar, *self._words(progress))
         self._live.update(row)
 
     def say(self, sentence: str) -> None:
@@ -85,7 +98,8 @@ class _Line:
 class _Plain:
     """A line now and then: logs, CI, cron."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
+        self._words = words
         self._phase = ""
         self._said_s = 0.0
 
@@ -93,7 +107,7 @@ class _Plain:
         if progress.phase == self._phase and progress.elapsed_s - self._said_s < PLAIN_EVERY_S:
             return
         self._phase, self._said_s = progress.phase, progress.elapsed_s
-        self.say("  ".join([progress.phase, *words(progress)]))
+        self.say("  ".join([progress.phase, *self._words(progress)]))
 
     def say(self, sentence: str) -> None:
         click.echo(sentence, err=True)
@@ -119,7 +133,7 @@ class _Silent:
         pass
 
 
-def words(progress: "Progress") -> list[str]:
+def probing(progress: "run.Progress") -> list[str]:
     """The progress in words: share, sent, answered, rate, time left; of a server, which has no end: queries."""
     answered, rate = f"{progress.answered:,} answered", f"{progress.rate:,.0f}/s"
     if not progress.total:
@@ -128,6 +142,26 @@ def words(progress: "Progress") -> list[str]:
     if progress.left_s is not None:
         told.append(f"{duration(progress.left_s)} left")
     return told
+
+
+def reading(progress: "watching.Progress") -> list[str]:
+    """The progress in words: share, octets, rate, time left, file; or which detector runs."""
+    share = f"{100 * progress.done // progress.total:3d} %" if progress.total else ""
+    told = [share, octets(progress.done), f"{octets(progress.rate)}/s"]
+    if progress.phase != "reading":
+        told = [share]
+    elif progress.left_s is not None:
+        told.append(f"{duration(progress.left_s)} left")
+    return [*told, terminal(progress.item, keep="")]
+
+
+def octets(count: float) -> str:
+    """A number of octets as people say it: 812 B, 4.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
 
 
 def duration(seconds: float) -> str:

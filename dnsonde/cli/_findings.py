@@ -1,0 +1,122 @@
+"""Findings on a terminal: worst first, then what was read, and what was assumed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from dnsonde.cli._progress import duration, octets
+from dnsonde.escape import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dnsonde.watch import Found, Taken
+
+STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", "info": "dim"}
+SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done
+FILES = 20  # shown one by one
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def show(found: "Found", out: "Console", limit: int) -> None:
+    """Print findings (at most `limit`, 0 for all), the files that were read, and what stands behind it."""
+    assumed(found, out)
+    rows = found.findings.to_pylist()
+    if not rows:
+        out.print(Text("Nothing was found.", style="bold"))
+    else:
+        _table(rows[: limit or None], out)
+        left = len(rows) - len(rows[: limit or None])
+        if left:
+            out.print(f"... and {left:,} more: --limit 0 shows all, --format csv -o FILE keeps them.")
+    out.print()
+    read(found.taken, out)
+
+
+def assumed(found: "Found", out: "Console") -> None:
+    """Say what home was taken for, and what rests on it."""
+    if found.guessed is None:
+        return
+    if found.guessed.prefixes:
+        names = ", ".join(str(p) for p in found.guessed.prefixes)
+        out.print(f"No --home was given: {names} is taken for home, since {found.guessed.why}.")
+        out.print("Which side is yours matters to most findings: name your prefixes with --home to be sure.")
+    else:
+        out.print(f"No --home was given, and none can be guessed: {found.guessed.why}.")
+        out.print(
+            f"What happened to your own addresses is therefore not found, by {', '.join(found.blind)}: name your "
+            "prefixes with --home."
+        )
+    out.print()
+
+
+def _table(rows: list[dict[str, Any]], out: "Console") -> None:
+    """One finding a block: the row, and the summary below it where it asks for something to be done."""
+    for row in rows:
+        head = Table.grid(padding=(0, 2, 0, 0))
+        head.add_column(width=8)
+        head.add_column(ratio=1)
+        severity = row["severity"]
+        what = Text(terminal(row["title"], keep=""), style="bold" if severity in SUMMARISED else "")
+        head.add_row(Text(severity, style=STYLES[severity]), what)
+        head.add_row("", Text(terminal(_facts(row), keep=""), style="dim"))
+        if severity in SUMMARISED:
+            head.add_row("", Text(terminal(row["summary"], keep="")))
+        out.print(head)
+
+
+def _facts(row: dict[str, Any]) -> str:
+    """Whom it is about, since when, for how long, how much and how sure."""
+    lasted = (row["last_seen"] - row["first_seen"]) / 1e6
+    return "  ".join(
+        [
+            f"{row['detector']} {row['subject']}",
+            f"since {moment(row['first_seen'])}",
+            f"for {duration(lasted)}" if lasted >= 1 else f"for {lasted:.3f} s",
+            f"count {row['count']:,}",
+            f"{row['confidence']:.0%} sure",
+        ]
+    )
+
+
+def moment(time_us: int) -> str:
+    """A time to the second, in UTC; what no calendar has as its number."""
+    try:
+        return f"{EPOCH + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:
+        return f"{time_us} us"
+
+
+def read(taken: "Taken", out: "Console") -> None:
+    """Print what became of each file's packets."""
+    if taken.accounts:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column("read", overflow="fold", ratio=1)
+        for name in ("size", "packets", "parsed", "ignored", "malformed", "messages"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in taken.accounts[:FILES]:
+            table.add_row(Text(terminal(row["path"], keep="")), *_numbers(row))
+        if len(taken.accounts) > FILES:
+            table.add_row(f"... and {len(taken.accounts) - FILES:,} more")
+        if len(taken.accounts) > 1:
+            total = {name: sum(row[name] for row in taken.accounts) for name in NUMBERS}
+            table.add_row(Text("all"), *_numbers(total), style="bold")
+        out.print(table)
+        for row in taken.accounts[:FILES]:
+            if row["note"]:
+                out.print(Text(terminal(f"{row['path']}: {row['note']}", keep="")))
+    for path in taken.known:
+        out.print(Text(terminal(f"{path}: was read before, its content is in the lake", keep="")))
+    for path, why in taken.skipped[:FILES]:
+        out.print(Text(terminal(why if path in why else f"{path}: {why}", keep="")))
+    if len(taken.skipped) > FILES:
+        out.print(f"... and {len(taken.skipped) - FILES:,} more that could not be read.")
+
+
+NUMBERS = ("bytes", "packets", "parsed", "ignored", "malformed", "messages")
+
+
+def _numbers(row: dict[str, Any]) -> list[str]:
+    return [octets(row["bytes"]), *(f"{row[name]:,}" for name in NUMBERS[1:])]

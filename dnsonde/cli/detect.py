@@ -1,0 +1,153 @@
+"""`dnsonde detect`: what happened in some traffic."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnsonde.cli import _progress
+
+if TYPE_CHECKING:
+    from dnsonde.clock import Clock
+
+FORMATS = ("table", "jsonl", "json", "csv", "parquet")
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+LIMIT = 50
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+@click.command()
+@click.argument("paths", metavar="FILES...|LAKE", nargs=-1, required=True)
+@click.option(
+    "--home",
+    "homes",
+    multiple=True,
+    metavar="PREFIX",
+    help="Your network; may be repeated. Guessed if not given.",
+)
+@click.option(
+    "--detector", "names", multiple=True, metavar="NAME", help="Only this detector; may be repeated."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME.PARAM=VALUE", help="Set a detector's parameter."
+)
+@click.option(
+    "--allow", type=click.Path(path_type=Path), help="File of addresses, prefixes and domains to leave out."
+)
+@click.option("--since", metavar="TIME", help="From then on: RFC 3339, or how long ago, like 90m, 6h, 7d.")
+@click.option("--until", metavar="TIME", help="Before then; likewise.")
+@click.option(
+    "--border", "borders", multiple=True, metavar="MAC", help="Link-layer address of a border router."
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), help=f"Findings of a table, 0 for all.  [default: {LIMIT}]"
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    help="End with exit code 1 when something is as bad, or worse.",
+)
+@_progress.option
+def detect(
+    paths: tuple[str, ...],
+    homes: tuple[str, ...],
+    names: tuple[str, ...],
+    settings: tuple[str, ...],
+    allow: Path | None,
+    since: str | None,
+    until: str | None,
+    borders: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    limit: int | None,
+    fail_on: str | None,
+    mode: str,
+) -> int:
+    """Find the threats in captures, logs and flows, or in a lake.
+
+    Files may be compressed, folders are read with all below them, and `-` is standard input. Findings are listed worst
+    first, then what was read: every packet is parsed, ignored or malformed, and none vanishes.
+
+    `dnsonde formats` lists what can be read, `dnsonde detectors` what is looked for, `dnsonde explain NAME` how.
+    """
+    from dnsonde import run, watch
+    from dnsonde.clock import SystemClock
+    from dnsonde.detect._allow import Allowed, load_allowed
+    from dnsonde.detect._relations import prefixes
+
+    if form == "parquet" and output is None:
+        raise click.UsageError("parquet is no text: name a file with -o.")
+    clock = SystemClock()
+    asked = watch.Asked(
+        home=prefixes(homes),
+        detectors=names,
+        settings=_settings(settings, borders),
+        allowed=load_allowed(allow) if allow else Allowed(),
+        since_us=_time(since, clock),
+        until_us=_time(until, clock),
+    )
+    with _progress.watch(mode, _progress.reading) as watcher:
+        run.compile_once(watcher.say)
+        found = watch.detect(paths, asked, clock, watcher.tell)
+    _tell(found, form, output, LIMIT if limit is None else limit)
+    return int(bool(fail_on and found.at_least(fail_on)))
+
+
+def _tell(found: Any, form: str, output: Path | None, limit: int) -> None:
+    """Write the findings; what was assumed goes to stderr where stdout is for machines."""
+    from dnsonde import watch
+    from dnsonde.cli import _findings
+    from dnsonde.cli._terminal import console
+    from dnsonde.export._write import write
+
+    if form != "table":
+        _findings.assumed(found, console(stderr=True))
+        write(watch.rows_of(found.findings), form, output or sys.stdout.buffer)
+        return
+    if output is None:
+        _findings.show(found, console(), limit)
+        return
+    from rich.console import Console
+
+    try:
+        with output.open("w", encoding="utf-8") as file:
+            _findings.show(
+                found, Console(file=file, width=100, markup=False, highlight=False, emoji=False), limit
+            )
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror}.") from error
+
+
+def _settings(texts: tuple[str, ...], borders: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Settings by detector and parameter."""
+    found: dict[str, dict[str, str]] = {}
+    if borders:
+        found["adjacent_spoofing"] = {"border": ",".join(borders)}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        name, dot, parameter = key.partition(".")
+        if not (equals and dot and name and parameter):
+            raise click.UsageError(f"--set takes NAME.PARAM=VALUE, not {text!r}.")
+        found.setdefault(name, {})[parameter] = value
+    return found
+
+
+def _time(text: str | None, clock: "Clock") -> int | None:
+    """A time in microseconds since 1970 UTC: RFC 3339, or so long ago."""
+    if text is None:
+        return None
+    if text[:-1].isdecimal() and text[-1:] in UNITS:
+        return clock.now_us() - int(text[:-1]) * UNITS[text[-1]] * 1_000_000
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(
+            f"{text!r} is no time: write it like 2026-11-22T10:00:00Z, or how long ago, like 90m, 6h, 7d."
+        ) from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -1,0 +1,30 @@
+"""`dnsonde ingest`: keep traffic in a lake."""
+
+from pathlib import Path
+
+import click
+
+from dnsonde.cli import _progress
+
+
+@click.command()
+@click.argument("paths", metavar="FILES...", nargs=-1, required=True)
+@click.option("-o", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the lake.")
+@_progress.option
+def ingest(paths: tuple[str, ...], folder: Path, mode: str) -> None:
+    """Read captures, logs and flows into a lake, to look into often.
+
+    A lake is a folder of Parquet. Each file is read once, however often it is named: it is known by its content. Its
+    rows become visible together; after a Ctrl-C or worse the same command continues.
+    """
+    from dnsonde import run, watch
+    from dnsonde.cli import _findings
+    from dnsonde.cli._terminal import console
+    from dnsonde.clock import SystemClock
+
+    with _progress.watch(mode, _progress.reading) as watcher:
+        run.compile_once(watcher.say)
+        taken = watch.ingest(paths, folder, SystemClock(), watcher.tell)
+    out = console()
+    _findings.read(taken, out)
+    out.print(f"Next: dnsonde detect {folder} --home PREFIX", soft_wrap=True)

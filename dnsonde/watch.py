@@ -1,0 +1,422 @@
+"""The use cases of Watch, shared by both faces: take files into a lake, find the threats in it, ask it anything."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dnsonde import report
+from dnsonde.clock import Clock
+from dnsonde.detect._allow import Allowed
+from dnsonde.detect._contract import SEVERITIES, Detector, findings
+from dnsonde.detect._home import Guess, guess
+from dnsonde.detect._relations import Prefix, augment
+from dnsonde.errors import DnsondeError, RunError, SystemRefusal, UsageError
+from dnsonde.export._texts import JSON
+from dnsonde.formats._contract import Format
+from dnsonde.formats._reading import PACKAGE, Reading
+from dnsonde.registry import entries
+from dnsonde.table import store
+from dnsonde.table.lake import TIME, Lake, is_lake
+from dnsonde.table.schema import ACCOUNT, FINDING
+
+MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
+STDIN = "-"
+TELL_EVERY_US = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work is.
+
+    phase: reading or looking; item: what is read or looked for; done, total: octets or detectors; total 0, left_s
+    None: nobody knows; messages: of the file that is read.
+    """
+
+    phase: str
+    item: str
+    done: int
+    total: int
+    messages: int
+    rate: float
+    elapsed_s: float
+    left_s: float | None
+
+    def as_dict(self) -> dict[str, str | float | None]:
+        """Plain values by name, for machines."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was read: accounts of files, those that were in the lake before, and those of no format with the reason."""
+
+    accounts: list[dict[str, Any]] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to look for, and from whose side.
+
+    home: empty to guess; detectors: names, empty for all; settings: by detector and parameter; since_us, until_us:
+    half open.
+    """
+
+    home: tuple[Prefix, ...] = ()
+    detectors: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    allowed: Allowed = field(default_factory=Allowed)
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Findings (rows of `finding`), worst first; what was read; what was assumed, and what could not be looked for."""
+
+    findings: pa.Table
+    taken: Taken
+    guessed: Guess | None
+    blind: tuple[str, ...]
+
+    def at_least(self, severity: str) -> int:
+        """How many findings are as bad as that, or worse."""
+        least = SEVERITIES.index(severity)
+        return sum(SEVERITIES.index(s) >= least for s in self.findings["severity"].to_pylist())
+
+
+Told = Callable[[Progress], None]
+
+
+# -- ingest -----------------------------------------------------------------------------------------------
+
+
+def ingest(paths: Sequence[str], folder: Path, clock: Clock, on_progress: Told) -> Taken:
+    """Read files, and folders of files, into a lake; each file's rows become visible together.
+
+    A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
+    """
+    files = _files(paths)
+    _require_known([path for path, named in files if named])
+    lake = Lake(folder, create=True)
+    lake.clean()
+    return _take(files, lake, clock, on_progress)
+
+
+def _take(files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told) -> Taken:
+    taken = Taken()
+    pace = _Pace(clock, on_progress, sum(_size(path) for path, _ in files))
+    for path, named in files:
+        try:
+            reading = Reading(path)
+        except DnsondeError as error:
+            if named:
+                raise
+            taken.skipped.append((path, str(error)))
+            pace.done(_size(path))
+            continue
+        with reading:
+            if path == STDIN:  # a pipe cannot be read twice, so its first octets alone do not make it known
+                reading.account.file = os.urandom(16).hex()
+            with lake.take(reading.account.file) as intake:
+                if intake is None:
+                    taken.known.append(path)
+                else:
+                    for table, batch in reading:
+                        intake.append(table, batch)
+                        pace.tell(path, reading.consumed, reading.account.messages)
+                    _note_growth(path, reading)
+                    row = reading.account.row()
+                    intake.commit(row)
+                    taken.accounts.append(row)
+            pace.done(reading.size or reading.consumed)
+    return taken
+
+
+def _files(paths: Sequence[str]) -> list[tuple[str, bool]]:
+    """Every file to read, once: (path, whether it was named and not only found in a folder)."""
+    found: dict[str, bool] = {}
+    for path in paths:
+        if path != STDIN and Path(path).is_dir():
+            if is_lake(Path(path)):
+                raise UsageError(f"{path} is a lake: it stands alone, and is not read into another")
+            for below in _below(Path(path), set()):
+                found.setdefault(str(below), False)
+        else:
+            found[path] = True
+    if not found:
+        raise UsageError(f"there is no file in {', '.join(paths)}")
+    return list(found.items())
+
+
+def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Regular files below a folder, by name; each folder once, however links go round."""
+    try:
+        status = folder.stat()
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise SystemRefusal(f"{folder} cannot be read: {error.strerror}") from error
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for path in inside:
+        if path.is_dir():
+            yield from _below(path, seen)
+        elif path.is_file():
+            yield path
+
+
+def _require_known(paths: Sequence[str]) -> None:
+    """Refuse what cannot be read before the first hour is spent on the others."""
+    for path in paths:
+        if path == STDIN or (Path(path).exists() and not Path(path).is_file()):
+            continue  # what can be opened once only
+        with Reading(path):
+            pass
+
+
+def _size(path: str) -> int:
+    try:
+        return 0 if path == STDIN else Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _note_growth(path: str, reading: Reading) -> None:
+    if reading.size and _size(path) > reading.size:
+        reading.account.note(
+            "it grew while it was read: read it again once it is complete, into a new lake, or rows are there twice"
+        )
+
+
+class _Pace:
+    """Octets read of all files, told now and then."""
+
+    def __init__(self, clock: Clock, on_progress: Told, total: int) -> None:
+        self._clock = clock
+        self._on_progress = on_progress
+        self._total = total
+        self._before = 0
+        self._began_us = self._told_us = clock.monotonic_us()
+
+    def tell(self, path: str, consumed: int, messages: int) -> None:
+        now = self._clock.monotonic_us()
+        if now - self._told_us < TELL_EVERY_US:
+            return
+        self._told_us = now
+        done = self._before + consumed
+        elapsed_s = (now - self._began_us) / 1e6
+        rate = done / elapsed_s
+        left_s = (self._total - done) / rate if self._total > done and rate else None
+        self._on_progress(Progress("reading", path, done, self._total, messages, rate, elapsed_s, left_s))
+
+    def done(self, size: int) -> None:
+        self._before += size
+
+
+# -- detect -----------------------------------------------------------------------------------------------
+
+
+def detect(paths: Sequence[str], asked: Asked, clock: Clock, on_progress: Told) -> Found:
+    """Look for threats in files, or in a lake; files are read into a lake that ends with this."""
+    chosen = detectors(asked.detectors)
+    _require_settings(asked.settings)
+    lakes = [path for path in paths if path != STDIN and is_lake(Path(path))]
+    if lakes and len(paths) > 1:
+        raise UsageError(f"{lakes[0]} is a lake: look into it alone, or ingest the other files into it")
+    with tempfile.TemporaryDirectory(prefix="dnsonde-") as room:
+        if lakes:
+            lake = Lake(Path(lakes[0]))
+            taken = Taken(lake.accounts())
+        else:
+            files = _files(paths)
+            _require_known([path for path, named in files if named])
+            lake = Lake(Path(room) / "lake", create=True, durable=False)
+            with _in_temporary_room(room):
+                taken = _take(files, lake, clock, on_progress)
+            if not taken.accounts:
+                raise UsageError(f"nothing in {', '.join(paths)} can be read; {_first_reason(taken)}")
+        connection = store.connect(memory_limit_mib=MEMORY_MIB, spill=Path(room) / "spill")
+        with _engine_errors(room):
+            return _look(lake, connection, chosen, asked, taken, clock, on_progress)
+
+
+def _look(
+    lake: Lake,
+    connection: ibis.BaseBackend,
+    chosen: Mapping[str, Detector],
+    asked: Asked,
+    taken: Taken,
+    clock: Clock,
+    on_progress: Told,
+) -> Found:
+    """Run the detectors, one at a time."""
+    tables = {name: _within(lake.tables(connection)[name], TIME[name], asked) for name in TIME}
+    guessed = None if asked.home else guess(tables)
+    home = asked.home or (guessed.prefixes if guessed else ())
+    seen = augment(tables, home, allow_prefixes=asked.allowed.prefixes, allow_domains=asked.allowed.domains)
+    began_us = clock.monotonic_us()
+    parts = [FINDING.schema.empty_table()]
+    blind = []
+    for number, (name, one) in enumerate(chosen.items()):
+        elapsed_s = (clock.monotonic_us() - began_us) / 1e6
+        on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
+        relation = one(seen, **asked.settings.get(name, {}))
+        if not home and needs_home(relation):
+            blind.append(name)
+        parts.append(findings(one, relation.to_pyarrow()))
+    return Found(_worst_first(pa.concat_tables(parts), asked.allowed), taken, guessed, tuple(blind))
+
+
+def detectors(names: Sequence[str] = ()) -> dict[str, Detector]:
+    """The detectors of those names, or all; UsageError for a name that is none."""
+    known = entries("dnsonde.detect", Detector)
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no detector {name!r}; there are {', '.join(known)}")
+    return {name: known[name] for name in names} if names else known
+
+
+def formats() -> dict[str, Format]:
+    """What can be read, by name."""
+    return entries(PACKAGE, Format)
+
+
+def needs_home(relation: ir.Table) -> bool:
+    """Whether a detector's relation depends on which addresses are home."""
+    return any(field.name.endswith("_home") for field in relation.op().find(ops.Field))
+
+
+def _require_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, one in detectors(tuple(settings)).items() if settings else ():
+        one.checked(settings[name])
+
+
+def _within(table: ir.Table, time: str, asked: Asked) -> ir.Table:
+    if asked.since_us is not None:
+        table = table.filter(table[time] >= asked.since_us)
+    if asked.until_us is not None:
+        table = table.filter(table[time] < asked.until_us)
+    return table
+
+
+def _worst_first(rows: pa.Table, allowed: Allowed) -> pa.Table:
+    """Sorted, so that the same input says the same; without what is about an allowed party."""
+    listed = [row for row in rows.to_pylist() if not allowed.covers(row["subject"])]
+    listed.sort(
+        key=lambda r: (
+            -SEVERITIES.index(r["severity"]),
+            -r["confidence"],
+            -r["count"],
+            r["detector"],
+            r["subject"],
+            r["first_seen"],
+        )
+    )
+    return pa.Table.from_pylist(listed, FINDING.schema)
+
+
+def _first_reason(taken: Taken) -> str:
+    return taken.skipped[0][1] if taken.skipped else "it is empty"
+
+
+@contextmanager
+def _in_temporary_room(room: str) -> Iterator[None]:
+    try:
+        yield
+    except SystemRefusal as error:
+        if room not in str(error):
+            raise
+        raise SystemRefusal(
+            f"no room in {Path(room).parent} for the tables of these files: set TMPDIR to a folder with more, or "
+            "`dnsonde ingest` them into a lake elsewhere and look into that"
+        ) from error
+
+
+@contextmanager
+def _engine_errors(room: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise SystemRefusal(
+            f"{MEMORY_MIB:,} MiB of memory and the room in {Path(room).parent} do not suffice: set TMPDIR to a folder "
+            "with more room, or narrow with --since and --until, or --detector"
+        ) from error
+    except duckdb.IOException as error:
+        said = str(error).strip().splitlines()[0]
+        raise SystemRefusal(f"the engine cannot read or write: {said}") from error
+
+
+# -- query ------------------------------------------------------------------------------------------------
+
+
+def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchReader:
+    """Rows of a SELECT over a lake's tables, at most `limit`, address pairs as text.
+
+    Nothing but the lake can be read, and nothing written. UsageError for what is no single SELECT, or one that DuckDB
+    does not understand.
+    """
+    lake = Lake(folder)
+    connection = store.connect(memory_limit_mib=MEMORY_MIB)
+    for name, table in lake.tables(connection).items():
+        if name in {*TIME, ACCOUNT.name}:
+            connection.create_view(name, table, overwrite=True)
+    raw = connection.con
+    parts = ", ".join(_quoted(str(part)) for part in folder.rglob("part-*.parquet"))
+    try:
+        if [one.type.name for one in raw.extract_statements(sql)] != ["SELECT"]:
+            raise UsageError("a query is one SELECT: the lake is only read")
+        raw.execute(f"SET allowed_paths = [{parts}]")
+        raw.execute("SET enable_external_access = false")
+        raw.execute("SET lock_configuration = true")
+        relation = connection.sql(sql)
+        return report.readable(relation if limit is None else relation.limit(limit))
+    except duckdb.Error as error:
+        raise _misunderstood(error) from error
+
+
+def _misunderstood(error: duckdb.Error) -> UsageError | RunError:
+    said = " ".join(str(error).split())
+    if isinstance(error, duckdb.IOException):
+        return RunError(f"the lake cannot be read: {said}")
+    return UsageError(f"this query cannot be answered: {said}")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"
+
+
+# -- tell -------------------------------------------------------------------------------------------------
+
+
+def rows_of(found: pa.Table) -> pa.RecordBatchReader:
+    """Rows of `finding` as every format writes them: times RFC 3339 in UTC, evidence and references as JSON."""
+    columns: dict[str, pa.Array] = {}
+    fields = []
+    for one in found.schema:
+        column = found[one.name]
+        if one.name in {"first_seen", "last_seen"}:
+            column = _rfc3339(column)
+        about = JSON if one.name in {"evidence", "references"} else None
+        columns[one.name] = column
+        fields.append(pa.field(one.name, column.type, metadata=about))
+    schema = pa.schema(fields)
+    return pa.Table.from_arrays(list(columns.values()), schema=schema).to_reader()
+
+
+def _rfc3339(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    stamps = pc.strftime(times.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
+    return pc.binary_join_element_wise(stamps, "Z", "")
