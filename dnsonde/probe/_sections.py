@@ -53,6 +53,7 @@ class PacePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefix_pps: float | None = None
     prefix4: int = 24
     prefix6: int = 48
+    under_way: int = 0  # probes neither answered nor timed out, at most; 0: no limit
 
 
 class ProbePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,6 +196,10 @@ def _check_values(plan: Sections, where: str) -> None:
             refuse(
                 f"[pace] {name}", f"{value} is no pace: give packets a second, above 0 (0.1 is one in 10 s)"
             )
+    if plan.pace.under_way < 0:
+        refuse(
+            "[pace] under_way", f"{plan.pace.under_way} is no limit: give a number of probes, or 0 for none"
+        )
     if plan.identity.url and not re.fullmatch(r"https?://[^\s/]+\.?[^\s]*", plan.identity.url):
         refuse("[identity] url", f"{plan.identity.url!r} is no URL: write https://...")
     for name, text in (("contact", plan.identity.contact), ("description", plan.identity.description)):

@@ -24,6 +24,7 @@ from dnsonde.probe._recorder import SENT, Recorder
 from dnsonde.probe._recover import Marks, recover
 from dnsonde.probe._rounds import SIZE_EDNS, rounds
 from dnsonde.probe._supply import Supply
+from dnsonde.probe._window import Window
 from dnsonde.probe.match import KINDS, REPLIED, Matcher, Outcome, Secret
 from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan
@@ -160,7 +161,8 @@ class Prober:
         self._counts |= recover(
             self._folder, self._scope, self._marks, kind=asked.kind, attempt=asked.attempt
         )
-        self._unsettled: deque[tuple[int, Rows]] = deque()
+        self._unsettled: deque[tuple[int, Rows, Window | None]] = deque()
+        self._window: Window | None = None
         self._settled: list[Rows] = []
         self._settled_rows = 0
         self._replies: list[Rows] = []
@@ -193,6 +195,10 @@ class Prober:
         while self._state.round < len(self._rounds):
             self._asked = self._rounds[self._state.round]
             self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind)
+            limit = self._plan.pace.under_way
+            if limit:
+                heard = Bitmap(self._folder, self._scope.size)
+                self._window = Window(limit, heard, self._asked.kind, self._asked.attempt)
             self._send_all()
             self._linger()
             self._checkpoint(everything=True)
@@ -217,6 +223,8 @@ class Prober:
             if sent == 0:
                 # Nothing to do but wait, for the pace or for the prefixes of those put off.
                 wait_us = self._pace.wait_us()
+                if self._window is not None and self._window.room == 0:
+                    wait_us = IDLE_US
                 if wait_us or fruitless > 16 or self._recorder.full:
                     self._wait(min(max(wait_us, 50), IDLE_US))
 
@@ -236,7 +244,7 @@ class Prober:
             self._wait(IDLE_US)
         if self._stops < 2:
             while self._unsettled:
-                self._settle(self._unsettled.popleft()[1])
+                self._settle(*self._unsettled.popleft()[1:])
         self._receive()
 
     def _turn(self, *, sending: bool) -> int:
@@ -244,7 +252,7 @@ class Prober:
         self._receive()
         now = self._clock.monotonic_us()
         while self._unsettled and self._unsettled[0][0] + self._timeout_us <= now:
-            self._settle(self._unsettled.popleft()[1])
+            self._settle(*self._unsettled.popleft()[1:])
         if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= self._checkpoint_us:
             self._checkpoint()
         if now - self._reported_us >= REPORT_US:
@@ -252,6 +260,8 @@ class Prober:
         if not sending or self._recorder.full:
             return 0
         allowance = min(self._pace.allowance(now), self._batch)
+        if self._window is not None:
+            allowance = min(allowance, self._window.room)
         if allowance == 0:
             return 0
         index, addresses = self._supply.next(allowance, self._pace)
@@ -309,7 +319,9 @@ class Prober:
             if self._counts["sent"] == 0 and self._counts["errors"] >= BATCH:
                 self._refuse(int(rows["errno"][-1]))
         self._counts["sent"] += n - refused
-        self._unsettled.append((self._clock.monotonic_us(), rows))
+        if self._window is not None:
+            self._window.sent(n - refused)
+        self._unsettled.append((self._clock.monotonic_us(), rows, self._window))
 
     def _encode(self, socket: Udp, addresses: Rows, start: int, end: int, edns_size: int) -> None:
         asked, out, length = self._asked, socket.tx_data[start:end], self._lengths[start:end]
@@ -363,6 +375,8 @@ class Prober:
         ours = rows[rows["index"] >= 0] if counts[0] + counts[1] < len(rows) else rows
         if len(ours):
             self._marks.take(ours)
+            if self._window is not None:
+                self._window.replies(ours)
         if self._counts["answered"] + self._counts["icmp"] > REPEATS * (self._counts["sent"] + BATCH):
             kept &= rows["index"] < 0  # one true reply, repeated without end
         rows = rows if kept.all() else rows[kept]
@@ -371,7 +385,9 @@ class Prober:
 
     # Record -----------------------------------------------------------------------------------------------------
 
-    def _settle(self, rows: Rows) -> None:
+    def _settle(self, rows: Rows, window: Window | None) -> None:
+        if window is not None:
+            window.over(rows["index"][rows["errno"] == 0])
         self._settled.append(rows)
         self._settled_rows += len(rows)
 
