@@ -19,6 +19,7 @@ from dnsonde.detect._relations import (
 )
 from dnsonde.errors import UsageError
 
+SIDES = ["src_mac", "src_home", "dst_home", *keys("src", "dst")]
 PREFIX = ["prefix_net", "prefix_host", "bits"]
 
 
@@ -74,7 +75,8 @@ def adjacent_spoofing(
     if border:
         near = near.filter(near.src_mac.isin(link_addresses(border)))
     else:
-        near = near.semi_join(_learned(message, flow, outside_share_min), "src_mac")
+        brought = near.select("src_mac").distinct()
+        near = near.semi_join(_learned(brought, message, flow, outside_share_min), "src_mac")
     (net, host), bits = home_prefix(*pair(near, "dst"))
     near = near.mutate(prefix_net=net, prefix_host=host, bits=bits)
     each = near.group_by(PREFIX).aggregate(
@@ -115,12 +117,12 @@ def link_addresses(text: str) -> list[int]:
     return found
 
 
-def _learned(message: ir.Table, flow: ir.Table, outside_share_min: float) -> ir.Table:
-    """Link-layer addresses that bring packets from outside, in `src_mac`."""
+def _learned(asked: ir.Table, message: ir.Table, flow: ir.Table, outside_share_min: float) -> ir.Table:
+    """Those of the link-layer addresses `asked` that bring packets from outside, in `src_mac`."""
     one = ibis.literal(1, "int64")
     parts = []
     for table, packets in ((message, one), (flow, flow.packets)):
-        told = table.mutate(weight=packets).filter(table.src_mac.notnull())
+        told = table.select(*SIDES, weight=packets).semi_join(asked, "src_mac")
         # What is in question must not decide.
         spoofed = told.src_home & told.dst_home & adjacent(pair(told, "src"), pair(told, "dst"))
         told = told.filter(~spoofed)
