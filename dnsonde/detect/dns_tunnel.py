@@ -1,0 +1,189 @@
+"""Data carried in names and answers below one domain."""
+
+from typing import Annotated
+
+import ibis
+import ibis.expr.types as ir
+
+from dnsonde.detect._contract import confidence, detector, finding
+from dnsonde.detect._relations import (
+    SECOND,
+    attach,
+    count_distinct,
+    dns,
+    keys,
+    pair,
+    parties,
+    sample,
+    sessions,
+    window,
+)
+from dnsonde.intel.load import markers
+
+# CNAME, NULL, MX, TXT, KEY, SRV, PRIVATE (iodine 65399), ANY and unassigned: types whose answers carry data.
+CARRIERS = (5, 10, 15, 16, 25, 33, 99, 255, 65399)
+DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
+
+
+@detector(
+    threat="dns tunnel",
+    subject_kind="domain",
+    title="Data is carried in names below {subject}",
+    summary="{clients} clients (first {client}) sent {bytes_up} octets in {names} different names below {subject}, and "
+    "{bytes_down} octets came back: look at what runs there, and refuse the domain at your resolvers.",
+    references=(
+        "Ozery et al., Information Based Heavy Hitters for Real-Time DNS Data Exfiltration Detection, arXiv 2307.02614",
+        "MITRE ATT&CK T1071.004 Application Layer Protocol: DNS, T1048 Exfiltration Over Alternative Protocol",
+        "https://code.kryo.se/iodine/, https://github.com/iagox86/dnscat2, https://github.com/alex-sector/dns2tcp",
+    ),
+)
+def dns_tunnel(
+    message: ir.Table,
+    *,
+    names_min: Annotated[
+        int, "different names in a window that make a finding, where answers carry data"
+    ] = 40,
+    octets_min: Annotated[
+        int, "octets in different names that make a finding, where answers carry data"
+    ] = 1000,
+    plain_names_min: Annotated[int, "the same for A, AAAA and other plain types"] = 200,
+    plain_octets_min: Annotated[int, "octets in different names for plain types"] = 10_000,
+    length_min: Annotated[float, "least mean octets left of the registered domain"] = 12.0,
+    plain_length_min: Annotated[float, "the same for plain types"] = 35.0,
+    entropy_min: Annotated[float, "least mean entropy of what is left of the domain, bits an octet"] = 2.5,
+    fresh_min: Annotated[float, "least share of names among the queries: a tunnel asks each but once"] = 0.4,
+    carriers_min: Annotated[
+        float, "least share of queries whose answers carry data (NULL, TXT, CNAME, MX, ...)"
+    ] = 0.5,
+    window_s: Annotated[int, "seconds of a window"] = 86_400,
+    gap_s: Annotated[int, "seconds without a tunnel that end it"] = 86_400,
+) -> ir.Table:
+    """Many long, ever different names below one registered domain: data goes out in them and back in their answers.
+
+    For every registered domain and window, the octets in its different names are added up: what the names can have
+    carried (information heavy hitters). Tunnels that also answer (iodine, dnscat2, dns2tcp) ask for types with room
+    for data; those that only send, or that hide in A and AAAA, must have carried more.
+
+    **Why it matters** It passes firewalls that let DNS through: for command and control, for stolen data, or to
+    use a network without paying.
+
+    **What looks like it** Antivirus, mail reputation and telemetry put hashes into names by design; those that are
+    known (`intel/markers.toml`) are left out, the others stay below the limits for plain types or belong on the
+    allow-list. Lists of addresses (DNSBL, PTR, SPF macros) embed addresses: such names are not counted. CDN names are
+    short and asked again; DKIM, DMARC and ACME names are few for each domain. Names that do not exist are
+    `random_subdomain`'s unless they are long.
+
+    **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
+    iodine and dnscat2 220: `names_min` is 40 and `octets_min` 1,000, with `carriers_min` (0.5) of the queries for types
+    that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and `fresh_min` 0.4 (retries).
+    For plain types `plain_names_min` is 200, `plain_octets_min` 10,000 and `plain_length_min` 35.
+    """
+    asked = parties(dns(message))
+    asked = asked.filter(
+        (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
+    )
+    direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= 8) & (asked.labels <= 6)
+    asked = asked.mutate(
+        domain=direct.ifelse(DIRECT, asked.registered_domain), window=window(asked.time_us, window_s)
+    )
+    known = markers().domains("dns_tunnel")
+    if known:
+        asked = asked.filter(~asked.domain.isin(sorted(known)))
+    by = ["domain", "window"]
+    rough = asked.group_by(by).aggregate(rows=asked.count(), octets=asked.sub_bytes.sum())
+    rough = rough.filter(
+        (rough.rows >= min(names_min, plain_names_min))
+        & (rough.octets >= min(octets_min, plain_octets_min))
+        & (rough.octets >= rough.rows * min(length_min, plain_length_min))
+    )
+    asked = asked.semi_join(rough, by)
+    carrier = asked.qtype.isin(CARRIERS)
+    asked = asked.mutate(
+        query=(~asked.response).cast("int64"),
+        carrier=carrier.cast("int64"),
+        down=asked.response.ifelse(asked.dns_bytes, 0).fill_null(0).cast("int64"),
+    )
+    names = asked.group_by([*by, "sub_hash", "whole"]).aggregate(
+        first_us=asked.time_us.min(),
+        last_us=asked.time_us.max(),
+        rows=asked.count(),
+        queries=asked.query.sum(),
+        carriers=asked.carrier.sum(),
+        octets=asked.sub_bytes.max().cast("int64"),
+        # As integers, so that the order of adding does not matter.
+        entropy=(asked.entropy.max() * 1_000_000).cast("int64"),
+        down=asked.down.sum(),
+    )
+    names = names.mutate(asks=ibis.greatest(names.queries, names.rows - names.queries))
+    spans = names.group_by(by).aggregate(
+        first_us=names.first_us.min(),
+        last_us=names.last_us.max(),
+        names=names.count(),
+        rows=names.rows.sum(),
+        asks=names.asks.sum(),
+        carriers=names.carriers.sum(),
+        octets=names.octets.sum(),
+        entropy=names.entropy.sum(),
+        down=names.down.sum(),
+    )
+    typed = spans.carriers >= spans.rows * carriers_min
+    spans = spans.filter(
+        (spans.names >= typed.ifelse(names_min, plain_names_min))
+        & (spans.octets >= typed.ifelse(octets_min, plain_octets_min))
+        & (spans.octets >= spans.names * typed.ifelse(length_min, plain_length_min))
+        & (spans.entropy >= spans.names * (entropy_min * 1_000_000))
+        & (spans.names >= spans.asks * fresh_min)
+    )
+    spans = sessions(spans, ["domain"], gap_s)
+    held = ["domain", "session"]
+    asked = attach(asked.semi_join(spans, by), spans.select(*by, "session"), by)
+    tunnels = spans.group_by(held).aggregate(
+        first_us=spans.first_us.min(),
+        last_us=spans.last_us.max(),
+        names=spans.names.sum(),
+        rows=spans.rows.sum(),
+        asks=spans.asks.sum(),
+        carriers=spans.carriers.sum(),
+        bytes_up=spans.octets.sum(),
+        entropy=spans.entropy.sum(),
+        bytes_down=spans.down.sum(),
+    )
+    asked = asked.mutate(types=asked.qtype.cast("int64"))
+    for more in (
+        count_distinct(asked, held, keys("client"), "clients"),
+        _first_client(asked, held),
+        sample(asked, held, "types", "qtypes"),
+        sample(asked, held, "qname", "examples", most=3),
+    ):
+        tunnels = attach(tunnels, more, held)
+    typed = tunnels.carriers >= tunnels.rows * carriers_min
+    carried = tunnels.bytes_up + tunnels.bytes_down
+    return finding(
+        tunnels,
+        domain=tunnels.domain,
+        severity=ibis.ifelse(typed & (carried >= 10 * octets_min), 3, 2),
+        confidence=confidence(tunnels.bytes_up / typed.ifelse(octets_min, plain_octets_min), 1.0),
+        first_seen=tunnels.first_us,
+        last_seen=tunnels.last_us,
+        count=tunnels.asks,
+        names=tunnels.names,
+        bytes_up=tunnels.bytes_up,
+        bytes_down=tunnels.bytes_down,
+        bytes_up_s=tunnels.bytes_up / ibis.greatest((tunnels.last_us - tunnels.first_us) / SECOND, 1.0),
+        name_bytes_mean=tunnels.bytes_up / tunnels.names,
+        entropy=tunnels.entropy / tunnels.names / 1_000_000,
+        carriers=tunnels.carriers / tunnels.rows,
+        qtypes=tunnels.qtypes,
+        clients=tunnels.clients,
+        client_net=tunnels.client_net,
+        client_host=tunnels.client_host,
+        examples=tunnels.examples,
+    )
+
+
+def _first_client(asked: ir.Table, held: list[str]) -> ir.Table:
+    """The client that was first; the least address of several."""
+    each = asked.group_by([*held, *keys("client")]).aggregate(first=asked.time_us.min())
+    order = [each["first"], *pair(each, "client")]
+    place = ibis.row_number().over(ibis.window(group_by=held, order_by=order))
+    return each.mutate(place=place).filter(lambda t: t.place == 0).select(*held, *keys("client"))

@@ -1,0 +1,97 @@
+"""Tunnels of several makes, and what only looks like them."""
+
+import random
+
+import pytest
+
+from dnsonde.detect.dns_tunnel import dns_tunnel
+from tests.detect.rows import AAAA, CNAME, MX, NXDOMAIN, TXT, A, Row, found, query, response
+
+CLIENT, RESOLVER = "192.0.2.9", "192.0.2.53"
+HEX = "0123456789abcdef"
+BASE32 = "abcdefghijklmnopqrstuvwxyz012345"
+NULL = 10
+
+
+def data(seed: int, octets: int, alphabet: str = BASE32) -> str:
+    text = "".join(random.Random(seed).choices(alphabet, k=octets))
+    return ".".join(text[at : at + 57] for at in range(0, len(text), 57))
+
+
+def tunnel(
+    count: int, domain: str = "t.example.com", octets: int = 80, qtype: int = TXT, step_s: float = 0.1
+) -> list[Row]:
+    rows = []
+    for n in range(count):
+        asked = query(CLIENT, RESOLVER, f"{data(n, octets)}.{domain}", qtype=qtype, time_s=n * step_s)
+        rows += [asked, response(asked, ancount=1, answer_hash=n + 1, dns_bytes=200)]
+    return rows
+
+
+@pytest.mark.parametrize("qtype", [TXT, NULL, CNAME, MX, 65399])
+def test_names_that_carry_data_are_a_tunnel(qtype: int) -> None:
+    (row,) = found(dns_tunnel, tunnel(60, qtype=qtype))
+    assert (row["subject"], row["severity"], row["count"]) == ("example.com", "high", 60)
+    evidence = row["evidence"]
+    assert (evidence["names"], evidence["client"], evidence["clients"]) == (60, CLIENT, 1)
+    assert evidence["qtypes"] == [qtype]
+    assert evidence["bytes_down"] == 60 * 200
+
+
+def test_an_unknown_top_level_domain_has_its_subject_too() -> None:
+    (row,) = found(dns_tunnel, tunnel(60, domain="pirate.sea", qtype=NULL))
+    assert row["subject"] == "pirate.sea"
+
+
+def test_dnscat_without_a_domain_is_one_tunnel() -> None:
+    rows = [
+        query(CLIENT, "203.0.113.5", f"dnscat.{data(n, 50, HEX)}", qtype=TXT, time_s=n) for n in range(60)
+    ]
+    (row,) = found(dns_tunnel, rows)
+    assert row["subject"] == "dnscat"
+
+
+def test_a_slow_one_adds_up() -> None:
+    (row,) = found(dns_tunnel, tunnel(80, step_s=600, octets=40))
+    assert row["evidence"]["names"] == 80
+
+
+def test_sending_only_by_plain_types_is_found_when_it_is_much() -> None:
+    rows = [query(CLIENT, RESOLVER, f"{data(n, 60)}.example.com", qtype=A, time_s=n) for n in range(300)]
+    (row,) = found(dns_tunnel, rows)
+    assert row["severity"] == "medium"
+    assert found(dns_tunnel, rows[:160]) == []
+
+
+def test_just_below_the_thresholds_is_nothing() -> None:
+    assert found(dns_tunnel, tunnel(39)) == []
+    assert len(found(dns_tunnel, tunnel(40))) == 1
+    assert found(dns_tunnel, tunnel(60, octets=11)) == []
+
+
+def test_cdn_telemetry_dkim_and_lists_are_no_tunnels() -> None:
+    cdn = [
+        row
+        for n in range(2000)
+        for asked in [
+            query(CLIENT, RESOLVER, f"r{n % 9}---sn-{data(n, 8)}.video.example.net", qtype=AAAA, time_s=n)
+        ]
+        for row in (asked, response(asked, "203.0.113.7"))
+    ]
+    assert found(dns_tunnel, cdn) == []
+    antivirus = [query(CLIENT, RESOLVER, f"{data(n, 60)}.avts.mcafee.com", time_s=n) for n in range(900)]
+    assert found(dns_tunnel, antivirus) == []
+    dkim = [
+        query(CLIENT, RESOLVER, f"selector{s}._domainkey.d{n}.example.org", qtype=TXT, time_s=n)
+        for n in range(30) for s in range(2)
+    ]  # fmt: skip
+    assert found(dns_tunnel, dkim[:20] * 50) == []
+    blocklist = [
+        query(CLIENT, RESOLVER, f"{n % 250}.{n // 250}.51.198.bl.example.net", qtype=TXT, time_s=n)
+        for n in range(900)
+    ]
+    assert found(dns_tunnel, [row | {"rcode": NXDOMAIN} for row in blocklist]) == []
+    repeated = [
+        query(CLIENT, RESOLVER, f"{data(n % 50, 60)}.example.org", qtype=TXT, time_s=n) for n in range(900)
+    ]
+    assert found(dns_tunnel, repeated) == []

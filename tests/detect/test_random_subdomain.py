@@ -1,0 +1,83 @@
+"""Water torture, and what only looks like it."""
+
+import random
+from typing import Any
+
+from dnsonde.detect.random_subdomain import random_subdomain
+from tests.detect.rows import AAAA, NXDOMAIN, SERVFAIL, Row, found, query, response
+
+CLIENT, RESOLVER = "192.0.2.9", "192.0.2.53"
+
+
+def label(seed: int) -> str:
+    return "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=12))
+
+
+def storm(count: int, domain: str = "victim.example", step_s: float = 0.02, **more: Any) -> list[Row]:
+    """Random names and their answers; rcode: of the answers."""
+    rows = []
+    for n in range(count):
+        asked = query(CLIENT, RESOLVER, f"{label(n)}.{domain}", time_s=n * step_s)
+        rows += [asked, response(asked, **{"rcode": NXDOMAIN, **more})]
+    return rows
+
+
+def test_random_names_that_fail_are_one_finding() -> None:
+    (row,) = found(random_subdomain, storm(600))
+    assert (row["subject"], row["subject_kind"], row["severity"]) == ("victim.example", "domain", "medium")
+    assert row["count"] == 600
+    assert row["evidence"]["names"] == 600
+    assert row["evidence"]["clients"] == 1
+    assert row["evidence"]["failing"] == 1.0
+
+
+def test_silence_and_servfail_fail_too_and_speed_is_worse() -> None:
+    unanswered = [row for row in storm(600, step_s=0.001) if not row["response"]]
+    (row,) = found(random_subdomain, unanswered)
+    assert row["severity"] == "high"
+    assert len(found(random_subdomain, storm(600, rcode=SERVFAIL))) == 1
+    responses_only = [row for row in storm(600) if row["response"]]
+    assert found(random_subdomain, responses_only)[0]["count"] == 600
+
+
+def test_below_the_threshold_is_nothing() -> None:
+    assert found(random_subdomain, storm(499)) == []
+    assert len(found(random_subdomain, storm(500))) == 1
+    assert found(random_subdomain, storm(600, step_s=60)) == []
+
+
+def test_an_attack_of_hours_is_one() -> None:
+    (row,) = found(random_subdomain, storm(1500, step_s=4))
+    assert row["evidence"]["names"] == 1500
+
+
+def test_names_that_exist_are_a_cdn_or_telemetry() -> None:
+    rows = []
+    for n in range(900):
+        asked = query(CLIENT, RESOLVER, f"{label(n)}.avts.telemetry.example", time_s=n)
+        rows += [asked, response(asked, "127.0.0.1")]
+    assert found(random_subdomain, rows) == []
+
+
+def test_lists_of_addresses_and_of_domains_are_not_it() -> None:
+    rows = []
+    for n in range(900):
+        asked = query(CLIENT, RESOLVER, f"{n % 250}.{n // 250}.51.198.zen.blocklist.example", time_s=n)
+        rows += [asked, response(asked, rcode=NXDOMAIN)]
+    assert found(random_subdomain, rows) == []
+
+
+def test_search_suffixes_are_not_it() -> None:
+    rows = []
+    for n in range(900):
+        name = f"{'www.' * (n % 3)}{label(n)}.com.corp.example"
+        asked = query(CLIENT, RESOLVER, name, time_s=n)
+        rows += [asked, response(asked, rcode=NXDOMAIN)]
+    assert found(random_subdomain, rows) == []
+
+
+def test_one_dead_name_asked_again_and_again_is_not_it() -> None:
+    rows = [query(CLIENT, RESOLVER, "gone.victim.example", time_s=n / 10, qtype=AAAA) for n in range(5000)]
+    assert found(random_subdomain, rows) == []
+    few = [query(CLIENT, RESOLVER, f"{label(n % 500)}.victim.example", time_s=n / 10) for n in range(3000)]
+    assert found(random_subdomain, few) == []
