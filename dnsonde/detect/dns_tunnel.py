@@ -79,12 +79,17 @@ def dns_tunnel(
     For plain types `plain_names_min` is 200, `plain_octets_min` 10,000 and `plain_length_min` 35.
     """
     asked = parties(dns(message))
-    asked = asked.filter(
-        (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
-    )
-    direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= 8) & (asked.labels <= 6)
+    direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= 16)
+    below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
+    asked = asked.mutate(direct=direct).filter(direct | below)
     asked = asked.mutate(
-        domain=direct.ifelse(DIRECT, asked.registered_domain), window=window(asked.time_us, window_s)
+        domain=asked.direct.ifelse(DIRECT, asked.registered_domain),
+        # Without a domain the whole name tells names apart.
+        whole=asked.direct.ifelse(asked.qname, ""),
+        sub_hash=asked.direct.ifelse(0, asked.sub_hash).cast("int64"),
+        sub_bytes=asked.direct.ifelse(asked.qname.length() - len(DIRECT) - 1, asked.sub_bytes).cast("int64"),
+        entropy=asked.direct.ifelse(4.0, asked.entropy),
+        window=window(asked.time_us, window_s),
     )
     known = markers().domains("dns_tunnel")
     if known:

@@ -79,6 +79,20 @@ class Domains(_Row, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Amplifier(_Row, frozen=True, kw_only=True):
+    """A UDP service that can be made to answer somebody else, and more than it was sent."""
+
+    protocol: str
+    ports: tuple[int, ...]
+    factor: float  # published; 0: none
+    payload_min: int  # mean payload of an attack's responses
+    session: bool = False
+
+
+class _Amplifiers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    amplifier: tuple[Amplifier, ...]
+
+
 class _Campaigns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     campaign: tuple[Campaign, ...]
 
@@ -112,6 +126,12 @@ def campaigns() -> tuple[Campaign, ...]:
 def markers() -> Markers:
     """What packets and names give away, `markers.toml`."""
     return _read("markers", Markers)
+
+
+@cache
+def amplifiers() -> tuple[Amplifier, ...]:
+    """The services that reflect, `amplifiers.toml`."""
+    return _read("amplifiers", _Amplifiers).amplifier
 
 
 def _read(name: str, kind: type[Kind]) -> Kind:
