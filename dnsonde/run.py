@@ -30,9 +30,9 @@ from dnsonde.lab.serve import serve as serve_lab_hosts
 from dnsonde.lab.truth import TRUTH
 from dnsonde.probe import prober as prober_room
 from dnsonde.probe import state as states
+from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
-from dnsonde.probe.verdict import verdict
 from dnsonde.table import store
 from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.wire.compile import compile_all
@@ -262,16 +262,9 @@ def is_ours(address: str) -> bool:
 
 
 def judge(folder: Path) -> None:
-    """Join probes, replies and sightings of a run, and write its verdicts."""
-    tables = _tables(folder)
+    """Join probes, replies and sightings of a run, and write its verdicts, in memory that does not grow with them."""
     plan = load_plan(folder / PLAN)
-    judged = verdict(
-        tables["probe"],
-        tables["reply"],
-        tables["sighting"],
-        zone_mode="known" if plan.is_known else "delegated",
-    )
-    store.save(VERDICT, folder, judged)
+    write_verdicts(folder, zone_mode="known" if plan.is_known else "delegated", memory_limit_mib=MEMORY_MIB)
 
 
 def join(folder: Path, others: Sequence[Path]) -> Measured:
