@@ -118,6 +118,8 @@ def measure(
     """
     plan = load_plan(plan_path)
     plan.scope()
+    for warning in plan.warnings:
+        say(f"Note: {warning}.")
     beside: AbstractContextManager[object] = nullcontext()
     if plan.zone.name and authority:
         if all(is_ours(address) for address in plan.zone.authority):
@@ -263,7 +265,7 @@ def is_ours(address: str) -> bool:
 
 def judge(folder: Path) -> None:
     """Join probes, replies and sightings of a run, and write its verdicts, in memory that does not grow with them."""
-    plan = load_plan(folder / PLAN)
+    plan = _plan_of(folder)
     write_verdicts(folder, zone_mode="known" if plan.is_known else "delegated", memory_limit_mib=MEMORY_MIB)
 
 
@@ -429,6 +431,13 @@ def export(
     return left
 
 
+def _plan_of(folder: Path) -> Plan:
+    """The plan that a run keeps."""
+    if not (folder / PLAN).exists():
+        raise RunError(f"{folder} is not a run, it has no {PLAN}: give the folder that `-o` named")
+    return load_plan(folder / PLAN)
+
+
 def _tables(folder: Path) -> dict[str, ibis.Table]:
     return store.open_folder(folder, store.connect(memory_limit_mib=MEMORY_MIB))
 
@@ -448,7 +457,7 @@ def _measured(folder: Path, tables: dict[str, ibis.Table]) -> Measured:
     return Measured(
         folder=folder,
         summary=report.summarise(tables["verdict"]),
-        delegated=not load_plan(folder / PLAN).is_known,
+        delegated=not _plan_of(folder).is_known,
         finished=state is None or state.complete,
         probes=store.row_count(folder, PROBE),
         replies=store.row_count(folder, REPLY),

@@ -1,5 +1,6 @@
-"""One bit a target, in a sparse file that has no name: memory only for what is in use, nothing left behind."""
+"""One bit a target, in a file that has no name: memory only for what is in use, nothing left behind."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from dnsonde.errors import SystemRefusal, UsageError
 
 MOST = 1 << 40  # 128 GiB of sparse file
+RESERVED = 1 << 30  # octets up to which the disk must have the room from the beginning
 
 
 class Bitmap:
@@ -25,11 +27,15 @@ class Bitmap:
         self.size, self.count = size, 0
         try:
             with tempfile.TemporaryFile(dir=folder) as file:
-                file.truncate(max((size + 7) // 8, 1))
+                octets = max((size + 7) // 8, 1)
+                file.truncate(octets)
+                if octets <= RESERVED:
+                    # A page of a hole that finds the disk full is no error but the end of the process (SIGBUS).
+                    os.posix_fallocate(file.fileno(), 0, octets)
                 self._bits = np.memmap(file, np.uint8, "r+")
         except OSError as error:
             raise SystemRefusal(
-                f"cannot keep {size} bits in {folder} ({error.strerror}): free some space"
+                f"cannot keep {size:,} bits in {folder} ({error.strerror}): free some space, or choose another folder"
             ) from error
 
     def get(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:

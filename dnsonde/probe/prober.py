@@ -167,6 +167,7 @@ class Prober:
         self._settled_rows = 0
         self._replies: list[Rows] = []
         self._dropped = 0
+        self._errno = self._refused_in_a_row = 0
         now = self._clock.monotonic_us()
         self._checkpointed_us = self._reported_us = now
         self._began_us = now
@@ -316,8 +317,10 @@ class Prober:
         if refused:
             self._marks.answered.set(index[rows["errno"] != 0])
             self._counts["errors"] += refused
-            if self._counts["sent"] == 0 and self._counts["errors"] >= BATCH:
-                self._refuse(int(rows["errno"][-1]))
+            self._errno = int(rows["errno"][rows["errno"] != 0][-1])
+        self._refused_in_a_row = self._refused_in_a_row + n if refused == n else 0
+        if self._refused_in_a_row >= BATCH:
+            self._refuse()
         self._counts["sent"] += n - refused
         if self._window is not None:
             self._window.sent(n - refused)
@@ -335,9 +338,11 @@ class Prober:
                 key, run, edns_size,
             )  # fmt: skip
 
-    def _refuse(self, errno: int) -> None:
+    def _refuse(self) -> None:
+        """End because of the machine, not of the hosts: whom it would not let us ask shall be asked when it does."""
         raise SystemRefusal(
-            f"the system lets no probe out ({os.strerror(errno)}): look at the routes and the firewall of this machine"
+            f"the system lets no probe out ({os.strerror(self._errno)}): look at the routes and the firewall of this "
+            "machine; the same command continues from there"
         )
 
     # Receive ----------------------------------------------------------------------------------------------------
@@ -395,6 +400,8 @@ class Prober:
         """Hand what is settled to the recorder; not now when it is busy, unless `everything` has to go."""
         if not everything and (self._recorder.full or not (self._settled or self._replies)):
             return
+        if self._refused_in_a_row and self._counts["sent"] == 0:
+            self._refuse()
         probes = np.concatenate([np.zeros(0, SENT), *self._settled])
         replies = np.concatenate([np.zeros(0, REPLIED), *self._replies])
         self._settled, self._settled_rows, self._replies = [], 0, []

@@ -52,6 +52,11 @@ def run(plan: Plan, folder: Path, **more: Any) -> Progress:
     return Prober(plan, folder, device="lo", **more).run()
 
 
+def unreachable(self: Udp, count: int, start: int = 0) -> int:
+    self.tx_errno[start:count] = 101
+    return count - start
+
+
 def test_every_target_is_asked_once_and_every_reply_kept(
     respond: Any, make_plan: Any, tmp_path: Path
 ) -> None:
@@ -125,7 +130,7 @@ def test_only_hosts_that_gave_the_right_answer_are_characterised(
         return [made(query, CONTROL, "127.9.0.1")] if last < 10 else [made(query, "10.0.0.1")]
 
     responder = respond(some)
-    done = run(make_plan(responder.port, characterise=True), tmp_path / "run")
+    done = run(make_plan(responder.port, characterise=True, timeout_s=1.0), tmp_path / "run")
     assert (done.complete, done.recursive, done.sent) == (True, 10, 256 + 30)
     rows = Counter((r["kind"], r["qtype"]) for r in table(tmp_path / "run", "probe"))
     assert rows == {("sweep", 1): 256, ("nxdomain", 1): 10, ("size", 16): 10, ("chain", 1): 10}
@@ -360,19 +365,54 @@ def test_disk_that_fails_ends_the_run_and_it_continues(
     assert len(table(folder, "probe")) == len(table(folder, "reply")) == 256
 
 
+@pytest.mark.parametrize("prefix", ["127.9.0.0/29", "127.9.0.0/22"])
 def test_machine_that_lets_nothing_out_is_told_apart_from_silence(
-    make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
-    def unreachable(self: Udp, count: int, start: int = 0) -> int:
-        self.tx_errno[start:count] = 101
-        return count - start
+    plan = make_plan(respond(refused).port, prefix)
+    with monkeypatch.context() as patched:
+        patched.setattr(Udp, "send", unreachable)
+        with pytest.raises(SystemRefusal, match="unreachable"):
+            run(plan, tmp_path / "run")
+    assert table(tmp_path / "run", "probe") == [], "nobody counts as asked"
+    done = run(plan, tmp_path / "run")
+    assert (done.sent, done.answered, done.complete) == (plan.scope().size, plan.scope().size, True)
 
-    monkeypatch.setattr(Udp, "send", unreachable)
-    done = run(make_plan(53, "127.9.0.0/29", attempts=3), tmp_path / "few")
-    assert (done.sent, done.errors, done.complete) == (0, 8, True)
-    assert {r["errno"] for r in table(tmp_path / "few", "probe")} == {101}
-    with pytest.raises(SystemRefusal, match="unreachable"):
-        run(make_plan(53, "127.9.0.0/22"), tmp_path / "many")
+
+def test_machine_that_stops_to_let_probes_out_ends_the_run_and_it_continues(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responder = respond(refused)
+    plan, send = make_plan(responder.port, "127.9.0.0/20", pace="total_pps = 20000"), Udp.send
+
+    def broken(self: Udp, count: int, start: int = 0) -> int:
+        way = unreachable if len(responder.asked) > 1000 else send
+        return way(self, count, start)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Udp, "send", broken)
+        with pytest.raises(SystemRefusal, match="unreachable"):
+            run(plan, tmp_path / "run")
+    done = run(plan, tmp_path / "run")
+    assert (done.complete, done.errors) == (True, 0)
+    assert len(responder.asked) == 4096, "nobody is left out"
+
+
+def test_host_that_alone_cannot_be_reached_is_a_row(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Udp.send
+
+    def some(self: Udp, count: int, start: int = 0) -> int:
+        done = send(self, count, start)
+        self.tx_errno[start : start + done][self.tx["host"][start : start + done] & 0xFF < 8] = 113
+        return done
+
+    plan = make_plan(respond(refused).port, attempts=3)
+    monkeypatch.setattr(Udp, "send", some)
+    done = run(plan, tmp_path / "run")
+    assert (done.sent, done.errors, done.complete) == (248, 8, True)
+    assert Counter(r["errno"] for r in table(tmp_path / "run", "probe")) == {0: 248, 113: 8}
 
 
 def test_target_addresses_are_what_the_plan_names(respond: Any, make_plan: Any, tmp_path: Path) -> None:
