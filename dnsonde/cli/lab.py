@@ -94,3 +94,70 @@ def scenarios() -> None:
     for name in names():
         scenario = load_scenario(name)
         click.echo(f"{name:12}  {scenario.size:>10,} hosts  {scenario.title}")
+
+
+@lab.command()
+@click.argument("name", metavar="[SCENARIO]", required=False)
+@click.option("-o", "output", metavar="FILE.pcap", type=click.Path(path_type=Path), help="File to write.")
+def traffic(name: str | None, output: Path | None) -> None:
+    """Write labelled traffic to a capture file, or list what there is.
+
+    Each threat that dnsonde finds, over traffic that means no harm. What is true of it goes to FILE.truth.jsonl.
+    Nothing is ever sent. SCENARIO is a name or a .toml file.
+    """
+    from dnsonde.clock import VirtualClock
+    from dnsonde.lab.traffic import HOME, load_traffic, record, scenario_names, write_truth
+
+    if name is None:
+        for known in scenario_names():
+            click.echo(f"{known:26}  {load_traffic(known).title}")
+        return
+    if output is None:
+        raise click.UsageError("say where to write it: -o FILE.pcap")
+    capture = record(load_traffic(name), output, VirtualClock())
+    truth = output.with_suffix(".truth.jsonl")
+    write_truth(capture, truth)
+    expected = [label for label in capture.labels if label.expected]
+    click.echo(f"{output}: {capture.packets:,} packets; {truth}: {len(expected)} things to find.")
+    for label in expected:
+        click.echo(f"  {label.detector:22} {label.subject}")
+    click.echo(f"Next: dnsonde detect {output} {' '.join(f'--home {prefix}' for prefix in HOME)}")
+
+
+@lab.command()
+@click.argument("names", metavar="[SCENARIO]...", nargs=-1)
+def evaluate(names: tuple[str, ...]) -> None:
+    """Tell how right the detectors are, on labelled traffic.
+
+    Writes the scenarios of `dnsonde lab traffic` (all, or those named) to files that go away again, looks for threats
+    in each, and holds the findings against the truth: precision, recall and F1 of each detector, and every mistake.
+    """
+    from rich.table import Table
+
+    from dnsonde import escape, run
+    from dnsonde.cli._terminal import console
+    from dnsonde.lab import evaluate as judge
+
+    run.compile_once(lambda sentence: click.echo(sentence, err=True))
+    result = judge.evaluate(names, lambda name, done, of: click.echo(f"{done + 1} of {of}: {name}", err=True))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("detector", no_wrap=True)
+    for column in ("right", "wrong", "missed", "precision", "recall", "F1", "named"):
+        table.add_column(column, justify="right")
+    for name, score in [*sorted(result.scores.items()), ("all", result.total)]:
+        counts = (score.right, score.wrong, score.missed)
+        if any(counts) or name == "all":
+            shares = (score.precision, score.recall, score.f1)
+            named = f"{score.named}/{score.of}" if score.of else ""
+            table.add_row(name, *(f"{c:,}" for c in counts), *(f"{s:.3f}" for s in shares), named)
+    out = console()
+    out.print(table)
+    out.print("named: findings whose evidence says campaign, protocol or vector as the truth does.")
+    for fault in result.faults:
+        detail = f": {fault.detail}" if fault.detail else ""
+        line = f"{fault.kind:9} {fault.detector} {fault.subject} in {fault.scenario}{detail}"
+        out.print(escape.terminal(line), soft_wrap=True)
+    out.print(
+        f"{result.scenarios} captures, {result.packets:,} packets; {len(result.alarms)} findings of medium "
+        "severity or more where there is nothing to find."
+    )

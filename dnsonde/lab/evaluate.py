@@ -24,6 +24,10 @@ from dnsonde.registry import entries
 from dnsonde.table.schema import FLOW, MESSAGE
 
 TABLES = {table.name: table.schema for table in (MESSAGE, FLOW)}
+REFILL = {
+    "message": ("DELETE FROM message", "INSERT INTO message BY NAME SELECT * FROM fresh"),
+    "flow": ("DELETE FROM flow", "INSERT INTO flow BY NAME SELECT * FROM fresh"),
+}
 ALARMING = SEVERITIES.index("medium")
 
 Told = Callable[[str, int, int], None]
@@ -105,35 +109,35 @@ class Looker:
     """Runs detectors over one capture after another; what they are is worked out once."""
 
     def __init__(self, detectors: Mapping[str, Detector]) -> None:
-        self._connection = ibis.duckdb.connect()
+        backend = ibis.duckdb.connect()
         for name, schema in TABLES.items():
-            self._connection.create_table(name, schema.empty_table())
-        tables = {name: self._connection.table(name) for name in TABLES}
-        seen = augment(tables, prefixes(HOME))
+            backend.create_table(name, schema.empty_table())
+        seen = augment({name: backend.table(name) for name in TABLES}, prefixes(HOME))
+        self._connection = backend.con
+        self._connection.execute("SET threads = 1")  # captures are small
         self._detectors = detectors
-        relations = {name: one(seen) for name, one in detectors.items()}
-        self._queries = {
-            name: (self._connection.compile(relation), relation.schema().to_pyarrow())
-            for name, relation in relations.items()
-        }
+        self._schemas: dict[str, pa.Schema] = {}
+        for name, one in detectors.items():
+            relation = one(seen)
+            self._schemas[name] = relation.schema().to_pyarrow()
+            self._connection.execute(f"PREPARE {name} AS {backend.compile(relation)}")
 
     def look(self, path: Path) -> list[dict[str, Any]]:
         """The findings in a capture."""
-        self._load(path)
-        found: list[dict[str, Any]] = []
-        for name, (query, schema) in self._queries.items():
-            rows = self._connection.con.execute(query).fetch_arrow_table()
-            # DuckDB's sums are wider than the relation says.
-            found += findings(self._detectors[name], rows.cast(schema)).to_pylist()
-        return found
-
-    def _load(self, path: Path) -> None:
         parts: dict[str, list[pa.RecordBatch]] = {name: [] for name in TABLES}
         for name, batch in Reading(path):
             parts[name].append(batch)
         for name, schema in TABLES.items():
-            rows = pa.Table.from_batches(parts[name], schema)
-            self._connection.create_table(name, rows, overwrite=True)
+            self._connection.register("fresh", pa.Table.from_batches(parts[name], schema))
+            for statement in REFILL[name]:
+                self._connection.execute(statement)
+            self._connection.unregister("fresh")
+        found: list[dict[str, Any]] = []
+        for name, schema in self._schemas.items():
+            rows = self._connection.execute(f"EXECUTE {name}").fetch_arrow_table()
+            # DuckDB's sums are wider than the relation says.
+            found += findings(self._detectors[name], rows.cast(schema)).to_pylist()
+        return found
 
 
 def evaluate(names: Sequence[str] = (), told: Told | None = None) -> Evaluation:

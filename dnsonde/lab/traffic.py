@@ -9,6 +9,7 @@ forged sources. Only indicators of botnets are what they are.
 """
 
 import inspect
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -19,14 +20,24 @@ from typing import Annotated, Any
 import msgspec
 
 from dnsonde.clock import Clock
-from dnsonde.errors import LabError, UsageError
+from dnsonde.errors import LabError, SystemRefusal, UsageError
 from dnsonde.lab import _traffic_benign as benign
 from dnsonde.lab import _traffic_bots as bots
 from dnsonde.lab import _traffic_floods as floods
 from dnsonde.lab import _traffic_names as names
 from dnsonde.lab._traffic_tape import HOME, Label, Tape
 
-__all__ = ["EVENTS", "HOME", "Capture", "Label", "Traffic", "load_traffic", "record", "scenario_names"]
+__all__ = [
+    "EVENTS",
+    "HOME",
+    "Capture",
+    "Label",
+    "Traffic",
+    "load_traffic",
+    "record",
+    "scenario_names",
+    "write_truth",
+]
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 
@@ -104,6 +115,21 @@ def record(traffic: Traffic, path: Path, clock: Clock) -> Capture:
         whole.add(tape)
     whole.write(path)
     return Capture(len(whole), tuple(whole.labels))
+
+
+def write_truth(capture: Capture, path: Path) -> None:
+    """Write what is true of a capture as JSON lines; SystemRefusal when the disk does not let it."""
+    lines = [
+        json.dumps({
+            "detector": label.detector, "subject": label.subject, "expected": label.expected,
+            "evidence": dict(label.evidence),
+        })
+        for label in capture.labels
+    ]  # fmt: skip
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
 
 
 def _play(tape: Tape, event: Mapping[str, Any], span_s: float) -> None:
