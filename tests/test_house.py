@@ -18,7 +18,7 @@ FLOORS = (
     {"formats", "authority", "probe", "detect"},
     {"report", "lab"},
     {"export"},
-    {"run", "watch", "doctor"},
+    {"run", "watch", "doctor", "enrich"},
     {"cli", "web"},
     {"__main__"},
 )

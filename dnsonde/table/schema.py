@@ -327,4 +327,18 @@ ACCOUNT = Table(
     ),
 )
 
-TABLES = {t.name: t for t in (PROBE, REPLY, SIGHTING, VERDICT, MESSAGE, FLOW, FINDING, ACCOUNT)}
+ENRICHMENT = Table(
+    "enrichment",
+    "one address, and whose it is",
+    "`dnsonde enrich`",
+    (
+        *_address("address", "the address"),
+        Column("asn", I64, "autonomous system that announces it", null=True),
+        Column("as_name", TEXT, "that system's name", null=True),
+        Column("prefix", TEXT, "prefix that it is announced or registered in", null=True),
+        Column("country", TEXT, "country, ISO 3166-1, two letters", null=True),
+        Column("abuse", TEXT, "mail address for complaints", null=True),
+    ),
+)
+
+TABLES = {t.name: t for t in (PROBE, REPLY, SIGHTING, VERDICT, MESSAGE, FLOW, FINDING, ACCOUNT, ENRICHMENT)}

@@ -1,0 +1,36 @@
+"""`dnsonde enrich`: whose the addresses of a run or a lake are."""
+
+from pathlib import Path
+
+import click
+
+WORDS = {
+    "asn": "autonomous system",
+    "as_name": "its name",
+    "prefix": "prefix",
+    "country": "country",
+    "abuse": "abuse contact",
+}
+
+
+@click.command()
+@click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def enrich(folder: Path, files: tuple[Path, ...]) -> None:
+    """Learn whose the addresses are, from files that you have; nothing is fetched.
+
+    A file may be a MaxMind DB (.mmdb, of MaxMind, IPinfo and others), prefixes and systems as text (CAIDA's pfx2as,
+    lines of PREFIX ASN, `bgpdump -m` of a routing table), RPSL of a routing registry, or JSON (RDAP answers, or objects
+    with prefix, asn, as_name, country, abuse); or a folder of these. The first file that knows a thing tells it.
+
+    `dnsonde show` and `dnsonde export` then tell it too. Again with newer files replaces what was learned.
+    """
+    from dnsonde import enrich as learning
+    from dnsonde.cli._terminal import console
+
+    out = console()
+    learned = learning.enrich(folder, files)
+    out.print(f"{learned.addresses:,} addresses of {folder}, of them known:")
+    for name, count in learned.known.items():
+        share = count / learned.addresses if learned.addresses else 0.0
+        out.print(f"  {WORDS[name]:18} {count:>11,}  {share:4.0%}")

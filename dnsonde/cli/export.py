@@ -1,0 +1,151 @@
+"""`dnsonde export`: a run or a lake in the formats that others read."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dnsonde.cli import _progress
+from dnsonde.registry import names
+
+if TYPE_CHECKING:
+    from types import FunctionType
+
+    from dnsonde.cli._progress import Watch
+    from dnsonde.export._contract import View
+
+FORMATS = [name.replace("_", "-") for name in names("dnsonde.export")]
+
+
+def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """Tell of each format what it writes and what can be set, and end."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    import inspect
+
+    from dnsonde.export._contract import forms, parameters
+
+    for name, form in forms().items():
+        click.echo(f"{name}\n    " + (inspect.getdoc(form) or "").replace("\n", "\n    ").rstrip())
+        for one in parameters(form):
+            click.echo(f"    --set {one.name}={one.default}  {one.meaning}")
+        click.echo()
+    ctx.exit()
+
+
+@click.command()
+@click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
+@click.option("--format", "name", type=click.Choice(FORMATS), required=True, help="What to write.")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set something of the format.")
+@click.option("--table", metavar="NAME", help="Of csv, json, jsonl, parquet, table: the table.  [default: verdict of a "
+              "run, finding of a lake]")  # fmt: skip
+@click.option(
+    "--home",
+    "homes",
+    multiple=True,
+    metavar="PREFIX",
+    help="Your network; may be repeated. Guessed if not given.",
+)
+@click.option(
+    "--mail",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Of xarf: also write each report as a mail (.eml) to its abuse contact. Nothing is sent.",
+)
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
+    help="Say what the formats write and what can be set.",
+)  # fmt: skip
+@_progress.option
+def export(
+    folder: Path,
+    name: str,
+    output: Path | None,
+    settings: tuple[str, ...],
+    table: str | None,
+    homes: tuple[str, ...],
+    mail: Path | None,
+    mode: str,
+) -> None:
+    """Write a run or a lake in a format that others read.
+
+    Of a run, hosts are written; of a lake, what was found in it. `dnsonde export --list` tells of each format what it
+    is and what can be set; whose the addresses are comes from `dnsonde enrich`.
+    """
+    from dnsonde.export._contract import checked, forms, takes_view
+    from dnsonde.export._open import write_view
+
+    form = forms()[name]
+    if name == "parquet" and output is None:
+        raise click.UsageError("parquet is no text: name a file with -o.")
+    if mail is not None and name != "xarf":
+        raise click.UsageError("--mail goes with --format xarf.")
+    chosen = checked(name, form, _settings(settings))
+    if takes_view(form) and table is not None:
+        raise click.UsageError(f"{name} is of a whole run or lake, not of one --table.")
+    with _progress.watch(mode, _progress.reading) as watcher:
+        view = _view(folder, homes, watcher, looks=takes_view(form) or table in {None, "finding"})
+        if takes_view(form):
+            write_view(form, view, output or sys.stdout.buffer, chosen)
+        else:
+            _write_rows(form, view, folder, table, output)
+        if mail is not None:
+            _write_mails(view, chosen, mail, watcher)
+
+
+def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool) -> "View":
+    """The run or lake; in a lake that keeps no findings they are looked for."""
+    from dnsonde import run, watch
+    from dnsonde.clock import SystemClock
+    from dnsonde.detect._relations import prefixes
+    from dnsonde.export._open import has_findings, open_view
+    from dnsonde.table.lake import is_lake
+
+    home = prefixes(homes)
+    findings = None
+    if looks and is_lake(folder) and not has_findings(folder):
+        run.compile_once(watcher.say)
+        found = watch.detect([str(folder)], watch.Asked(home=home), SystemClock(), watcher.tell)
+        findings = found.findings
+        if found.guessed is not None:
+            home = found.guessed.prefixes
+            told = ", ".join(map(str, home)) or "nothing"
+            watcher.say(f"No --home was given: {told} is taken for home, since {found.guessed.why}.")
+    return open_view(folder, findings, home, lambda sentence: watcher.say(f"Note: {sentence}."))
+
+
+def _write_rows(
+    form: "FunctionType", view: "View", folder: Path, table: str | None, output: Path | None
+) -> None:
+    from dnsonde import watch
+    from dnsonde.export._open import table_rows, target
+
+    chosen = table or ("verdict" if view.kind == "run" else "finding")
+    rows = watch.rows_of(view.findings) if chosen == "finding" else table_rows(view, folder, chosen)
+    with target(output or sys.stdout.buffer) as out:
+        form(rows, out)
+
+
+def _write_mails(view: "View", chosen: dict[str, Any], folder: Path, watcher: "Watch") -> None:
+    from dnsonde.export._mail import write_mails
+    from dnsonde.export.xarf import reports
+
+    of_whom = {"org": "", "contact": ""} | chosen
+    written, left = write_mails(reports(view, **of_whom), folder)
+    watcher.say(f"{written:,} mails are in {folder}; nothing was sent.")
+    if left:
+        watcher.say(
+            f"{left:,} reports have no abuse contact: `dnsonde enrich` learns it from an RDAP or IRR cache."
+        )
+
+
+def _settings(texts: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (equals and key):
+            raise click.UsageError(f"--set takes NAME=VALUE, not {text!r}.")
+        found[key] = value
+    return found

@@ -1,0 +1,120 @@
+"""Whose an address is: system, prefix, country and abuse contact, from files that the operator has. Nothing is fetched.
+
+The first file that knows a field of an address tells it. What files can be is in `dnsonde.formats._owners`.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+
+from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.formats._owners import NOTHING, Address, Facts, Source, open_source
+from dnsonde.table import store
+from dnsonde.table.lake import Lake, is_lake
+from dnsonde.table.schema import ENRICHMENT, VERDICT
+from dnsonde.wire.batch import address_text
+
+MEMORY_MIB = 2048  # of the engine, before it spills to disk
+ROWS = 50_000  # looked up at once
+FIELDS = tuple(field.name for field in fields(Facts))
+# Tables whose addresses are looked up, and the roles that these play there.
+ROLES = {"verdict": ("target", "egress", "responder"), "message": ("src", "dst"), "flow": ("src", "dst")}
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """How many addresses there are, and of how many each field is known."""
+
+    addresses: int
+    known: Mapping[str, int]
+
+
+def enrich(folder: Path, files: Sequence[Path]) -> Learned:
+    """Look up every address of a run's hosts or of a lake's traffic, and write the table `enrichment` beside them.
+
+    What an earlier call wrote is replaced, at once and whole. Hosts that never answered are not looked up.
+    """
+    if not files:
+        raise UsageError("name at least one file: a .mmdb, a pfx2as text, or a cache of RDAP answers (JSON)")
+    sources = [source for path in files for source in open_source(path)]
+    connection = store.connect(memory_limit_mib=MEMORY_MIB)
+    if is_lake(folder):
+        tables = Lake(folder).tables(connection)
+    else:
+        tables = store.open_folder(folder, connection)
+        if not store.row_count(folder, VERDICT):
+            raise RunError(
+                f"{folder} is neither a lake nor a run with verdicts: there is no address to look up"
+            )
+    scratch = folder / "enrichment.new"
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        learned = _look_up(_addresses(tables), sources, scratch)
+        store.save(ENRICHMENT, folder, store.open_folder(scratch, connection)[ENRICHMENT.name])
+    except OSError as error:
+        raise SystemRefusal(f"cannot write in {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return learned
+
+
+def _addresses(tables: Mapping[str, ibis.Table]) -> ibis.Table:
+    """Every address of hosts and of traffic, once and in order."""
+    parts = []
+    for name, roles in ROLES.items():
+        table = tables[name]
+        if name == VERDICT.name:
+            table = table.filter(~table["class"].isin(["silent", "not_sent"]))
+        parts += [table.select(net=table[f"{role}_net"], host=table[f"{role}_host"]) for role in roles]
+    every = ibis.union(*parts, distinct=True)
+    return every.filter(every.net.notnull())
+
+
+def _look_up(wanted: ibis.Table, sources: Sequence[Source], scratch: Path) -> Learned:
+    total = int(wanted.count().to_pyarrow().as_py())
+    asked = [_Asked(source) for source in sources]
+    known = dict.fromkeys(FIELDS, 0)
+    with store.Writer(ENRICHMENT, scratch) as writer:
+        for batch in wanted.order_by(["net", "host"]).to_pyarrow_batches(chunk_size=ROWS):
+            pairs = zip(batch["net"].to_pylist(), batch["host"].to_pylist(), strict=True)
+            rows = list(_facts(pairs, asked))
+            if rows:
+                columns = dict(zip(ENRICHMENT.schema.names, zip(*rows, strict=True), strict=True))
+                writer.append({f.name: pa.array(columns[f.name], f.type) for f in ENRICHMENT.schema})
+                for name in FIELDS:
+                    known[name] += sum(value is not None for value in columns[name])
+    return Learned(total, known)
+
+
+def _facts(
+    pairs: Iterator[tuple[int, int]], asked: Sequence["_Asked"]
+) -> Iterator[tuple[int | str | None, ...]]:
+    for net, host in pairs:
+        address = ip_address(address_text(net, host))
+        facts = NOTHING
+        for one in asked:
+            facts = facts.or_else(one.find(address))
+        if facts != NOTHING:
+            yield (net, host, *astuple(facts))
+
+
+class _Asked:
+    """A source that remembers its last answer: the next address is mostly of the same prefix."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._first: Address = IPv4Address(0)
+        self._last = -1
+        self._facts = NOTHING
+
+    def find(self, address: IPv4Address | IPv6Address) -> Facts:
+        number = int(address)
+        if address.version != self._first.version or not int(self._first) <= number <= self._last:
+            self._first = address
+            self._last, self._facts = self._source.find(address)
+        return self._facts

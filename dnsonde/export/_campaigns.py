@@ -1,0 +1,45 @@
+"""Domains of those who probe in secret, steal or command: what a resolver may refuse to resolve."""
+
+from collections.abc import Iterator
+
+import dns.exception
+import dns.name
+
+from dnsonde.export._contract import Incident, View
+from dnsonde.intel.load import campaigns
+
+BLOCKED = ("covert", "unknown")  # intents; those who say who they are and why may ask
+
+
+def name_of(incident: Incident) -> dns.name.Name | None:
+    """The domain of a finding that nobody of good will has; None for others, and for what is no name of two labels."""
+    if incident.kind != "domain" or incident.nature.role != "campaign":
+        return None
+    if incident.evidence.get("intent", "unknown") not in BLOCKED:
+        return None
+    return _name(incident.subject)
+
+
+def found(view: View) -> Iterator[tuple[dns.name.Name, str]]:
+    """Domains among the findings, each with the reason."""
+    for incident in view.incidents():
+        name = name_of(incident)
+        if name is not None:
+            yield name, f"{incident.detector}: {incident.evidence.get('campaign', 'unknown')}"
+
+
+def listed() -> Iterator[tuple[dns.name.Name, str]]:
+    """Zones of covert campaigns that are known, each with its name."""
+    for campaign in campaigns():
+        if campaign.intent in BLOCKED:
+            for zone in campaign.zones:
+                yield dns.name.from_text(zone), f"campaign: {campaign.name}"
+
+
+def _name(text: str) -> dns.name.Name | None:
+    try:
+        name = dns.name.from_text(text.encode("ascii", "strict").decode("ascii"))
+    except (dns.exception.DNSException, ValueError):
+        return None
+    # One label is a top-level domain: no finding is worth that.
+    return name if len(name.labels) > 2 else None

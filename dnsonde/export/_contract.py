@@ -1,0 +1,280 @@
+"""What an export is, what it is given, and what it may ask of who runs it.
+
+An export is ONE file in this folder: a function of the file's name whose first parameter says what it writes.
+`rows`, a record batch reader: any table, row by row. `view`: a run or a lake as a whole, what was found in it
+included. Keyword-only parameters with `Annotated[type, "meaning"]` and a default are its settings; its docstring is
+what `dnsonde export --list` shows. Names and texts in a view were written by strangers: each export makes them
+harmless for whoever reads its format.
+"""
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from types import FunctionType, ModuleType
+from typing import Any, Literal
+
+import ibis
+import pyarrow as pa
+from ibis import _
+
+from dnsonde.detect._contract import Parameter
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.export._threats import Nature, nature
+from dnsonde.registry import entries
+from dnsonde.report import readable
+from dnsonde.wire.batch import address_pair
+
+Network = IPv4Network | IPv6Network
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_US = 253_402_300_799_999_999  # the end of the year 9999: calendars know no more
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an address is, as far as `dnsonde enrich` learned it."""
+
+    asn: int | None = None
+    as_name: str | None = None
+    prefix: str | None = None
+    country: str | None = None
+    abuse: str | None = None
+
+
+NOBODY = Owner()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One judged host of a run: a row of `verdict` with its addresses as text."""
+
+    address: str
+    name: str
+    open: bool
+    time_us: int
+    row: Mapping[str, Any]
+    owner: Owner
+
+    @property
+    def factor(self) -> float:
+        """Its amplification; 0 where none was measured."""
+        return float(self.row["amplification"] or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One finding, its evidence read, with what it means to others."""
+
+    detector: str
+    threat: str
+    subject: str
+    kind: str
+    severity: str
+    confidence: float
+    first_us: int
+    last_us: int
+    count: int
+    title: str
+    summary: str
+    evidence: Mapping[str, Any]
+    references: tuple[str, ...]
+    nature: Nature
+    owner: Owner
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, the same whenever it is exported."""
+        return f"{self.detector}|{self.subject}|{self.first_us}"
+
+    @property
+    def network(self) -> Network | None:
+        """The subject as a network; None for a domain."""
+        return network(self.subject) if self.kind != "domain" else None
+
+
+@dataclass(frozen=True)
+class View:
+    """A run or a lake as it stands.
+
+    tables: relations by name, those without rows too. findings: rows of `finding`, worst first. home: the operator's
+    own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn: where an export
+    says what its reader must know and the format has no place for.
+    """
+
+    kind: Literal["run", "lake"]
+    tables: Mapping[str, ibis.Table]
+    findings: pa.Table
+    home: tuple[Network, ...] = ()
+    contact: str = ""
+    port: int = 53
+    warn: Callable[[str], None] = field(default=lambda _: None)
+
+    def hosts(self, *, only_open: bool = True, most: int | None = None) -> Iterator[Host]:
+        """Judged hosts, open ones or all that answered; the worst `most` if given, else by address."""
+        verdict = self.tables["verdict"]
+        rows = verdict.filter(verdict.open if only_open else ~verdict["class"].isin(["silent", "not_sent"]))
+        order: list[Any] = [rows.target_net, rows.target_host]
+        if most is not None:
+            rows = rows.order_by([ibis.desc(rows.amplification.fill_null(0.0)), *order]).limit(most)
+        joined = owned(rows, self.tables["enrichment"], "target")
+        order = [joined.target_net, joined.target_host]
+        if most is not None:
+            order = [ibis.desc(joined.amplification.fill_null(0.0)), *order]
+        probed = self.measured_us()
+        for batch in readable(joined.order_by(order)):
+            for row in batch.to_pylist():
+                seen = row["first_seen_us"]
+                yield Host(
+                    row["target"],
+                    row["class"],
+                    row["open"],
+                    probed if seen is None else seen,
+                    row,
+                    _owner(row),
+                )
+
+    def host_count(self) -> int:
+        """How many open hosts there are."""
+        verdict = self.tables["verdict"]
+        return int(verdict.filter(verdict.open).count().to_pyarrow().as_py())
+
+    def measured_us(self) -> int:
+        """When the last probe was sent; 0 where none was."""
+        return int(self.tables["probe"].time_us.max().to_pyarrow().as_py() or 0)
+
+    def incidents(self) -> list[Incident]:
+        """The findings, worst first."""
+        rows = self.findings.to_pylist()
+        owners = self.owners(row["subject"] for row in rows if row["subject_kind"] == "address")
+        return [
+            Incident(
+                detector=row["detector"],
+                threat=row["threat"],
+                subject=row["subject"],
+                kind=row["subject_kind"],
+                severity=row["severity"],
+                confidence=row["confidence"],
+                first_us=row["first_seen"],
+                last_us=row["last_seen"],
+                count=row["count"],
+                title=row["title"],
+                summary=row["summary"],
+                evidence=json.loads(row["evidence"]),
+                references=tuple(json.loads(row["references"])),
+                nature=nature(row["detector"]),
+                owner=owners.get(row["subject"], NOBODY),
+            )
+            for row in rows
+        ]
+
+    def owners(self, addresses: Iterable[str]) -> dict[str, Owner]:
+        """Whose those addresses are, those that are known."""
+        pairs = {address_pair(address): address for address in addresses}
+        known = self.tables["enrichment"]
+        if not pairs or not int(known.count().to_pyarrow().as_py()):
+            return {}
+        wanted = ibis.memtable(
+            pa.table({"net": [net for net, _ in pairs], "host": [host for _, host in pairs]})
+        )
+        rows = known.semi_join(wanted, [known.address_net == wanted.net, known.address_host == wanted.host])
+        return {row["address"]: _owner(row) for batch in readable(rows) for row in batch.to_pylist()}
+
+    def is_home(self, place: Network) -> bool:
+        """Whether an address or a prefix lies in the operator's own."""
+        return any(place.version == own.version and place.subnet_of(own) for own in self.home)  # type: ignore[arg-type]
+
+
+def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
+    """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
+    known = enrichment.select(
+        "asn", "as_name", "prefix", "country", "abuse", known_net=_.address_net, known_host=_.address_host
+    )
+    on = [rows[f"{role}_net"] == known.known_net, rows[f"{role}_host"] == known.known_host]
+    return rows.left_join(known, on).drop("known_net", "known_host")
+
+
+def _owner(row: Mapping[str, Any]) -> Owner:
+    return Owner(row["asn"], row["as_name"], row["prefix"], row["country"], row["abuse"])
+
+
+def network(text: str) -> Network | None:
+    """An address or a prefix; None for what is neither."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def moment(time_us: int) -> datetime:
+    """A time, with its zone; what no calendar has becomes the nearest that it has."""
+    return EPOCH + timedelta(microseconds=min(max(time_us, 0), LAST_US))
+
+
+def rfc3339(time_us: int) -> str:
+    """A time as RFC 3339 has it, UTC, with microseconds."""
+    return f"{moment(time_us):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def transport(address: str) -> str:
+    """`ipv4` or `ipv6`."""
+    return f"ipv{ip_address(address).version}"
+
+
+def library(name: str, form: str) -> ModuleType:
+    """A library of the extra `export`; SystemRefusal where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise SystemRefusal(
+            f"the format {form} is written by the library {name}, which is not installed: "
+            "`pip install 'dnsonde[export]'` brings it"
+        ) from error
+
+
+def forms() -> dict[str, FunctionType]:
+    """Every format by the name that people type: dashes for underscores."""
+    return {name.replace("_", "-"): form for name, form in entries("dnsonde.export", FunctionType).items()}
+
+
+def takes_view(form: FunctionType) -> bool:
+    """Whether a format writes a run or a lake as a whole, not rows."""
+    return next(iter(inspect.signature(form).parameters)) == "view"
+
+
+def parameters(form: FunctionType) -> tuple[Parameter, ...]:
+    """A format's settings, as its signature has them."""
+    hints = typing.get_type_hints(form, include_extras=True)
+    found = []
+    for parameter in inspect.signature(form).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            kind, meaning = typing.get_args(hints[parameter.name])
+            found.append(Parameter(parameter.name, kind, parameter.default, meaning))
+    return tuple(found)
+
+
+def checked(name: str, form: FunctionType, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Settings by name, texts turned into the parameter's type; UsageError for what is none."""
+    known = {p.name: p for p in parameters(form)}
+    result: dict[str, Any] = {}
+    for key, text in texts.items():
+        if key not in known:
+            has = ", ".join(known) or "none"
+            raise UsageError(f"the format {name} has no setting {key!r}; it has: {has}")
+        kind = known[key].type
+        try:
+            result[key] = _boolean(text) if kind is bool else kind(text)
+        except ValueError:
+            wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+            raise UsageError(f"{key} of the format {name} takes {wanted}, not {text!r}") from None
+    return result
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in TRUE + FALSE:
+        return text.lower() in TRUE
+    raise ValueError(text)

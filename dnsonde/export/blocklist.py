@@ -1,0 +1,56 @@
+"""A blocklist: one address, prefix or domain a line."""
+
+from typing import Annotated, BinaryIO
+
+from dnsonde.errors import UsageError
+from dnsonde.escape import terminal
+from dnsonde.export._campaigns import name_of
+from dnsonde.export._contract import Incident, View, rfc3339
+from dnsonde.export._documents import SEVERITIES
+
+KINDS = ("all", "address", "domain")
+
+
+def blocklist(
+    view: View,
+    out: BinaryIO,
+    *,
+    kind: Annotated[str, "address (prefixes too), domain or all"] = "all",
+    severity: Annotated[str, "of findings, at least"] = "low",
+    confidence: Annotated[float, "of findings, at least"] = 0.9,
+) -> None:
+    """Write who attacks or scans, and the domains of campaigns, one a line, the reason behind a `#`.
+
+    Never in it: the operator's own addresses, victims, reflectors (their address is forged or misused), and probers
+    who say who they are and why.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
+    if severity not in SEVERITIES:
+        raise UsageError(f"severity is one of {', '.join(SEVERITIES)}, not {severity!r}")
+    out.write(b"# dnsonde: who attacks or scans. Look at it before you block by it.\n")
+    told: set[str] = set()
+    for incident in view.incidents():
+        if SEVERITIES[incident.severity] < SEVERITIES[severity] or incident.confidence < confidence:
+            continue
+        entry = _entry(incident, view)
+        if entry is None or entry in told or kind not in {"all", _kind(incident)}:
+            continue
+        told.add(entry)
+        why = terminal(incident.title, keep="").encode("ascii", "backslashreplace").decode("ascii")
+        line = f"{entry} # {incident.detector}, {incident.severity}, {rfc3339(incident.last_us)}: {why}\n"
+        out.write(line.encode("ascii"))
+
+
+def _kind(incident: Incident) -> str:
+    return "domain" if incident.kind == "domain" else "address"
+
+
+def _entry(incident: Incident, view: View) -> str | None:
+    if incident.kind == "domain":
+        name = name_of(incident)
+        return None if name is None else name.to_text(omit_final_dot=True)
+    place = incident.network
+    if incident.nature.role != "source" or place is None or view.is_home(place):
+        return None
+    return str(place.network_address) if place.prefixlen == place.max_prefixlen else str(place)

@@ -1,0 +1,206 @@
+"""Filter rules against the attacks of a lake: BGP FlowSpec (RFC 8955) as ExaBGP reads it, or nftables."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, BinaryIO
+
+from ibis.expr import types as ir
+
+from dnsonde.errors import UsageError
+from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, require_lake, to_target
+from dnsonde.export._contract import Incident, Network, View, rfc3339
+
+LANGUAGES = ("exabgp", "nftables")
+HARM_SHARE = 0.01  # of the legitimate traffic: above it a rule has a warning
+ONE_PORT_SHARE = 0.9
+SYN_SHARE = 0.9
+SYN = "......S."
+LENGTH_LEAST = 256  # octets: below it a least length tells nothing apart
+NAMES = MappingProxyType({1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a rule matches. shortest: IP octets at least. hit, legitimate: packets, of the latter and of all such."""
+
+    incident: Incident
+    target: Network
+    protocol: int
+    source_port: int | None
+    port: int | None
+    syn: bool
+    shortest: int | None
+    hit: int
+    legitimate: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of the legitimate packets to the same destination that the rule would have hit."""
+        return self.hit / self.legitimate if self.legitimate else None
+
+
+def flowspec(
+    view: View,
+    out: BinaryIO,
+    *,
+    rules: Annotated[str, "exabgp or nftables"] = "exabgp",
+    rate: Annotated[int, "octets a second that still pass; 0: none"] = 0,
+) -> None:
+    """Write a filter rule for each vector of each attack, with the harm that it would have done.
+
+    Above each rule stands which share of the legitimate traffic to the same destination in the same lake (outside of
+    the attack, or answering what the destination asked) it would have hit; above 1 % it has a warning.
+    """
+    if rules not in LANGUAGES:
+        raise UsageError(f"rules is one of {', '.join(LANGUAGES)}, not {rules!r}")
+    if rate < 0:
+        raise UsageError(f"rate is 0 or more octets a second, not {rate}")
+    require_lake(view, "flowspec")
+    found = list(attacks(view))
+    listed = [_rule(attack, vector, found, view) for attack in found for vector in attack.vectors]
+    for rule in listed:
+        if rule.share is not None and rule.share > HARM_SHARE:
+            view.warn(f"the rule for {rule.incident.subject} {_harm(rule)}")
+    text = _exabgp(listed, rate) if rules == "exabgp" else _nftables(listed, rate)
+    out.write(text.encode("ascii"))
+
+
+def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> Rule:
+    port = vector.port
+    if port is None and vector.source_port is None:
+        port = next((p for p, share in vector.ports.items() if share >= ONE_PORT_SHARE), None)
+    syn = vector.protocol == TCP and vector.flags.get(SYN, 0) >= SYN_SHARE
+    shortest = vector.shortest if vector.shortest >= LENGTH_LEAST else None
+    legitimate = _legitimate(attack, others, view)
+    fits = (legitimate.protocol == vector.protocol) & (legitimate.length_max >= (shortest or 0))
+    if vector.source_port is not None:
+        fits &= legitimate.src_port == vector.source_port
+    if port is not None:
+        fits &= legitimate.dst_port == port
+    hit = legitimate.syn if syn else legitimate.packets
+    row = legitimate.aggregate(
+        hit=hit.sum(where=fits).fill_null(0), total=legitimate.packets.sum().fill_null(0)
+    ).to_pyarrow()
+    counts = {name: int(row[name][0].as_py() or 0) for name in ("hit", "total")}
+    return Rule(
+        attack.incident, attack.target, vector.protocol, vector.source_port, port, syn, shortest,
+        counts["hit"], counts["total"],
+    )  # fmt: skip
+
+
+def _legitimate(attack: Attack, others: list[Attack], view: View) -> ir.Table:
+    """Flows to the destination that are not of an attack on it, or that answer what it asked."""
+    flow = to_target(view, attack.target)
+    hostile = flow.protocol < 0
+    for other in others:
+        if other.target.version != attack.target.version or not other.target.overlaps(attack.target):
+            continue
+        during = (flow.end_us >= other.incident.first_us) & (flow.start_us <= other.incident.last_us)
+        for vector in other.vectors:
+            hostile |= during & vector.among(flow)
+    asked = view.tables["flow"].filter(lambda t: t.protocol == UDP)
+    asked = asked.select(
+        asker_net=asked.src_net, asker_host=asked.src_host, asker_port=asked.src_port,
+        asked_net=asked.dst_net, asked_host=asked.dst_host, asked_port=asked.dst_port,
+    ).distinct()  # fmt: skip
+    both = flow.mutate(hostile=hostile).left_join(
+        asked,
+        [
+            flow.dst_net == asked.asker_net, flow.dst_host == asked.asker_host, flow.dst_port == asked.asker_port,
+            flow.src_net == asked.asked_net, flow.src_host == asked.asked_host, flow.src_port == asked.asked_port,
+        ],
+    )  # fmt: skip
+    # Only UDP has an answer that forgeries cannot make: a flooded host answers every SYN.
+    answers = (both.protocol == UDP) & both.asker_net.notnull()
+    return both.filter(~both.hostile | answers)
+
+
+def _harm(rule: Rule) -> str:
+    if rule.share is None:
+        return "was held against nothing: the lake has no legitimate traffic to that destination"
+    return f"would have hit {rule.share:.2%} of {rule.legitimate:,} legitimate packets to that destination"
+
+
+def _about(rule: Rule) -> list[str]:
+    incident = rule.incident
+    when = f"{rfc3339(incident.first_us)} to {rfc3339(incident.last_us)}"
+    about = [
+        f"# {rule.target}: {incident.detector}, {incident.severity}, {when}",
+        f"# The rule {_harm(rule)}.",
+    ]
+    if rule.share is not None and rule.share > HARM_SHARE:
+        about.append(
+            f"# WARNING: more than {HARM_SHARE:.0%} of what is legitimate: narrow it before you use it."
+        )
+    return about
+
+
+# -- ExaBGP -----------------------------------------------------------------------------------------------
+
+
+def _exabgp(rules: list[Rule], rate: int) -> str:
+    lines = [
+        "# FlowSpec (RFC 8955), for a neighbor of ExaBGP. Look at each rule before you announce it.",
+        "flow {",
+    ]
+    for number, rule in enumerate(rules, 1):
+        lines += [f"  {line}" for line in _about(rule)]
+        lines += [f"  route dnsonde-{number} {{", "    match {"]
+        lines += [f"      {match};" for match in _matches(rule)]
+        then = f"rate-limit {rate}" if rate else "discard"
+        lines += ["    }", "    then {", f"      {then};", "    }", "  }"]
+    return "\n".join([*lines, "}", ""])
+
+
+def _matches(rule: Rule) -> list[str]:
+    six = rule.target.version == 6
+    name = NAMES.get(rule.protocol, "")
+    known = name if name in {"icmp", "tcp", "udp", "gre"} else f"={rule.protocol}"
+    matches = [
+        f"destination {rule.target}{'/0' if six else ''}",
+        f"{'next-header' if six else 'protocol'} {known}",
+    ]
+    if rule.source_port is not None:
+        matches.append(f"source-port ={rule.source_port}")
+    if rule.port is not None:
+        matches.append(f"destination-port ={rule.port}")
+    if rule.syn:
+        matches.append("tcp-flags [ =syn ]")
+    if rule.shortest is not None:
+        matches.append(f"packet-length >={rule.shortest}")
+    return matches
+
+
+# -- nftables ---------------------------------------------------------------------------------------------
+
+
+def _nftables(rules: list[Rule], rate: int) -> str:
+    lines = [
+        "# For `nft -f FILE`. Look at each rule before you load it.",
+        "table inet dnsonde {",
+        "  chain attacks {",
+        "    type filter hook prerouting priority raw; policy accept;",
+    ]
+    for rule in rules:
+        lines += [f"    {line}" for line in _about(rule)]
+        lines.append(f"    {_statement(rule, rate)}")
+    return "\n".join([*lines, "  }", "}", ""])
+
+
+def _statement(rule: Rule, rate: int) -> str:
+    family = "ip" if rule.target.version == 4 else "ip6"
+    name = NAMES.get(rule.protocol, str(rule.protocol))
+    words = [f"{family} daddr {rule.target}"]
+    ported = f"{name} " if rule.protocol in {TCP, UDP} else ""
+    words.append(f"meta l4proto {'ipv6-icmp' if name == 'icmpv6' else name}")
+    if ported and rule.source_port is not None:
+        words.append(f"{ported}sport {rule.source_port}")
+    if ported and rule.port is not None:
+        words.append(f"{ported}dport {rule.port}")
+    if rule.syn:
+        words.append("tcp flags & (fin | syn | rst | ack) == syn")
+    if rule.shortest is not None:
+        words.append(f"meta length >= {rule.shortest}")
+    if rate:
+        words.append(f"limit rate over {rate} bytes/second")
+    return " ".join([*words, "counter drop"])

@@ -1,0 +1,121 @@
+"""A MISP event, to import or to put into a feed."""
+
+import json
+from datetime import UTC
+from types import MappingProxyType
+from typing import Annotated, Any, BinaryIO
+
+from dnsonde.export._attacks import Attack, attacks
+from dnsonde.export._contract import Host, Incident, View, library, moment, rfc3339
+from dnsonde.export._documents import SEVERITIES, document, stable_uuid
+
+THREAT_LEVELS = MappingProxyType({5: 1, 4: 1, 3: 2, 2: 3, 1: 4})  # MISP: 1 high, 2 medium, 3 low, 4 undefined
+COMMENT_MAX = 1000
+
+
+def misp(
+    view: View,
+    out: BinaryIO,
+    *,
+    hosts_max: Annotated[int, "open resolvers, those first that amplify most"] = 1000,
+) -> None:
+    """Write findings and open resolvers as one MISP event, attacks as `ddos` objects.
+
+    It is for your organisation only until you share it, and unpublished. Only domains of campaigns are for detection
+    (`to_ids`). The same input gives the same identifiers.
+    """
+    lib = library("pymisp", "misp")
+    incidents = view.incidents()
+    hosts = list(view.hosts(most=hosts_max))
+    left = view.host_count() - len(hosts)
+    if left > 0:
+        view.warn(f"{left:,} open resolvers are left out: `--set hosts_max={view.host_count()}` takes all")
+    times = [incident.last_us for incident in incidents] + [host.time_us for host in hosts]
+    latest = max(times, default=0)
+    event = lib.MISPEvent()
+    event.uuid = stable_uuid("misp", latest, *sorted(i.key for i in incidents), *(h.address for h in hosts))
+    event.info = f"dnsonde: {len(incidents):,} findings, {view.host_count():,} open resolvers"
+    event.date = moment(latest).astimezone(UTC).date()
+    event.timestamp = latest // 1_000_000
+    event.distribution = 0
+    event.analysis = 2
+    event.published = False
+    worst = max((SEVERITIES[i.severity] for i in incidents), default=3 if hosts else 1)
+    event.threat_level_id = THREAT_LEVELS[worst]
+    event.add_tag("tlp:amber")
+    told = {attack.incident.key: attack for attack in attacks(view)}
+    for incident in incidents:
+        if incident.nature.kind == "ddos" and incident.kind != "domain":
+            event.add_object(_ddos(incident, told.get(incident.key), lib))
+        else:
+            _attribute(event, incident)
+    for host in hosts:
+        _host(event, host)
+    document({"Event": json.loads(event.to_json())}, out)
+
+
+def _attribute(event: Any, incident: Incident) -> None:
+    campaign = incident.kind == "domain" and incident.nature.role == "campaign"
+    kind = {"domain": "domain", "address": "ip-src", "prefix": "ip-src"}[incident.kind]
+    if incident.nature.role in {"asset", "victim"} and kind == "ip-src":
+        kind = "ip-dst"
+    event.add_attribute(
+        kind,
+        incident.subject,
+        uuid=stable_uuid("attribute", incident.key),
+        timestamp=incident.last_us // 1_000_000,
+        category="Network activity",
+        to_ids=campaign and incident.evidence.get("intent", "unknown") in {"covert", "unknown"},
+        comment=f"{incident.title}. {incident.summary}"[:COMMENT_MAX],
+        first_seen=rfc3339(incident.first_us),
+        last_seen=rfc3339(max(incident.first_us, incident.last_us)),
+        disable_correlation=incident.nature.role == "asset",
+    )
+
+
+def _host(event: Any, host: Host) -> None:
+    event.add_attribute(
+        "ip-dst",
+        host.address,
+        uuid=stable_uuid("attribute", "host", host.address, host.time_us),
+        timestamp=host.time_us // 1_000_000,
+        category="Network activity",
+        to_ids=False,
+        comment=f"Open DNS resolver ({host.name}), amplification {host.factor:.1f}: {host.row['why']}"[
+            :COMMENT_MAX
+        ],
+    )
+
+
+def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
+    made = lib.MISPObject("ddos", strict=True)
+    made.uuid = stable_uuid("object", incident.key)
+    made.timestamp = incident.last_us // 1_000_000
+    made.comment = incident.title[:COMMENT_MAX]
+    values: list[tuple[str, Any]] = [
+        ("ip-dst", incident.subject),
+        ("first-seen", rfc3339(incident.first_us)),
+        ("last-seen", rfc3339(max(incident.first_us, incident.last_us))),
+        ("text", f"{incident.title}. {incident.summary}"[:COMMENT_MAX]),
+        ("type", incident.nature.identifier),
+    ]
+    if attack is not None:
+        seconds = max(1, round((attack.last_us - attack.first_us) / 1e6))
+        values += [
+            ("total-bps", round(8 * attack.octets / seconds)),
+            ("total-pps", round(attack.packets / seconds)),
+            ("total-bytes-sent", attack.octets),
+            ("total-packets-sent", attack.packets),
+        ]
+        values += [("protocol", name) for name in sorted({v.protocol_name for v in attack.vectors})]
+        values += [("src-port", v.source_port) for v in attack.vectors if v.source_port is not None]
+        values += [("dst-port", v.port) for v in attack.vectors if v.port is not None]
+    for name, value in values:
+        made.add_attribute(
+            name,
+            value,
+            uuid=stable_uuid("object", incident.key, name, value),
+            timestamp=incident.last_us // 1_000_000,
+            to_ids=False,
+        )
+    return made

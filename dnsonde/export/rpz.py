@@ -1,0 +1,60 @@
+"""A response policy zone: what BIND, Unbound, Knot Resolver and PowerDNS refuse to resolve."""
+
+from types import MappingProxyType
+from typing import Annotated, BinaryIO
+
+import dns.exception
+import dns.name
+
+from dnsonde.errors import UsageError
+from dnsonde.export._campaigns import found, listed
+from dnsonde.export._contract import View
+
+# draft-vixie-dnsop-dns-rpz, 3: what a trigger's CNAME leads to says what to do.
+ACTIONS = MappingProxyType(
+    {"nxdomain": ".", "nodata": "*.", "drop": "rpz-drop.", "passthru": "rpz-passthru."}
+)
+COMMENT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-: ")
+
+
+def rpz(
+    view: View,
+    out: BinaryIO,
+    *,
+    zone: Annotated[str, "the policy zone's name"] = "rpz.dnsonde.invalid",
+    action: Annotated[str, "nxdomain, nodata, drop or passthru"] = "nxdomain",
+    known: Annotated[bool, "list the zones of covert campaigns that were not seen here, too"] = True,
+) -> None:
+    """Write the domains of covert campaigns and of stolen data as a response policy zone.
+
+    Each name stands with all below it. Probers who say who they are, and domains that are victims, are not in it.
+    """
+    if action not in ACTIONS:
+        raise UsageError(f"action is one of {', '.join(ACTIONS)}, not {action!r}")
+    try:
+        origin = dns.name.from_text(zone)
+    except dns.exception.DNSException:
+        raise UsageError(f"{zone!r} is no name for a zone") from None
+    names = dict(found(view))
+    if known:
+        names = dict(listed()) | names
+    serial = max((incident.last_us for incident in view.incidents()), default=0) // 1_000_000
+    out.write(_head(origin, serial % (1 << 32)).encode("ascii"))
+    for name in sorted(names):
+        trigger = name.relativize(dns.name.root)
+        try:
+            below = dns.name.Name((b"*", *trigger.labels))
+            below.concatenate(origin)
+        except dns.exception.DNSException:
+            view.warn(f"{name} does not fit below the zone's name: give a shorter `zone`")
+            continue
+        why = "".join(c for c in names[name].lower() if c in COMMENT)
+        record = f"CNAME {ACTIONS[action]} ; {why}"
+        out.write(f"{trigger.to_text()} {record}\n{below.to_text()} {record}\n".encode("ascii"))
+
+
+def _head(origin: dns.name.Name, serial: int) -> str:
+    return (
+        f"$ORIGIN {origin.to_text()}\n$TTL 300\n"
+        f"@ SOA localhost. hostmaster.localhost. {serial} 3600 600 86400 300\n@ NS localhost.\n"
+    )
