@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -190,12 +190,16 @@ def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _keep_plan(plan_path: Path, folder: Path) -> None:
-    """Copy the plan into its run, once."""
+    """Copy the plan into its run, once, whole or not at all."""
+    copy = folder / f"{PLAN}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / PLAN).exists():
-            (folder / PLAN).write_bytes(plan_path.read_bytes())
+            copy.write_bytes(plan_path.read_bytes())
+            copy.rename(folder / PLAN)
     except OSError as error:
+        with suppress(OSError):
+            copy.unlink()
         raise SystemRefusal(
             f"cannot write {folder / PLAN}: {error.strerror}; choose another folder"
         ) from error

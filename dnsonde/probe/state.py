@@ -16,6 +16,7 @@ from typing import Annotated, Self
 import msgspec
 
 from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.table.store import refusal
 from dnsonde.wire.name import run_text
 
 VERSION = 1
@@ -94,9 +95,7 @@ def save(folder: Path, state: State) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise SystemRefusal(
-            f"cannot write {path} ({error.strerror}): repair that, the same command continues from there"
-        ) from error
+        raise refusal(folder, error) from error
 
 
 class Lock:
