@@ -1,0 +1,107 @@
+"""What the detectors of floods share: which flow rows can be of a flood, of which kind, and how much there is.
+
+Names of kinds in malware are often wrong: bytes, flags and lengths decide.
+"""
+
+from functools import reduce
+from operator import or_
+
+import ibis
+import ibis.expr.types as ir
+
+from dnsonde.detect._relations import SECOND, keys, window
+from dnsonde.intel.load import amplifiers, markers
+
+DST = keys("dst")
+WINDOW_S = 60  # of a flow row
+HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
+GAMES = {"samp": "53414D50", "ts3init1": "545333494E495431"}  # "SAMP", "TS3INIT1"
+MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")
+ETHERNET_IN_GRE = "6558"
+MULTICAST4, MULTICAST6 = 0xFFFF_E000_0000, -(1 << 56)  # 224.0.0.0 and above; ff00::/8 as a network half
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def hex(value: bytes) -> str:  # type: ignore[empty-body]  # noqa: A001 - both engines call it so
+    """Octets as upper-case hexadecimal digits."""
+
+
+def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
+    """Neither multicast nor broadcast."""
+    four = (net == 0) & (host >= MULTICAST4) & (host <= 0xFFFF_FFFF_FFFF)
+    return ~four & ~((net >= MULTICAST6) & (net < 0))
+
+
+def kinds(flow: ir.Table) -> ir.Table:
+    """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE in `mark`.
+
+    Rows of vector `talk` are TCP connections that were made, for comparison.
+    """
+    f = flow.mutate(begin=hex(flow.payload))
+    bare = (f.syn > 0) & (f.ack == 0) & (f.synack == 0)
+    stomp = (f.syn > 0) & (f.options == 0) & (f.ack >= 5) & (f.payload_bytes > 0) & (f.length_min == 40)
+    http = reduce(or_, [f.begin.startswith(word) for word in HTTP])
+    loose = (f.syn == 0) & (f.synack == 0) & (f.fin == 0) & (f.rst == 0) & (f.ack > 0) & (f.packets <= 3)
+    none = (f.syn == 0) & (f.synack == 0) & (f.ack == 0) & (f.rst == 0) & (f.fragments == 0)
+    reflected = f.src_port.isin(sorted({port for service in amplifiers() for port in service.ports}))
+    gre = (f.begin.substr(4, 4) == ETHERNET_IN_GRE).ifelse("gre_eth", "gre_ip")
+    tcp = ibis.cases(
+        (http, "http"),
+        (stomp, "stomp"),
+        (bare, "syn"),
+        (none, "flags"),
+        (loose, "ack"),
+        ((f.syn > 0), "talk"),
+    )
+    udp = ibis.cases(
+        *[(test, name) for name, test in _by_payload(f)],
+        (f.dst_port == 53, "dns"),
+        (f.dst_port == 389, "ldap"),
+        ((f.src_port == 0) | (f.dst_port == 0) | reflected, ibis.null("string")),
+        else_="udp_plain",
+    )
+    echo = ((f.protocol == 1) & (f.src_port == 8)) | ((f.protocol == 58) & (f.src_port == 128))
+    vector = ibis.cases(
+        (f.protocol == 6, tcp), (f.protocol == 17, udp), (f.protocol == 47, gre), (echo, "icmp")
+    )
+    twisted = (f.inner_id + f.ip_id - 1000 + 1).cast("int64") & 0xFFFF
+    mark = ((f.protocol == 47) & (twisted == 0)).fill_null(False).cast("int64")
+    rows = f.mutate(vector=vector, mark=mark, window=window(f.start_us, WINDOW_S)).drop("begin")
+    # Nobody pings a group by the hundred but for what it reflects (smurf).
+    single = unicast(rows.dst_net, rows.dst_host) | (rows.vector == "icmp")
+    return rows.filter(rows.vector.notnull() & single)
+
+
+def _by_payload(flow: ir.Table) -> list[tuple[str, ir.BooleanValue]]:
+    """Kinds that `intel/markers.toml` knows by their first octets, and games by their words."""
+    tests = [(name, flow.begin.startswith(word)) for name, word in GAMES.items()]
+    for known in markers().vector:
+        if known.protocol == "udp" and known.payload and known.name in MARKED:
+            parts = [flow.begin.substr(2 * o.at, len(o.hex)) == o.hex.upper() for o in known.payload]
+            tests.append((known.name, reduce(lambda a, b: a & b, parts)))
+    return tests
+
+
+def amounts(rows: ir.Table) -> ir.Table:
+    """How much of each vector every address got in each window, and what it sent itself (`answers`)."""
+    return rows.group_by([*DST, "dst_home", "vector", "window"]).aggregate(
+        first_us=rows.start_us.min(),
+        last_us=rows.end_us.max(),
+        packets=rows.packets.sum(),
+        octets=rows.bytes.sum(),
+        flows=rows.count(),
+        marks=rows.mark.sum(),
+        ours=rows.src_home.cast("int64").max(),
+    )
+
+
+def answers(flow: ir.Table) -> ir.Table:
+    """Packets that each address sent in each window, resets apart: what a victim does not do for a flood's sake."""
+    some = flow.mutate(window=window(flow.start_us, WINDOW_S))
+    sent = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
+    return sent.rename(dst_net="src_net", dst_host="src_host")
+
+
+def rate(count: ir.NumericValue, table: ir.Table, least_s: float) -> ir.FloatingValue:
+    """So many in a second of `first_us` to `last_us`, which lasts `least_s` or more."""
+    return count / ibis.greatest((table.last_us - table.first_us) / SECOND, least_s)

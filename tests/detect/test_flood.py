@@ -1,0 +1,113 @@
+"""Floods by their bytes, and what only looks like them."""
+
+from typing import Any
+
+import pytest
+
+from dnsonde.detect.flood import flood
+from tests.detect.rows import Row, flow, found
+
+VICTIM = "192.0.2.7"
+A2S = bytes.fromhex("ffffffff54536f7572636520456e67696e6520517565727900")
+RAKNET = b"\1" + bytes(8) + bytes.fromhex("00ffff00fefefefefdfdfdfd3af21b38")
+FIVEM = bytes.fromhex("ffffffff676574696e666f2078797a")
+
+
+def crowd(
+    rows: int, *, step_s: float = 0.001, sources: int = 200, dst: str = VICTIM, **more: Any
+) -> list[Row]:
+    """So many flow rows to one address, of `more`'s kind."""
+    return [
+        flow(f"203.0.113.{n % sources}", dst, time_s=n * step_s, src_port=40_000 + n, **more)
+        for n in range(rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("vector", "more"),
+    [
+        ("syn", {"syn": 1, "dst_port": 443}),
+        ("ack", {"ack": 1, "bytes": 552, "payload_bytes": 512, "payload": b"\x8f" * 32}),
+        ("flags", {"fin": 1}),
+        ("stomp", {"syn": 1, "ack": 9, "packets": 10, "payload_bytes": 700, "length_min": 40}),
+        ("vse", {"protocol": 17, "dst_port": 27015, "payload": A2S}),
+        ("raknet", {"protocol": 17, "dst_port": 19132, "payload": RAKNET}),
+        ("fivem", {"protocol": 17, "dst_port": 30120, "payload": FIVEM}),
+        (
+            "udp_plain",
+            {"protocol": 17, "dst_port": 4444, "packets": 20, "bytes": 26_800, "payload": b"x" * 32},
+        ),
+        ("dns", {"protocol": 17, "dst_port": 53, "packets": 3, "bytes": 180}),
+        ("icmp", {"protocol": 1, "dst_port": 0}),
+    ],
+)
+def test_the_vector_is_told_by_bytes(vector: str, more: dict[str, Any]) -> None:
+    flows = crowd(1200, **more)
+    if vector == "icmp":
+        flows = [row | {"src_port": 8} for row in flows]
+    (row,) = found(flood, flows=flows)
+    assert (row["subject"], row["evidence"]["vector"]) == (VICTIM, vector)
+    assert row["severity"] in {"high", "critical"}
+    assert row["count"] == 1200 * more.get("packets", 1)
+    assert row["evidence"]["sources"] == 200
+
+
+@pytest.mark.parametrize(("inside", "vector"), [("0800", "gre_ip"), ("6558", "gre_eth")])
+def test_mirais_gre_is_told_by_its_id(inside: str, vector: str) -> None:
+    ids = {"ip_id": 5000, "inner_id": ~(5000 - 1000) & 0xFFFF, "inner_protocol": 17}
+    gre: dict[str, Any] = {"protocol": 47, "payload": bytes.fromhex(f"0000{inside}"), "packets": 400, **ids}
+    (row,) = found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=1, **gre)])
+    assert (row["evidence"]["vector"], row["evidence"]["mirai_gre_marks"]) == (vector, 1)
+    gre["inner_id"] = 7
+    assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=1, **gre)]) == []
+
+
+def test_a_burst_of_a_fifth_of_a_second_is_found_and_a_trickle_is_not() -> None:
+    one: dict[str, Any] = {"syn": 1, "dst_port": 443, "sources": 1}
+    (row,) = found(flood, flows=crowd(200, **one))
+    assert row["last_seen"] - row["first_seen"] == 199_000
+    assert found(flood, flows=crowd(99, **one)) == []
+    assert found(flood, flows=crowd(3000, step_s=0.02, **one)) == []
+
+
+def test_several_minutes_are_one_flood() -> None:
+    (row,) = found(flood, flows=crowd(60_000 // 20, step_s=0.1, syn=20, packets=20, dst_port=80))
+    assert row["count"] == 60_000
+    assert (row["last_seen"] - row["first_seen"]) // 1_000_000 == 299
+
+
+def test_between_strangers_it_is_less_and_from_home_it_is_as_bad() -> None:
+    (away,) = found(flood, flows=crowd(300, syn=1, dst="203.0.113.250"))
+    assert away["severity"] == "medium"
+    bots = [
+        flow("192.0.2.9", "203.0.113.250", time_s=n / 1000, src_port=40_000 + n, syn=1) for n in range(300)
+    ]
+    assert found(flood, flows=bots)[0]["severity"] == "high"
+
+
+def test_a_flash_crowd_and_a_port_scan_are_not_it() -> None:
+    crowded = crowd(3000, syn=1, ack=8, packets=10, payload_bytes=900, payload=b"GET / HTTP/1.1", dst_port=80)
+    assert found(flood, flows=crowded) == []
+    scan = [flow("203.0.113.9", VICTIM, time_s=n / 500, dst_port=n + 1, syn=1) for n in range(1000)]
+    assert found(flood, flows=scan) == []
+
+
+def test_http_from_few_sources_is_one() -> None:
+    get: dict[str, Any] = {"syn": 1, "ack": 4, "packets": 6, "payload": b"GET /?x HTTP/1.1", "dst_port": 80}
+    (row,) = found(flood, flows=crowd(1500, sources=10, **get))
+    assert row["evidence"]["vector"] == "http"
+    assert found(flood, flows=crowd(900, sources=10, **get)) == []
+
+
+def test_speed_tests_calls_and_tunnels_go_both_ways() -> None:
+    both = [
+        flow(*ends, protocol=17, src_port=4000, dst_port=5000, packets=200_000, bytes=240_000_000, lasts_s=10)
+        for ends in (("203.0.113.9", VICTIM), (VICTIM, "203.0.113.9"))
+    ]
+    assert found(flood, flows=both) == []
+    download = [
+        flow("203.0.113.9", VICTIM, src_port=443, ack=90_000, packets=90_000, bytes=130_000_000, lasts_s=8)
+    ]
+    assert found(flood, flows=download) == []
+    (lone,) = found(flood, flows=both[:1])
+    assert lone["severity"] == "medium"
