@@ -1,5 +1,6 @@
 """MX queries for random short names below domains that are not the asker's (Muddling Meerkat)."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import ibis
@@ -56,7 +57,8 @@ def mx_probing(
     `label_max` (6), `domain_max` (8) and `fresh_share_min` (0.8), from names like pq5bo.kb.com.
     """
     known = markers().domains("mx_probing")
-    m = dns(message).filter(lambda t: (t.qtype == MX) & t.registered_domain.notnull())
+    m = _below_known(dns(message).filter(lambda t: t.qtype == MX), known)
+    m = m.filter(m.registered_domain.notnull())
     domain = m.registered_domain
     m = m.filter(
         (m.sub_bytes > 0)
@@ -112,6 +114,19 @@ def mx_probing(
         client_examples_hosts=each.client_hosts,
         examples=each.examples,
         campaign=each.registered_domain.isin(known).ifelse("muddling-meerkat", ibis.null("string")),
+    )
+
+
+def _below_known(m: ir.Table, known: Sequence[str]) -> ir.Table:
+    """Names below a known domain belong to it, also where it counts as a public suffix (4u.com does)."""
+    tests = [(m.qname.endswith(f".{zone}"), ibis.literal(zone)) for zone in known]
+    if not tests:
+        return m
+    zone = ibis.cases(*tests, else_=ibis.null("string"))
+    left = (m.qname.length() - zone.length() - 1).cast("int64")
+    return m.mutate(
+        registered_domain=ibis.coalesce(zone, m.registered_domain),
+        sub_bytes=ibis.coalesce(left, m.sub_bytes.cast("int64")),
     )
 
 

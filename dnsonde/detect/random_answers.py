@@ -47,12 +47,16 @@ def random_answers(
     ] = 0.7,
     made_share_min: Annotated[float, "share of the names that carry addresses, times or numbers"] = 0.5,
     nowhere_share_min: Annotated[float, "or share of the addresses that no host can have"] = 0.05,
+    kept_s: Annotated[
+        int, "seconds of TTL that an answer is given for, though the next one differs"
+    ] = 43_200,
 ) -> ir.Table:
     """A domain answers every query with another address, scattered over all of the Internet.
 
     Names that are never asked twice get addresses that are never given twice and lie in networks of their own; and
     either the names are made by a machine, or some of the addresses are ones that no host can have (0/8, 10/8,
-    127/8, 224/3).
+    127/8, 224/3), or the answers are meant to be kept for long. Or the same names are asked again, and get another
+    such address each time that was meant to be kept for long.
 
     **Why it matters** SecShow answered so, with a TTL of a day. Whoever follows such answers visits strangers, whose
     attack surface scanners then asked again and again, and passive DNS fills with false ownership.
@@ -63,7 +67,8 @@ def random_answers(
 
     **Thresholds** `answers_min` (20) is where 20 of 20 in different networks cannot be a rotation; `scatter_min`
     (0.7) and `fresh_share_min` (0.9) allow for resends and meetings by chance; `made_share_min` (0.5) and
-    `nowhere_share_min` (0.05; chance makes 0.14) are ours.
+    `nowhere_share_min` (0.05; chance makes 0.14) are ours. SecShow's answers had a TTL of a day: who rotates or moves
+    gives minutes, so `kept_s` is half a day, for nine of ten answers.
     """
     m = responses(message).filter(
         lambda t: t.registered_domain.notnull() & (t.rcode == 0) & (t.answers > 0) & t.answer_net.notnull()
@@ -82,7 +87,10 @@ def random_answers(
         made=m.template.notnull().max().cast("int64"),
         ttl_s=m.ttl_min.max(),
     )
-    given = given.mutate(nowhere=inside(*pair(given, "answer"), NOWHERE).cast("int64"))
+    given = given.mutate(
+        nowhere=inside(*pair(given, "answer"), NOWHERE).cast("int64"),
+        kept=(given.ttl_s >= kept_s).fill_null(False).cast("int64"),
+    )
     each = given.group_by(DOMAIN).aggregate(
         first_us=given.first_us.min(),
         last_us=given.last_us.max(),
@@ -90,6 +98,7 @@ def random_answers(
         pairs=given.count(),
         made=given.made.sum(),
         nowhere=given.nowhere.sum(),
+        kept=given.kept.sum(),
         ttl_max_s=given.ttl_s.max(),
     )
     for more in (
@@ -98,12 +107,13 @@ def random_answers(
         count_distinct(given, DOMAIN, ["qname"], "names"),
     ):
         each = attach(each, more, DOMAIN)
+    kept = each.kept >= fresh_share_min * each.pairs
+    odd = (each.made >= made_share_min * each.pairs) | (each.nowhere >= nowhere_share_min * each.pairs)
     each = each.filter(
         (each.answers >= answers_min)
         & (each.answers >= fresh_share_min * each.pairs)
-        & (each.names >= fresh_share_min * each.pairs)
         & (each.networks >= ibis.least(scatter_min * each.answers, ibis.literal(float(NETWORKS))))
-        & ((each.made >= made_share_min * each.pairs) | (each.nowhere >= nowhere_share_min * each.pairs))
+        & (kept | (odd & (each.names >= fresh_share_min * each.pairs)))
     )
     given = given.semi_join(each, DOMAIN)
     given = given.mutate(campaign=campaign_of(given.qname, inbound=False))

@@ -44,7 +44,7 @@ def service_scan(
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
     **What looks like it** Web clients reach many addresses on one port too, and talk with them: the addresses talked
-    with must be fewer than the others. A ping monitor asks the same few addresses again and again; load balancers
+    with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again; load balancers
     check the health of few. File sharing and game clients fail to reach many peers, each on a port of its own; over
     UDP they are indistinguishable when they share a port, so UDP from home to outside is left alone, and so are DNS,
     NTP and QUIC. Vulnerability scanners of your own show as scans from home to home, which is information only; those
@@ -172,7 +172,7 @@ def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> 
     ping = some.port == -1
     least = ping.ifelse(echo_min, addresses_min)
     # Whoever asks again and again does not look for anything.
-    fresh = ~ping | (some.probes <= 3 * some.addresses)
+    fresh = (some.protocol == 6) | (some.probes <= 3 * some.addresses)
     some = some.filter((some.addresses >= least) & (some.addresses > some.talked) & fresh)
     some = some.mutate(ratio=some.addresses / ibis.ifelse(some.port == -1, echo_min, addresses_min))
     return _kind(some.mutate(ports=_int(1), wide=_int(1), deep=_int(0), odd=_int(0)), by)

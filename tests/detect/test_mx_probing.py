@@ -24,6 +24,11 @@ def test_a_known_domain_needs_three_names() -> None:
     assert row["evidence"]["campaign"] == "muddling-meerkat"
 
 
+def test_a_known_domain_that_is_a_public_suffix_is_the_subject_itself() -> None:
+    (row,) = found(mx_probing, probes(5, "4u.com"))
+    assert (row["subject"], row["count"]) == ("4u.com", 5)
+
+
 def test_another_short_domain_needs_twenty_random_names() -> None:
     assert found(mx_probing, probes(19, "q7z.org")) == []
     (row,) = found(mx_probing, probes(20, "q7z.org"))

@@ -18,9 +18,9 @@ def anywhere() -> str:
             return str(address)
 
 
-def answers(names: list[str], addresses: list[str], **more: int) -> list[Row]:
+def answers(names: list[str], addresses: list[str], *, ttl_s: int = 300, **more: int) -> list[Row]:
     asked = [query(CLIENT, SERVER, name, time_s=n, **more) for n, name in enumerate(names)]
-    return [response(m, address, ttl_min=86400) for m, address in zip(asked, addresses, strict=True)]
+    return [response(m, address, ttl_min=ttl_s) for m, address in zip(asked, addresses, strict=True)]
 
 
 def made(count: int) -> list[str]:
@@ -30,7 +30,7 @@ def made(count: int) -> list[str]:
 def test_another_address_for_every_name_is_a_finding_from_twenty_on() -> None:
     addresses = [anywhere() for _ in range(20)]
     assert found(random_answers, answers(made(19), addresses[:19])) == []
-    (row,) = found(random_answers, answers(made(20), addresses))
+    (row,) = found(random_answers, answers(made(20), addresses, ttl_s=86400))
     assert (row["subject"], row["severity"], row["confidence"]) == ("secshow.net", "low", 0.5)
     assert (row["count"], row["first_seen"]) == (20, START + 10_000)
     evidence = row["evidence"]
@@ -49,6 +49,17 @@ def test_addresses_that_no_host_can_have_tell_it_without_numbers_in_the_names() 
     possible = [anywhere() for _ in names]
     assert found(random_answers, answers(names, possible)) == []
     assert len(found(random_answers, answers(names, [*possible[:-2], "240.7.7.7", "10.9.8.7"]))) == 1
+
+
+def test_an_answer_for_a_day_that_is_another_one_the_next_time_is_a_finding() -> None:
+    addresses = [anywhere() for _ in range(40)]
+    for names in (
+        ["same.probe.example"] * 40,
+        [f"{a}{b}.probe.example" for a in "abcdefgh" for b in "klmno"],
+    ):
+        (row,) = found(random_answers, answers(names, addresses, ttl_s=86400))
+        assert (row["subject"], row["count"]) == ("probe.example", 40)
+        assert found(random_answers, answers(names, addresses, ttl_s=3600)) == []
 
 
 def test_ipv6_scatters_too() -> None:

@@ -59,6 +59,11 @@ def test_a_ping_sweep_is_found_and_a_ping_monitor_is_not() -> None:
     assert found(service_scan, flows=monitor) == []
 
 
+def test_a_monitor_that_polls_over_udp_is_none() -> None:
+    polls = [row for n in range(50) for row in probes(60, step_s=0.1, protocol=17, syn=0, dst_port=161)]
+    assert found(service_scan, flows=polls) == []
+
+
 def test_udp_and_odd_flags() -> None:
     (row,) = found(service_scan, flows=probes(60, protocol=17, syn=0, dst_port=161))
     assert row["evidence"]["protocol"] == "udp"
