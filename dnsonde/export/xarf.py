@@ -65,7 +65,7 @@ def _sender(org: str, contact: str) -> dict[str, Any]:
 
 
 def _of_host(host: Host, port: int) -> dict[str, Any]:
-    report = _report("vulnerability", "open_service", host.address, host.time_us, host.row["confidence"])
+    report = _report("vulnerability", "open_service", host.address, host.time_us)
     return report | {
         "service": "dns",
         "source_port": port,
@@ -73,7 +73,8 @@ def _of_host(host: Host, port: int) -> dict[str, Any]:
         "description": f"Open DNS resolver ({host.name}): {host.row['why']}",
         "tags": ["dns:open-resolver", f"dnsonde:{TAG.sub('-', host.name)}"],
         "evidence": [_evidence("What a DNS query from outside showed", {
-            "class": host.name, "why": host.row["why"], "amplification": host.factor, "egress": host.row["egress"],
+            "confidence": host.row["confidence"], "class": host.name, "why": host.row["why"],
+            "amplification": host.factor, "egress": host.row["egress"],
             "query_bytes": host.row["query_bytes"], "response_bytes": host.row["response_bytes"],
         })],
         "amplification_factor": round(host.factor, 4),
@@ -84,11 +85,13 @@ def _of_incident(incident: Incident, view: View) -> dict[str, Any] | None:
     if incident.nature.report is None:
         return None
     category, kind = incident.nature.report
-    report = _report(category, kind, incident.subject, incident.last_us, incident.confidence) | {
+    report = _report(category, kind, incident.subject, incident.last_us) | {
         "description": f"{incident.title}. {incident.summary}",
         "evidence_source": "traffic_analysis",
         "tags": [f"dnsonde:{TAG.sub('-', incident.detector)}"],
-        "evidence": [_evidence("What the traffic showed", incident.evidence)],
+        "evidence": [
+            _evidence("What the traffic showed", {"confidence": incident.confidence, **incident.evidence})
+        ],
         "first_seen": rfc3339(incident.first_us),
         "last_seen": rfc3339(incident.last_us),
     }
@@ -118,7 +121,7 @@ def _of_attack(
         owners = view.owners(sources)
         for source in sources:
             owner = owners.get(source)
-            report = _report("connection", "ddos", source, attack.last_us, attack.incident.confidence)
+            report = _report("connection", "ddos", source, attack.last_us)
             if attack.target.prefixlen == attack.target.max_prefixlen:
                 report["destination_ip"] = attack.incident.subject
             yield report | sender | {
@@ -144,7 +147,7 @@ def _source_port(incident: Incident, view: View) -> int | None:
     return None if found is None else int(found)
 
 
-def _report(category: str, kind: str, source: str, time_us: int, confidence: float) -> dict[str, Any]:
+def _report(category: str, kind: str, source: str, time_us: int) -> dict[str, Any]:
     return {
         "xarf_version": VERSION,
         "report_id": stable_uuid("xarf", category, kind, source, time_us),
@@ -152,7 +155,7 @@ def _report(category: str, kind: str, source: str, time_us: int, confidence: flo
         "source_identifier": source,
         "category": category,
         "type": kind,
-        "confidence": round(confidence, 3),
+        # No `confidence`: the schema has a number from 0 to 1, and XARF's own library reads 0 and 1 alone.
     }
 
 

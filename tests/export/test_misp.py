@@ -1,0 +1,45 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pymisp
+
+from dnsonde.export._contract import View
+from dnsonde.export.misp import misp
+
+Written = Callable[..., bytes]
+SCHEMA = json.loads((Path(pymisp.__file__).parent / "data" / "schema-lax.json").read_text())
+
+
+def event(text: bytes) -> pymisp.MISPEvent:
+    jsonschema.validate(json.loads(text), SCHEMA)
+    found = pymisp.MISPEvent()
+    found.load(text)
+    return found
+
+
+def test_pymisp_reads_a_run_back(run: View, written: Written) -> None:
+    found = event(written(misp, run))
+    assert {a.value for a in found.attributes} == {"192.0.2.1", "192.0.2.2", "2001:db8::5"}
+    assert not any(a.to_ids for a in found.attributes)
+    assert not found.published
+
+
+def test_pymisp_reads_a_lake_back(lake: View, written: Written) -> None:
+    found = event(written(misp, lake))
+    by_value = {a.value: a for a in found.attributes}
+    assert by_value["secshow.net"].to_ids
+    assert not by_value["openresolverproject.org"].to_ids
+    assert not by_value["victim.example"].to_ids
+    (attack,) = found.objects
+    values = {a.object_relation: a.value for a in attack.attributes}
+    assert attack.name == "ddos"
+    assert values["ip-dst"] == "192.0.2.10"
+    assert int(values["total-packets-sent"]) == 2000
+    assert int(values["src-port"]) == 53
+    assert values["protocol"] == "UDP"
+
+
+def test_the_same_input_gives_the_same_event(lake: View, written: Written) -> None:
+    assert written(misp, lake) == written(misp, lake)

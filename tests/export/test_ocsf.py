@@ -1,0 +1,70 @@
+from collections.abc import Callable
+from typing import Any
+
+from py_ocsf_models.events.findings.detection_finding import DetectionFinding
+
+from dnsonde.export._contract import View
+from dnsonde.export.ocsf import ocsf
+
+Documents = Callable[..., list[dict[str, Any]]]
+
+
+def dropped(given: Any, kept: Any) -> set[str]:
+    """Names that the model does not know, and so left out."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        inside = (dropped(value, kept[key]) for key, value in given.items() if key in kept)
+        return {key for key in given if key not in kept}.union(*inside)
+    if isinstance(given, list) and isinstance(kept, list):
+        return set().union(*(dropped(a, b) for a, b in zip(given, kept, strict=True)))
+    return set()
+
+
+def read(event: dict[str, Any]) -> DetectionFinding:
+    model = DetectionFinding.model_validate(event)
+    assert dropped(event, model.model_dump(mode="json")) == set()
+    return model
+
+
+def test_the_models_read_a_run_back(run: View, documents: Documents) -> None:
+    found = [read(event) for event in documents(ocsf, run)]
+    assert {one.resources[0].uid for one in found if one.resources} == {
+        "192.0.2.1",
+        "192.0.2.2",
+        "2001:db8::5",
+    }
+    assert {one.type_uid for one in found} == {200401}
+
+
+def test_the_models_read_a_lake_back(lake: View, documents: Documents) -> None:
+    found = [read(event) for event in documents(ocsf, lake)]
+    assert len({one.finding_info.uid for one in found}) == lake.findings.num_rows
+    attack = next(
+        one for one in found if one.finding_info.analytic and one.finding_info.analytic.uid == "amplification"
+    )
+    assert attack.severity_id == 5
+    assert attack.time == 1_700_000_002_000
+    assert attack.finding_info.attacks
+    assert attack.finding_info.attacks[0].sub_technique
+    assert attack.finding_info.attacks[0].sub_technique.uid == "T1498.002"
+
+
+def test_a_message_is_dns_activity(lake: View, documents: Documents) -> None:
+    (event,) = [one for one in documents(ocsf, lake, messages=True) if one["class_uid"] == 4003]
+    # Required by the class (schema.ocsf.io, 1.5.0), with the numbers that follow from one another.
+    required = {
+        "activity_id",
+        "category_uid",
+        "class_uid",
+        "metadata",
+        "severity_id",
+        "src_endpoint",
+        "time",
+        "type_uid",
+    }
+    assert required <= set(event)
+    assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"] == 400302
+    assert event["category_uid"] == 4
+    assert event["query"]["type"] == "ANY"
+    assert event["rcode_id"] == 0
+    assert event["rcode"] == "NOERROR"
+    assert event["metadata"]["version"] == "1.5.0"

@@ -1,0 +1,78 @@
+from collections.abc import Callable
+
+import dns.name
+import dns.rdatatype
+import dns.zone
+import pytest
+
+from dnsonde.errors import UsageError
+from dnsonde.export._contract import View
+from dnsonde.export.rpz import rpz
+from tests.export.views import HOSTILE, finding, make_view
+
+Written = Callable[..., bytes]
+ZONE = "rpz.example.net"
+
+
+def triggers(text: bytes) -> dict[str, str]:
+    """Every name of the zone but its apex, and where its CNAME leads, as dnspython reads them."""
+    zone = dns.zone.from_text(text.decode(), origin=ZONE, relativize=False)
+    found = {}
+    for name, node in zone.nodes.items():
+        if name != dns.name.from_text(ZONE):
+            (rdataset,) = node.rdatasets
+            assert rdataset.rdtype == dns.rdatatype.CNAME
+            found[name.relativize(dns.name.from_text(ZONE)).to_text()] = rdataset[0].target.to_text()
+    return found
+
+
+def test_campaigns_stand_with_all_below_them(lake: View, written: Written) -> None:
+    found = triggers(written(rpz, lake, zone=ZONE, known=False))
+    assert found["secshow.net"] == found["*.secshow.net"] == "."
+    assert not {"openresolverproject.org", "victim.example", "192.0.2.10"} & set(found)
+
+
+def test_known_covert_zones_are_in_it_unless_told_otherwise(run: View, written: Written) -> None:
+    found = triggers(written(rpz, run, zone=ZONE))
+    assert {"secshow.net", "*.savme.xyz"} <= set(found)
+    assert "openresolverproject.org" not in found
+    assert triggers(written(rpz, run, zone=ZONE, known=False)) == {}
+
+
+@pytest.mark.parametrize(
+    ("action", "target"),
+    [("nxdomain", "."), ("nodata", "*."), ("drop", "rpz-drop."), ("passthru", "rpz-passthru.")],
+)
+def test_the_action_is_what_the_cname_leads_to(
+    action: str, target: str, lake: View, written: Written
+) -> None:
+    assert set(triggers(written(rpz, lake, zone=ZONE, action=action)).values()) == {target}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_at_most_itself(name: str, written: Written) -> None:
+    view = make_view(findings=[finding("dns_tunnel", name, "domain")])
+    found = triggers(written(rpz, view, zone=ZONE, known=False))
+    try:
+        meant = dns.name.from_text(name).relativize(dns.name.root) if name.isascii() else None
+    except dns.exception.DNSException:
+        meant = None
+    assert set(found) <= ({meant.to_text(), f"*.{meant.to_text()}"} if meant else set())
+
+
+def test_a_top_level_domain_is_never_in_it(written: Written) -> None:
+    view = make_view(findings=[finding("dns_tunnel", name, "domain") for name in ("com", ".", "")])
+    assert triggers(written(rpz, view, zone=ZONE, known=False)) == {}
+
+
+def test_a_name_too_long_for_the_zone_is_told_of(written: Written) -> None:
+    told: list[str] = []
+    view = make_view(findings=[finding("dns_tunnel", HOSTILE[-1], "domain")], warn=told.append)
+    assert triggers(written(rpz, view, zone=ZONE, known=False)) == {}
+    assert "give a shorter `zone`" in told[0]
+
+
+@pytest.mark.parametrize("settings", [{"action": "explode"}, {"zone": "a..b"}])
+def test_settings_that_cannot_be_meant(settings: dict[str, str], lake: View, written: Written) -> None:
+    with pytest.raises(UsageError):
+        written(rpz, lake, **settings)

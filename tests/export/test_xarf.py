@@ -1,0 +1,102 @@
+import base64
+import email
+import json
+from collections.abc import Callable
+from email import policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarf as reader
+
+from dnsonde.errors import UsageError
+from dnsonde.export._contract import View
+from dnsonde.export._mail import write_mails
+from dnsonde.export.xarf import reports, xarf
+
+Documents = Callable[..., list[dict[str, Any]]]
+
+
+def read(report: dict[str, Any]) -> Any:
+    parsed = reader.parse(report, strict=False)
+    assert parsed.errors == []
+    return parsed.report
+
+
+@pytest.mark.parametrize("which", ["run", "lake"])
+def test_the_library_of_xarf_reads_every_report(
+    which: str, request: pytest.FixtureRequest, documents: Documents
+) -> None:
+    found = documents(xarf, request.getfixturevalue(which))
+    assert found
+    for report in found:
+        again = read(report)
+        assert again.source_identifier == report["source_identifier"]
+        assert again.reporter.domain == "example.net"
+        for item in report.get("evidence", []):
+            json.loads(base64.b64decode(item["payload"], validate=True))
+    assert len({report["report_id"] for report in found}) == len(found)
+
+
+def test_each_report_is_about_who_can_mend_it(lake: View, documents: Documents) -> None:
+    found = documents(xarf, lake)
+    kinds = {(r["type"], r["source_identifier"]) for r in found}
+    assert ("open_service", "192.0.2.1") in kinds
+    assert ("infected_host", "203.0.113.66") in kinds
+    assert ("vulnerability_scan", "2001:db8:f::1") in kinds
+    assert ("ddos", "198.51.100.1") in kinds
+    login = next(r for r in found if r["type"] == "login_attack")
+    assert login["source_port"] == 51515
+    # Victims, domains and what nobody knows are nobody's fault.
+    assert not {"192.0.2.10", "203.0.113.68", "secshow.net"} & {source for _, source in kinds}
+
+
+def test_the_reflectors_that_send_most_are_reported(lake: View, documents: Documents) -> None:
+    found = documents(xarf, lake, sources_max=3)
+    assert [r["source_identifier"] for r in found if r["type"] == "ddos"] == [
+        "198.51.100.1", "198.51.100.2", "198.51.100.3"]  # fmt: skip
+
+
+@pytest.mark.parametrize("contact", ["", "https://example.net/who", "a@b\nBcc: c@example.net", "noc"])
+def test_who_reports_must_be_said(contact: str, run: View, documents: Documents) -> None:
+    with pytest.raises(UsageError, match="--set contact="):
+        documents(xarf, View("run", run.tables, run.findings), contact=contact)
+
+
+def test_a_mail_has_the_parts_of_rfc_5965(lake: View, tmp_path: Path) -> None:
+    written, left = write_mails(reports(lake, "Example CSIRT", ""), tmp_path)
+    files = sorted(tmp_path.glob("*.eml"))
+    assert (written, len(files)) == (2, 2)  # of the infected host and of one reflector the contact is known
+    assert left > 0
+    for path in files:
+        mail = email.message_from_bytes(path.read_bytes(), policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        assert mail["To"] == "abuse@example.net"
+        assert mail.get_content_type() == "multipart/report"
+        assert mail.get_param("report-type") == "feedback-report"
+        text, feedback, document = list(mail.iter_parts())
+        assert text.get_content_type() == "text/plain"
+        assert feedback.get_content_type() == "message/feedback-report"
+        assert b"Feedback-Type: xarf" in feedback.as_bytes()
+        assert document.get_filename() == "xarf.json"
+        assert read(json.loads(document.get_content()))
+        assert path.read_bytes().isascii()
+
+
+def test_mails_written_again_are_the_same(lake: View, tmp_path: Path) -> None:
+    write_mails(reports(lake, "", ""), tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    write_mails(reports(lake, "", ""), tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "contact", ["../../etc/x@example.net", "a@example.net\nBcc: all@example.net", "a b@example.net"]
+)
+def test_a_hostile_contact_gets_neither_headers_nor_folders(contact: str, run: View, tmp_path: Path) -> None:
+    report, _ = next(reports(run, "", "noc@example.net"))
+    folder = tmp_path / "mails"
+    write_mails([(report, contact)], folder)
+    assert all(path.parent == folder for path in tmp_path.rglob("*.eml"))
+    assert not any(b"Bcc" in path.read_bytes() for path in tmp_path.rglob("*.eml"))
