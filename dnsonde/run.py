@@ -35,7 +35,7 @@ from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
 from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
-from dnsonde.wire.compile import compile_all
+from dnsonde.wire.compile import MEASURING, compile_all
 
 PLAN = "plan.toml"
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
@@ -88,15 +88,14 @@ class Difference:
         return sum(self.counts.values())
 
 
-def compile_once(say: Callable[[str], None]) -> None:
-    """Compile the kernels if that has not been done yet, and say so once."""
+def compile_once(say: Callable[[str], None], *, measuring: bool = False) -> None:
+    """Compile the kernels that are not compiled yet, all or only those for `measuring`, and say so once."""
 
-    def told(done: int, total: int, module: str) -> None:
-        del module
+    def told(done: int, total: int, _module: str) -> None:
         if done == 0:
             say(f"Compiling {total} modules of inner loops, once; some seconds ...")
 
-    compile_all(told)
+    compile_all(told, MEASURING if measuring else None)
 
 
 # -- measure ----------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     from dnsonde.clock import SystemClock
 
     with _progress.watch(mode) as watch:
-        run.compile_once(watch.say)
+        run.compile_once(watch.say, measuring=True)
         served = run.serve_authority(path, folder, SystemClock(), listen, per_second, watch.tell, watch.say)
     click.echo(f"{served.queries:,} queries, {served.answered:,} answered. Sightings: {folder}")
     click.echo(f"Next: dnsonde join RUN {folder}")

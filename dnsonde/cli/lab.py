@@ -43,7 +43,7 @@ def demo(name: str, hosts: int | None, seed: int | None, folder: Path | None, mo
     scenario = run.scenario(name, hosts, seed)
     folder = folder or run.fresh_folder(Path("runs"), clock)
     with _progress.watch(mode) as watch:
-        run.compile_once(watch.say)
+        run.compile_once(watch.say, measuring=True)
         watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
         measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell, say=watch.say)
     out = console()
@@ -74,7 +74,7 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     from dnsonde import run
     from dnsonde.clock import SystemClock
 
-    run.compile_once(lambda sentence: click.echo(sentence, err=True))
+    run.compile_once(lambda sentence: click.echo(sentence, err=True), measuring=True)
     scenario = run.scenario(name, hosts, seed)
 
     def ready(plan: Path) -> None:

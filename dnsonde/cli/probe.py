@@ -28,7 +28,7 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     from dnsonde.clock import SystemClock
 
     with _progress.watch(mode) as watch:
-        run.compile_once(watch.say)
+        run.compile_once(watch.say, measuring=True)
         measured = run.measure(
             path, folder, SystemClock(), authority=not no_authority, on_progress=watch.tell, say=watch.say
         )

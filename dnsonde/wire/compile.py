@@ -2,14 +2,20 @@
 
 Numba compiles a kernel at its first call and keeps the result beside the source, or in the user's cache
 folder where the installation is read-only. That takes seconds, and three processes of a run would each do
-it; so whoever starts first does it here. A stamp beside the kept code remembers that it is done: it vanishes
-with that code, and changes with the kernels, numba, Python and the processor.
+it; so whoever starts first does it here, on all processors, for the modules that its work needs. A stamp beside the
+kept code remembers which are done: it vanishes with that code, and changes with the kernels, numba, Python and
+the processor.
 """
 
 import hashlib
+import multiprocessing
+import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
@@ -21,25 +27,71 @@ from dnsonde import registry
 WIRE = "dnsonde.wire"
 KERNELS = "dnsonde.wire._kernels"
 
+# What probing, answering and the lab run on; the other modules read traffic.
+MEASURING = ("choose", "cookie", "datagram", "decode", "encode", "lines", "name", "pacing", "permute")
 
-def compile_all(on_progress: Callable[[int, int, str], None]) -> bool:
-    """Compile what is not compiled yet; False when there was nothing to do.
+LONGEST = (
+    "embedded",
+    "decode",
+    "packet",
+    "columns",
+    "segments",
+)  # begun first, so that nobody waits for them
+WORKERS = 4  # at most; each takes some 200 MB
 
-    on_progress(done, total, module): called before each module and, with done == total, at the end.
+
+def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[str] | None = None) -> bool:
+    """Compile what is not compiled yet of `modules` (names in `wire`; None: all); False when there was nothing to do.
+
+    on_progress(done, total, module): called with done == 0 before anything is done, and after each module.
     """
     stamp = cache_folder() / f"dnsonde-compiled-{_state()}"
-    if stamp.exists():
+    done = set(stamp.read_text().split()) if stamp.exists() else set()
+    wanted = [module.__name__.removeprefix(f"{WIRE}.") for module in warmable()]
+    left = [name for name in wanted if name not in done and (modules is None or name in modules)]
+    if not left:
         return False
-    modules = warmable()
-    for done, module in enumerate(modules):
-        on_progress(done, len(modules), module.__name__.removeprefix(f"{WIRE}."))
-        module.warm()
+    left.sort(key=lambda name: (LONGEST.index(name) if name in LONGEST else len(LONGEST), name))
+    on_progress(0, len(left), "")
+    for number, name in enumerate(_compiled(left), 1):
+        on_progress(number, len(left), name)
     stamp.parent.mkdir(parents=True, exist_ok=True)
     for old in stamp.parent.glob("dnsonde-compiled-*"):
-        old.unlink(missing_ok=True)
-    stamp.touch()
-    on_progress(len(modules), len(modules), "")
+        if old != stamp:
+            old.unlink(missing_ok=True)
+    fresh = stamp.with_name(f"{stamp.name}-{os.getpid()}")
+    fresh.write_text(" ".join(sorted({*done, *left})))
+    fresh.rename(stamp)
     return True
+
+
+def _compiled(names: list[str]) -> Iterator[str]:
+    """Compile modules, each in whichever process is free; their names as they are done."""
+    left = list(names)
+    workers = min(len(names), len(os.sched_getaffinity(0)), WORKERS)
+    if workers > 1:
+        # This process may hold sockets and threads: the others begin anew.
+        context = multiprocessing.get_context("spawn")
+        try:
+            with ProcessPoolExecutor(workers, context, _ignore_interrupt) as pool:
+                for future in as_completed([pool.submit(_compile, name) for name in names]):
+                    left.remove(future.result())
+                    yield future.result()
+        except (BrokenProcessPool, OSError):
+            # No semaphores, or a main program that others cannot import: one alone can do it too.
+            pass
+    for name in left:
+        yield _compile(name)
+
+
+def _compile(name: str) -> str:
+    import_module(f"{WIRE}.{name}").warm()
+    return name
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C is for the process that waits for us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def warmable() -> list[ModuleType]:

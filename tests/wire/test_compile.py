@@ -1,6 +1,7 @@
 """Kernels are compiled once, with a word, and never again."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pretend that compiled code is kept in an empty folder."""
     monkeypatch.setattr(room, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(room, "_state", lambda: "this")
+    # One process, so that the tests need not wait for others to start.
+    monkeypatch.setattr(room, "WORKERS", 1)
     return tmp_path / "cache"
 
 
@@ -26,11 +29,22 @@ def test_progress_is_said_once_and_covers_every_module(folder: Path) -> None:
     assert room.compile_all(lambda *step: said.append(step))
     total = len(room.warmable())
     assert [done for done, _, _ in said] == list(range(total + 1))
-    assert said[-1] == (total, total, "")
-    assert {name for _, _, name in said[:-1]} >= {"decode", "encode", "name"}
+    assert {name for _, _, name in said[1:]} == {m.__name__.rpartition(".")[2] for m in room.warmable()}
     assert not room.compile_all(lambda *step: said.append(step))
     assert len(said) == total + 1
     assert len(list(folder.iterdir())) == 1
+
+
+def test_who_measures_waits_for_no_more_than_that(folder: Path) -> None:
+    del folder
+    names = {m.__name__.rpartition(".")[2] for m in room.warmable()}
+    assert names >= {*room.MEASURING, *room.LONGEST}
+    said: list[str] = []
+    assert room.compile_all(lambda *step: said.append(step[2]), room.MEASURING)
+    assert not room.compile_all(lambda *step: said.append(step[2]), room.MEASURING)
+    assert set(said) == {"", *room.MEASURING}
+    assert room.compile_all(lambda *step: said.append(step[2]))
+    assert sorted(said[len(room.MEASURING) + 1 :]) == ["", *sorted(names - set(room.MEASURING))]
 
 
 def test_a_changed_kernel_is_compiled_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +52,30 @@ def test_a_changed_kernel_is_compiled_again(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(room, "_state", lambda: "another")
     assert room.compile_all(lambda *_: None)
     assert len(list(folder.iterdir())) == 1, "the old stamp is gone"
+
+
+def kept(folder: Path) -> dict[str, int]:
+    """Compiled code in a folder, and when each file was written."""
+    return {p.name: p.stat().st_mtime_ns for p in folder.rglob("*.nb?")}
+
+
+def test_the_first_run_compiles_all_that_measuring_needs_and_none_does_again(tmp_path: Path) -> None:
+    """From a fresh machine's point of view, on all its processors; the benchmark of the same name says how long."""
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_cold.py"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "code")}
+    ran = subprocess.run(
+        [sys.executable, script, "--measuring"],
+        env=environment, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    assert re.fullmatch(r"ours \d+\.\d s", ran.stdout.splitlines()[-1])
+    before = kept(tmp_path / "code")
+    assert before
+    demo = subprocess.run(
+        [sys.executable, "-m", "dnsonde", "lab", "demo", "--scenario", "tiny", "-o", str(tmp_path / "run")],
+        env=environment, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    assert "Compiling" not in demo.stderr
+    assert kept(tmp_path / "code") == before, "a kernel was compiled that `warm` does not know of"
 
 
 def test_a_read_only_installation_keeps_its_code_in_the_users_cache_folder(tmp_path: Path) -> None:

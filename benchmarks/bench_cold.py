@@ -1,0 +1,48 @@
+"""How long the first run after installation compiles: every kernel, from nothing.
+
+    .venv/bin/python benchmarks/bench_cold.py [--measuring]
+
+Without --measuring it is everything; with it, what probing, answering and the lab need, which is all that a first
+`dnsonde probe` waits for. Compiled code goes to a folder that is thrown away, or to NUMBA_CACHE_DIR.
+"""
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+
+
+def main(*, measuring: bool) -> None:
+    # Numba reads its settings as it is imported.
+    from dnsonde.wire.compile import MEASURING, compile_all  # noqa: PLC0415
+
+    began = time.perf_counter()
+    last = began
+
+    def told(done: int, total: int, module: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if done:
+            print(f"{done:2d} of {total}  {now - began:5.1f} s  {module}")
+        last = now
+
+    if not compile_all(told, MEASURING if measuring else None):
+        print("everything is compiled already")
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage.ru_utime + usage.ru_stime + time.process_time()
+    print(f"{cpu:.1f} s of processor time on {len(os.sched_getaffinity(0))} processors")
+    print(f"ours {last - began:.1f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--measuring", action="store_true", help="only what probing, answering and the lab need"
+    )
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as fresh:
+        os.environ.setdefault("NUMBA_CACHE_DIR", fresh)
+        main(measuring=chosen.measuring)
