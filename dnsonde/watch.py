@@ -1,23 +1,25 @@
 """The use cases of Watch, shared by both faces: take files into a lake, find the threats in it, ask it anything."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis
-import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dnsonde import report
+from dnsonde import errors, report
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
+from dnsonde.detect._compiled import compiled
 from dnsonde.detect._contract import SEVERITIES, Detector, findings
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._relations import Prefix, augment
@@ -26,7 +28,7 @@ from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Format
 from dnsonde.formats._reading import PACKAGE, Reading
 from dnsonde.registry import entries
-from dnsonde.table import store
+from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake, is_lake
 from dnsonde.table.schema import ACCOUNT, FINDING
 
@@ -103,16 +105,24 @@ Told = Callable[[Progress], None]
 # -- ingest -----------------------------------------------------------------------------------------------
 
 
-def ingest(paths: Sequence[str], folder: Path, clock: Clock, on_progress: Told) -> Taken:
+def ingest(
+    paths: Sequence[str], folder: Path, clock: Clock, on_progress: Told, engine_name: str = "duckdb"
+) -> Taken:
     """Read files, and folders of files, into a lake; each file's rows become visible together.
 
     A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
+    With Spark many files are read at once, one a core; the lake is the same.
     """
     files = _files(paths)
     _require_known([path for path, named in files if named])
     lake = Lake(folder, create=True)
     lake.clean()
-    return _take(files, lake, clock, on_progress)
+    if engine_name == "duckdb":
+        return _take(files, lake, clock, on_progress)
+    if any(path == STDIN for path, _ in files):
+        raise UsageError("standard input is for one reader alone: leave --engine out")
+    with engine.connected(engine_name) as connection:
+        return _take_spread(files, lake, connection, clock, on_progress)
 
 
 def _take(files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told) -> Taken:
@@ -130,19 +140,69 @@ def _take(files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progre
         with reading:
             if path == STDIN:  # a pipe cannot be read twice, so its first octets alone do not make it known
                 reading.account.file = os.urandom(16).hex()
-            with lake.take(reading.account.file) as intake:
-                if intake is None:
-                    taken.known.append(path)
-                else:
-                    for table, batch in reading:
-                        intake.append(table, batch)
-                        pace.tell(path, reading.consumed, reading.account.messages)
-                    _note_growth(path, reading)
-                    row = reading.account.row()
-                    intake.commit(row)
-                    taken.accounts.append(row)
+            row = _take_one(path, reading, lake, partial(pace.tell, path))
+            if row is None:
+                taken.known.append(path)
+            else:
+                taken.accounts.append(row)
             pace.done(reading.size or reading.consumed)
     return taken
+
+
+def _take_one(
+    path: str, reading: Reading, lake: Lake, on_read: Callable[[int, int], None]
+) -> dict[str, Any] | None:
+    """Take one file in: its account; None when it was in the lake before."""
+    with lake.take(reading.account.file) as intake:
+        if intake is None:
+            return None
+        for table, batch in reading:
+            intake.append(table, batch)
+            on_read(reading.consumed, reading.account.messages)
+        _note_growth(path, reading)
+        row = reading.account.row()
+        intake.commit(row)
+        return row
+
+
+# What a worker says of a file: `text` is its account in JSON, or why it could not be read.
+TOLD = pa.schema([("state", pa.string()), ("text", pa.string())])
+
+
+def _take_spread(
+    files: Sequence[tuple[str, bool]], lake: Lake, connection: Any, clock: Clock, on_progress: Told
+) -> Taken:
+    """Take files in on all workers of Spark, the longest first."""
+    files = sorted(files, key=lambda file: (-_size(file[0]), file[0]))
+    sizes = [_size(path) for path, _ in files]
+    pace = _Pace(clock, on_progress, sum(sizes))
+
+    def on_done(number: int) -> None:
+        pace.tell(f"{number:,} of {len(files):,} files", sum(sizes[:number]), 0)
+
+    work = partial(_take_there, str(lake.folder.absolute()))
+    taken = Taken()
+    told = connection.spread(work, [path for path, _ in files], TOLD, on_done)
+    for (path, named), said in zip(files, told, strict=True):
+        if said["state"] == "taken":
+            taken.accounts.append(json.loads(said["text"]))
+        elif said["state"] == "known":
+            taken.known.append(path)
+        elif named:
+            raise getattr(errors, said["state"])(said["text"])
+        else:
+            taken.skipped.append((path, said["text"]))
+    return taken
+
+
+def _take_there(folder: str, path: str) -> dict[str, str]:
+    """Take one file in, in a worker: its row of TOLD."""
+    try:
+        with Reading(path) as reading:
+            row = _take_one(path, reading, Lake(Path(folder)), lambda *_: None)
+    except DnsondeError as error:
+        return {"state": type(error).__name__, "text": str(error)}
+    return {"state": "known" if row is None else "taken", "text": json.dumps(row)}
 
 
 def _files(paths: Sequence[str]) -> list[tuple[str, bool]]:
@@ -229,7 +289,9 @@ class _Pace:
 # -- detect -----------------------------------------------------------------------------------------------
 
 
-def detect(paths: Sequence[str], asked: Asked, clock: Clock, on_progress: Told) -> Found:
+def detect(
+    paths: Sequence[str], asked: Asked, clock: Clock, on_progress: Told, engine_name: str = "duckdb"
+) -> Found:
     """Look for threats in files, or in a lake; files are read into a lake that ends with this."""
     chosen = detectors(asked.detectors)
     _require_settings(asked.settings)
@@ -248,8 +310,8 @@ def detect(paths: Sequence[str], asked: Asked, clock: Clock, on_progress: Told) 
                 taken = _take(files, lake, clock, on_progress)
             if not taken.accounts:
                 raise UsageError(f"nothing in {', '.join(paths)} can be read; {_first_reason(taken)}")
-        connection = store.connect(memory_limit_mib=MEMORY_MIB, spill=Path(room) / "spill")
-        with _engine_errors(room):
+        connected = engine.connected(engine_name, memory_limit_mib=MEMORY_MIB, room=Path(room))
+        with connected as connection, _engine_errors(room):
             return _look(lake, connection, chosen, asked, taken, clock, on_progress)
 
 
@@ -263,20 +325,26 @@ def _look(
     on_progress: Told,
 ) -> Found:
     """Run the detectors, one at a time."""
-    tables = {name: _within(lake.tables(connection)[name], TIME[name], asked) for name in TIME}
+    all_tables = lake.tables(connection)
+    tables = {name: _within(all_tables[name], TIME[name], asked) for name in TIME}
     guessed = None if asked.home else guess(tables)
     home = asked.home or (guessed.prefixes if guessed else ())
     seen = augment(tables, home, allow_prefixes=asked.allowed.prefixes, allow_domains=asked.allowed.domains)
+    kept = connection.name == "duckdb"  # whose SQL is kept
+    for name, table in seen.items() if kept else ():
+        connection.create_view(f"seen_{name}", table)
     began_us = clock.monotonic_us()
     parts = [FINDING.schema.empty_table()]
     blind = []
     for number, (name, one) in enumerate(chosen.items()):
         elapsed_s = (clock.monotonic_us() - began_us) / 1e6
         on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
-        relation = one(seen, **asked.settings.get(name, {}))
-        if not home and needs_home(relation):
+        settings = one.checked(asked.settings.get(name, {}))
+        wanted = compiled(one, tuple(sorted(settings.items())))
+        if wanted.home and not home:
             blind.append(name)
-        parts.append(findings(one, relation.to_pyarrow()))
+        rows = wanted.run(connection) if kept else one(seen, **settings).to_pyarrow()
+        parts.append(findings(one, rows))
     return Found(_worst_first(pa.concat_tables(parts), asked.allowed), taken, guessed, tuple(blind))
 
 
@@ -292,11 +360,6 @@ def detectors(names: Sequence[str] = ()) -> dict[str, Detector]:
 def formats() -> dict[str, Format]:
     """What can be read, by name."""
     return entries(PACKAGE, Format)
-
-
-def needs_home(relation: ir.Table) -> bool:
-    """Whether a detector's relation depends on which addresses are home."""
-    return any(field.name.endswith("_home") for field in relation.op().find(ops.Field))
 
 
 def _require_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:

@@ -1,8 +1,10 @@
 """Findings on a terminal: worst first, then what was read, and what was assumed."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", "info": "dim"}
 SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done
 FILES = 20  # shown one by one
+SUBJECT_WIDTH = 24
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,38 +56,46 @@ def assumed(found: "Found", out: "Console") -> None:
 
 
 def _table(rows: list[dict[str, Any]], out: "Console") -> None:
-    """One finding a block: the row, and the summary below it where it asks for something to be done."""
+    """A line a finding, in columns; the summary below it where it asks for something to be done."""
+    subject = min(max(len(row["subject"]) for row in rows), SUBJECT_WIDTH)
+    count = max(5, *(len(f"{row['count']:,}") for row in rows))
+    names = ("severity", "subject", "what", "since (UTC)", "for", "count", "sure")
+    out.print(_line([Text(name, style="bold") for name in names], subject, count))
     for row in rows:
-        head = Table.grid(padding=(0, 2, 0, 0))
-        head.add_column(width=8)
-        head.add_column(ratio=1)
-        severity = row["severity"]
-        what = Text(terminal(row["title"], keep=""), style="bold" if severity in SUMMARISED else "")
-        head.add_row(Text(severity, style=STYLES[severity]), what)
-        head.add_row("", Text(terminal(_facts(row), keep=""), style="dim"))
-        if severity in SUMMARISED:
-            head.add_row("", Text(terminal(row["summary"], keep="")))
-        out.print(head)
-
-
-def _facts(row: dict[str, Any]) -> str:
-    """Whom it is about, since when, for how long, how much and how sure."""
-    lasted = (row["last_seen"] - row["first_seen"]) / 1e6
-    return "  ".join(
-        [
-            f"{row['detector']} {row['subject']}",
-            f"since {moment(row['first_seen'])}",
-            f"for {duration(lasted)}" if lasted >= 1 else f"for {lasted:.3f} s",
-            f"count {row['count']:,}",
-            f"{row['confidence']:.0%} sure",
+        style = STYLES[row["severity"]]
+        lasted = (row["last_seen"] - row["first_seen"]) / 1e6
+        cells = [
+            Text(row["severity"], style=style),
+            Text(terminal(row["subject"], keep=""), style=style),
+            Text(terminal(row["title"].removeprefix(f"{row['subject']} "), keep=""), style=style),
+            Text(moment(row["first_seen"])),
+            Text(duration(lasted) if lasted >= 1 else f"{lasted * 1000:.0f} ms"),
+            Text(f"{row['count']:,}"),
+            Text(f"{row['confidence']:.0%}"),
         ]
-    )
+        out.print(_line(cells, subject, count))
+        if row["severity"] in SUMMARISED:
+            out.print(Padding(Text(terminal(row["summary"], keep="")), (0, 0, 0, 10)))
+
+
+def _line(cells: list[Text], subject: int, count: int) -> Table:
+    """One line, of the same columns as all others."""
+    line = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    line.add_column(width=8)
+    line.add_column(width=subject, overflow="fold")
+    line.add_column(ratio=1)
+    line.add_column(width=19)
+    line.add_column(width=11, justify="right")
+    line.add_column(width=count, justify="right")
+    line.add_column(width=4, justify="right")
+    line.add_row(*cells)
+    return line
 
 
 def moment(time_us: int) -> str:
     """A time to the second, in UTC; what no calendar has as its number."""
     try:
-        return f"{EPOCH + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{EPOCH + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S}"
     except OverflowError:
         return f"{time_us} us"
 
@@ -96,8 +107,10 @@ def read(taken: "Taken", out: "Console") -> None:
         table.add_column("read", overflow="fold", ratio=1)
         for name in ("size", "packets", "parsed", "ignored", "malformed", "messages"):
             table.add_column(name, justify="right", no_wrap=True)
+        common = os.path.commonpath([row["path"] for row in taken.accounts]) if taken.accounts[1:] else ""
         for row in taken.accounts[:FILES]:
-            table.add_row(Text(terminal(row["path"], keep="")), *_numbers(row))
+            path = os.path.relpath(row["path"], common) if common else row["path"]
+            table.add_row(Text(terminal(path, keep="")), *_numbers(row))
         if len(taken.accounts) > FILES:
             table.add_row(f"... and {len(taken.accounts) - FILES:,} more")
         if len(taken.accounts) > 1:

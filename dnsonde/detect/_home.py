@@ -3,14 +3,15 @@
 **The rule.** A conversation is a pair of prefixes, /24 or /48, of which addresses wrote to each other (multicast,
 broadcast, loopback and link-local ones aside). A tap at a network's border sees conversations of that network only, so:
 
-1. Where at least half of the conversations have one private end (RFC 1918, RFC 4193), the private ranges seen are home.
-2. Else the prefix with the most conversations is home, then the one with the most of those that are left, and so on,
-   until 90 % have an end at home, or the next one has less than 5 % of all. The prefix with more addresses
-   comes first where two have as many, then the one that asks more often than it is asked.
+1. Where at least a quarter of the conversations have one private end (RFC 1918, RFC 4193), the private ranges seen
+   are home.
+2. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
+   all have an end at home, or the next one has less than 5 % of all. Between such with as many, and such with fewer
+   than eight, the one comes first of which eight addresses are seen, then the one that asks rather than is asked.
 3. Where less than half have an end in what was found, nothing is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -24,11 +25,12 @@ PRIVATE = prefixes(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 NO_HOST = prefixes(
     ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 )
-SHARE_PRIVATE = 0.5
+SHARE_PRIVATE = 0.25
 SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05
 SHARE_MEANT = 0.5
 MOST = 16
+MANY = 8  # conversations, and addresses, that make a prefix look like a network seen from its border
 SERVICE_PORTS = 1024  # below: who is asked there is the server
 
 
@@ -66,40 +68,47 @@ def guess(tables: Mapping[str, ir.Table]) -> Guess:
         )
         if not total:
             return Guess((), 0.0, 0)
-        if private / total >= SHARE_PRIVATE:
-            seen = tuple(
-                p for p in PRIVATE if _one(ends.aggregate(n=inside(*pair(ends, "a"), (p,)).sum()))[0]
-            )
-            return Guess(seen, private / total, total, private=True)
-        return _greedy(ends, total)
+        seen: list[Prefix] = []
+        if private >= SHARE_PRIVATE * total:
+            seen = [p for p in PRIVATE if _one(ends.aggregate(n=inside(*pair(ends, "a"), (p,)).sum()))[0]]
+        return _greedy(ends, total, seen)
 
 
-def _greedy(ends: ir.Table, total: int) -> Guess:
-    chosen: list[Prefix] = []
+def _greedy(ends: ir.Table, total: int, seen: Sequence[Prefix]) -> Guess:
+    chosen = list(seen)
     other = None
-    covered = 0
+    left = _without(ends, chosen)
+    covered = total - _one(left.aggregate(n=left.count() // 2))[0]
     while len(chosen) < MOST and covered < SHARE_ENOUGH * total:
-        left = ends
-        if chosen:
-            left = left.filter(~inside(*pair(left, "a"), chosen) & ~inside(*pair(left, "b"), chosen))
-        found = (
-            left.group_by(["a_net", "a_host"])
-            .aggregate(n=left.count(), hosts=left.hosts.max(), asks=left.asks.sum())
-            .order_by([ibis.desc("n"), ibis.desc("hosts"), ibis.desc("asks"), "a_net", "a_host"])
-            .limit(2)
-            .to_pyarrow()
-            .to_pylist()
-        )
+        found = _next(left)
         if not found or (chosen and found[0]["n"] < SHARE_LEAST * total):
             break
-        if not chosen and len(found) == 2 and found[0]["n"] == found[1]["n"]:
+        if not chosen and len(found) == 2 and max(one["n"] for one in found) < MANY:
             other = _prefix(found[1])
         chosen.append(_prefix(found[0]))
         covered += found[0]["n"]
+        left = _without(ends, chosen)
     share = covered / total
     if share < SHARE_MEANT:
         return Guess((), share, total)
-    return Guess(tuple(sorted(chosen, key=lambda p: (p.version, p))), share, total, other=other)
+    return Guess(tuple(sorted(chosen, key=lambda p: (p.version, p))), share, total, bool(seen), other)
+
+
+def _without(ends: ir.Table, chosen: Sequence[Prefix]) -> ir.Table:
+    return ends.filter(~inside(*pair(ends, "a"), chosen) & ~inside(*pair(ends, "b"), chosen))
+
+
+def _next(left: ir.Table) -> list[dict[str, int]]:
+    """The two prefixes that come first."""
+    each = left.group_by(["a_net", "a_host"]).aggregate(
+        n=left.count(), hosts=left.hosts.max(), asks=left.asks.sum()
+    )
+    many = (each.n >= MANY).ifelse(each.n, 0)
+    order = [ibis.desc(key) for key in (many, each.hosts >= MANY, each.asks, each.hosts, each.n)]
+    rows: list[dict[str, int]] = (
+        each.order_by([*order, each.a_net, each.a_host]).limit(2).to_pyarrow().to_pylist()
+    )
+    return rows
 
 
 def _ends(table: ir.Table) -> ir.Table:
