@@ -437,7 +437,7 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
         if name in {*TIME, ACCOUNT.name}:
             connection.create_view(name, table, overwrite=True)
     raw = connection.con
-    parts = ", ".join(_quoted(str(part)) for part in folder.rglob("part-*.parquet"))
+    parts = ", ".join(_quoted(str(part)) for part in folder.resolve().rglob("part-*.parquet"))
     try:
         if [one.type.name for one in raw.extract_statements(sql)] != ["SELECT"]:
             raise UsageError("a query is one SELECT: the lake is only read")

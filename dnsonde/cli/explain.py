@@ -19,7 +19,8 @@ def explain(name: str) -> None:
 
     one = watch.detectors((name,))[name]
     out = console()
-    out.print(Text(f"{name}: {one.threat}, about a {one.subject_kind}", style="bold"))
+    article = "an" if one.subject_kind == "address" else "a"
+    out.print(Text(f"{name}: {one.threat}, about {article} {one.subject_kind}", style="bold"))
     out.print()
     for paragraph in one.explanation.split("\n\n"):
         out.print(_prose(" ".join(paragraph.split())))

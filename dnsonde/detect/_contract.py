@@ -6,11 +6,11 @@ It returns `finding(...)` of an Ibis relation and never executes anything, so th
 
 **Severity**, for the operator of the home network, and it is the same scale for every detector:
 
-0 info      somebody looked, or a thing worth knowing; nothing to do
-1 low       somebody looked for a way in, or found out something; look when there is time
-2 medium    a weakness that others can use, or an attack that did not get through
-3 high      harm under way: to us, or from us to others
-4 critical  harm under way at a scale that takes links or services down
+- info: somebody looked, or a thing worth knowing; nothing to do
+- low: somebody looked for a way in, or found out something; look when there is time
+- medium: a weakness that others can use, or an attack that did not get through
+- high: harm under way, to us or from us to others
+- critical: harm under way at a scale that takes links or services down
 
 **Confidence** is `1 - threshold / (2 * observed)`, at most 0.99: 0.5 at the threshold, 0.75 at twice it, 0.95 at ten
 times. What rests on a marker that chance makes once in 2^32 has 0.99.
