@@ -52,7 +52,7 @@ def test_dnscat_without_a_domain_is_one_tunnel() -> None:
 
 
 def test_a_slow_one_adds_up() -> None:
-    (row,) = found(dns_tunnel, tunnel(80, step_s=600, octets=40))
+    (row,) = found(dns_tunnel, tunnel(80, step_s=60, octets=40))
     assert row["evidence"]["names"] == 80
 
 
@@ -95,3 +95,13 @@ def test_cdn_telemetry_dkim_and_lists_are_no_tunnels() -> None:
         query(CLIENT, RESOLVER, f"{data(n % 50, 60)}.example.org", qtype=TXT, time_s=n) for n in range(900)
     ]
     assert found(dns_tunnel, repeated) == []
+
+
+def test_plain_names_of_many_clients_are_telemetry() -> None:
+    asked = [
+        query(f"192.0.2.{n % 50 + 100}", RESOLVER, f"{data(n, 60)}.example.com", time_s=n)
+        for n in range(3000)
+    ]
+    assert found(dns_tunnel, asked) == []
+    relayed = [query(CLIENT, "203.0.113.5", f"{data(n, 60)}.example.com", time_s=n) for n in range(200)]
+    assert len(found(dns_tunnel, asked + relayed)) == 1
