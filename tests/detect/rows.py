@@ -119,6 +119,8 @@ def _messages(rows: list[Row]) -> pa.Table:
             columns.append(pa.array([row.get(field.name) for row in rows], field.type))
             continue
         found = names[field.name]
+        if found is None:  # nothing in any row
+            found = pa.nulls(len(rows), field.type)
         if isinstance(found, tuple):  # values, and which of them are there
             found = pa.array(found[0], mask=~found[1])
         columns.append(pa.array(found).cast(field.type))

@@ -1,0 +1,110 @@
+"""Reflections seen from everywhere, and what only looks like them."""
+
+from typing import Any
+
+import pytest
+
+from dnsonde.detect.amplification import amplification
+from tests.detect.rows import ANY, Row, flow, found, query, response
+
+VICTIM = "192.0.2.7"
+AWAY = "203.0.113.7"
+
+
+def reflect(
+    port: int,
+    *,
+    rows: int = 60,
+    packets: int = 5,
+    size: int = 1000,
+    dst: str = VICTIM,
+    net: str = "203.0.113",
+    **more: Any,
+) -> list[Row]:
+    """Responses of `rows` reflectors."""
+    shape: dict[str, Any] = {"protocol": 17, "packets": packets, "payload_bytes": packets * size, **more}
+    shape["bytes"] = packets * (size + 28)
+    return [
+        flow(f"{net}.{10 + n}", dst, time_s=n / 1000, src_port=port, dst_port=4000 + n, **shape)
+        for n in range(rows)
+    ]
+
+
+def asked(responses: list[Row], size: int) -> list[Row]:
+    """The requests to those responses."""
+    swap = {"src_net": "dst_net", "src_host": "dst_host", "src_port": "dst_port"}
+    swap |= {value: key for key, value in swap.items()}
+    octets = {"payload_bytes": size * responses[0]["packets"], "bytes": (size + 28) * responses[0]["packets"]}
+    return [{**row, **{key: row[other] for key, other in swap.items()}, **octets} for row in responses]
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol"),
+    [(53, "dns"), (123, "ntp"), (1900, "ssdp"), (389, "cldap"), (11211, "memcached"), (161, "snmp"), (19, "chargen"),
+     (3702, "ws_discovery"), (5683, "coap"), (3283, "ard"), (47808, "bacnet"), (37810, "dhdiscover"), (4500, "isakmp"),
+     (1194, "openvpn"), (27015, "steam")],
+)  # fmt: skip
+def test_unasked_responses_are_reflected_by_protocol(port: int, protocol: str) -> None:
+    (row,) = found(amplification, flows=reflect(port))
+    assert (row["subject"], row["severity"], row["count"]) == (VICTIM, "high", 300)
+    evidence = row["evidence"]
+    assert (evidence["protocol"], evidence["reflectors"], evidence["seen_from"]) == (protocol, 60, "victim")
+    assert "factor" not in evidence
+
+
+def test_from_the_reflector_and_between_the_factor_is_measured() -> None:
+    responses = reflect(123, dst=AWAY, net="192.0.2", size=440)
+    (row,) = found(amplification, flows=[*responses, *asked(responses, 8)])
+    assert (row["subject"], row["severity"]) == (AWAY, "high")
+    assert (row["evidence"]["factor"], row["evidence"]["seen_from"]) == (55.0, "reflector")
+    between = reflect(123, dst="198.18.0.1", size=440)
+    (row,) = found(amplification, flows=between)
+    assert (row["severity"], row["evidence"]["seen_from"]) == ("medium", "between")
+
+
+def test_fragments_belong_to_what_their_reflector_sends() -> None:
+    first = reflect(53, packets=1, fragments=1)
+    rest = [
+        row | {"src_port": 0, "dst_port": 0, "packets": 3, "bytes": 4000, "fragments": 3} for row in first
+    ]
+    stray = flow("198.18.0.9", VICTIM, protocol=17, src_port=0, dst_port=0, packets=9, fragments=9)
+    (row,) = found(amplification, flows=[*first, *rest, stray])
+    assert (row["evidence"]["protocol"], row["count"], row["evidence"]["fragments"]) == ("dns", 240, 180)
+
+
+def test_below_the_threshold_is_nothing() -> None:
+    assert found(amplification, flows=reflect(123, rows=33, packets=3)) == []
+    assert len(found(amplification, flows=reflect(123, rows=34, packets=3))) == 1
+
+
+def test_syn_acks_of_many_to_one_that_asked_none_are_tcp() -> None:
+    shaken: dict[str, Any] = {"protocol": 6, "synack": 5, "size": 4}
+    flows = reflect(443, **shaken)
+    (row,) = found(amplification, flows=flows)
+    assert row["evidence"]["protocol"] == "tcp"
+    syns = [row | {"syn": 1, "synack": 0} for row in asked(flows, 0)]
+    assert found(amplification, flows=[*flows, *syns]) == []  # a crawler
+    assert found(amplification, flows=reflect(443, rows=9, packets=50, synack=50, size=4, protocol=6)) == []
+
+
+def test_a_resolver_asks_different_questions_and_an_attack_one() -> None:
+    flows = reflect(53, dst=VICTIM)
+    flows += asked(flows, 40)
+
+    def answers(names: int) -> list[Row]:
+        queries = [query(VICTIM, "203.0.113.9", f"n{n % names}.example.com", qtype=ANY) for n in range(300)]
+        return [response(one, dns_bytes=1000) for one in queries]
+
+    assert found(amplification, messages=answers(300), flows=flows) == []
+    assert len(found(amplification, messages=answers(2), flows=flows)) == 1
+
+
+def test_time_monitoring_games_and_vpn_are_not_it() -> None:
+    clock = reflect(123, size=48, packets=20)
+    assert found(amplification, flows=[*clock, *asked(clock, 48)]) == []
+    assert found(amplification, flows=clock) == []
+    within = reflect(161, dst="198.51.100.7", net="192.0.2")
+    assert found(amplification, flows=[*within, *asked(within, 40)]) == []
+    for port in (27015, 4500, 443):
+        session = reflect(port, rows=1, packets=90_000, size=1200)
+        assert found(amplification, flows=[*session, *asked(session, 60)]) == []

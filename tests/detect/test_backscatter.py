@@ -1,0 +1,54 @@
+"""Answers to packets that home never sent, and what only looks like them."""
+
+from typing import Any
+
+from dnsonde.detect.backscatter import backscatter
+from tests.detect.rows import Row, flow, found
+
+VICTIM = "203.0.113.9"
+
+
+def answers(
+    count: int, *, step_s: float = 0.5, src: str = VICTIM, homes: int = 100, **more: Any
+) -> list[Row]:
+    shape: dict[str, Any] = {"synack": 1, "src_port": 443, "dst_port": 1234, **more}
+    return [flow(src, f"192.0.2.{n % homes}", time_s=n * step_s, **shape) for n in range(count)]
+
+
+def test_answers_that_nobody_asked_for_are_backscatter() -> None:
+    (row,) = found(backscatter, flows=answers(200))
+    assert (row["subject"], row["severity"], row["count"]) == (VICTIM, "info", 200)
+    assert row["evidence"]["kind"] == "tcp"
+    assert row["evidence"]["destinations"] == 100
+    assert row["evidence"]["ports"] == [443]
+
+
+def test_resets_and_icmp_errors_count() -> None:
+    (row,) = found(backscatter, flows=answers(200, synack=0, rst=1, ack=1))
+    assert row["evidence"]["kind"] == "tcp"
+    (row,) = found(backscatter, flows=answers(200, synack=0, protocol=1, src_port=3, dst_port=3))
+    assert row["evidence"]["kind"] == "icmp"
+    assert "ports" not in row["evidence"]
+    assert found(backscatter, flows=answers(200, synack=0, protocol=1, src_port=8, dst_port=0)) == []
+
+
+def test_it_must_last_and_peak() -> None:
+    assert found(backscatter, flows=answers(200, step_s=0.25)) == []  # 50 seconds
+    assert found(backscatter, flows=answers(200, step_s=3)) == []  # 20 a minute
+    assert found(backscatter, flows=answers(24, step_s=5)) == []
+
+
+def test_who_was_asked_or_sends_data_is_a_server() -> None:
+    asked = [flow(f"192.0.2.{n}", VICTIM, syn=1, dst_port=443) for n in range(100)]
+    assert found(backscatter, flows=[*answers(200), *asked]) == []
+    data = answers(100, synack=0, ack=8, packets=8, payload_bytes=9000)
+    assert found(backscatter, flows=[*answers(200), *data]) == []
+
+
+def test_resets_of_home_do_not_count_as_asking() -> None:
+    resets = [flow(f"192.0.2.{n}", VICTIM, rst=1, dst_port=443) for n in range(100)]
+    assert len(found(backscatter, flows=[*answers(200), *resets])) == 1
+
+
+def test_between_strangers_and_within_home_it_is_not_ours() -> None:
+    assert found(backscatter, flows=answers(200, src="198.51.100.9")) == []
