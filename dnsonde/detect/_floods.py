@@ -33,7 +33,7 @@ def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
 
 
 def kinds(flow: ir.Table) -> ir.Table:
-    """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE in `mark`.
+    """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE and plain UDP in `mark`.
 
     Rows of vector `talk` are TCP connections that were made, for comparison.
     """
@@ -65,7 +65,7 @@ def kinds(flow: ir.Table) -> ir.Table:
         (f.protocol == 6, tcp), (f.protocol == 17, udp), (f.protocol == 47, gre), (echo, "icmp")
     )
     twisted = (f.inner_id + f.ip_id - 1000 + 1).cast("int64") & 0xFFFF
-    mark = ((f.protocol == 47) & (twisted == 0)).fill_null(False).cast("int64")
+    mark = (((f.protocol == 47) & (twisted == 0)).fill_null(False) | _plain(f)).cast("int64")
     rows = f.mutate(vector=vector, mark=mark, window=window(f.start_us, WINDOW_S)).drop("begin")
     # Nobody pings a group by the hundred but for what it reflects (smurf).
     single = unicast(rows.dst_net, rows.dst_host) | (rows.vector == "icmp")
@@ -80,6 +80,14 @@ def _by_payload(flow: ir.Table) -> list[tuple[str, ir.BooleanValue]]:
             parts = [flow.begin.substr(2 * o.at, len(o.hex)) == o.hex.upper() for o in known.payload]
             tests.append((known.name, reduce(lambda a, b: a & b, parts)))
     return tests
+
+
+def _plain(flow: ir.Table) -> ir.BooleanValue:
+    """Every datagram has the very length that Mirai's plain UDP flood sends."""
+    lengths = [v.payload_min for v in markers().vector if v.name == "udp_plain" and v.payload_min is not None]
+    same = (flow.protocol == 17) & (flow.length_min == flow.length_max)
+    tests = [same & (flow.payload_bytes == flow.packets * length) for length in lengths]
+    return reduce(or_, tests, ibis.literal(False)).fill_null(False)
 
 
 def amounts(rows: ir.Table) -> ir.Table:

@@ -1,0 +1,116 @@
+"""Floods spread thin over a home prefix."""
+
+from typing import Annotated
+
+import ibis
+import ibis.expr.types as ir
+
+from dnsonde.detect._contract import confidence, detector, finding, severity
+from dnsonde.detect._floods import amounts, answers, kinds, rate
+from dnsonde.detect._relations import attach, home_prefix, pair, sample, sessions
+
+DST = ["dst_net", "dst_host"]
+PREFIX = ["prefix_net", "prefix_host", "bits"]
+
+
+@detector(
+    threat="carpet flood",
+    subject_kind="prefix",
+    title="{vector} flood spread over {subject}",
+    summary="{addresses} addresses of {subject} got {count} packets of a {vector} flood, {packets_s} a second together, "
+    "none more than its share: limits for single addresses do not see it, so filter for the prefix.",
+    references=(
+        "NETSCOUT ASERT, Carpet Bombing DDoS Attacks, 2018",
+        "https://github.com/ddos-clearing-house/ddos_dissector (half of the packets make a target)",
+    ),
+)
+def carpet_flood(
+    flow: ir.Table,
+    *,
+    packets_s_min: Annotated[int, "packets a second to the prefix"] = 10_000,
+    mbit_min: Annotated[float, "the same as megabits a second"] = 100.0,
+    packets_min: Annotated[int, "packets in a minute, so that a burst of a moment is none"] = 5000,
+    addresses_min: Annotated[int, "addresses that are hit"] = 16,
+    each_min: Annotated[int, "mean packets for each address in a minute: a scan sends few"] = 20,
+    share_max: Annotated[float, "most of it that one address gets"] = 0.5,
+    answers_max: Annotated[float, "most answers of the prefix for each packet"] = 0.2,
+    gap_s: Annotated[int, "seconds without a flood that end it"] = 300,
+) -> ir.Table:
+    """Many addresses of one home prefix (/24 or /48) get a flood of one kind, each only a little of it.
+
+    Kinds are those of `flood`, told by bytes.
+
+    **Why it matters** The link fills up while every address looks well: thresholds for single addresses are what it is
+    made to pass.
+
+    **What looks like it** A scan reaches many addresses with a packet or two each. A popular network has as many
+    packets, but in conversations that it answers. One busy address is `flood`'s.
+
+    **Thresholds** `share_max` (0.5) is dissector's rule. `packets_s_min` (10,000) and `mbit_min` (100) are those of
+    `flood`. `packets_min` (5,000), `addresses_min` (16), `each_min` (20), `answers_max` (0.2) are ours; `gap_s` is five
+    minutes.
+    """
+    each = amounts(kinds(flow.filter(~flow.src_home & flow.dst_home)))
+    each = each.filter(each.vector != "talk")
+    (net, host), bits = home_prefix(*pair(each, "dst"))
+    each = each.mutate(prefix_net=net, prefix_host=host, bits=bits)
+    by = [*PREFIX, "vector", "window"]
+    spans = each.group_by(by).aggregate(
+        first_us=each.first_us.min(),
+        last_us=each.last_us.max(),
+        packets=each.packets.sum(),
+        octets=each.octets.sum(),
+        addresses=each.count(),
+        most=each.packets.max(),
+    )
+    spans = spans.filter(
+        (spans.packets >= packets_min)
+        & (spans.addresses >= addresses_min)
+        & (spans.packets >= spans.addresses * each_min)
+        & (spans.most <= spans.packets * share_max)
+    )
+    # One row an address and window, or a vector more: few are counted twice, which only calms.
+    hit = each.semi_join(spans, by)
+    said = attach(hit, answers(flow.filter(flow.src_home)), [*DST, "window"])
+    said = said.group_by(by).aggregate(answers=said.answers.sum())
+    spans = attach(spans, said, by)
+    packets_s = rate(spans.packets, spans, 0.1)
+    mbit_s = rate(spans.octets * 8 / 1e6, spans, 0.1)
+    spans = spans.mutate(
+        packets_s=packets_s,
+        mbit_s=mbit_s,
+        ratio=ibis.greatest(packets_s / packets_s_min, mbit_s / mbit_min),
+    )
+    spans = spans.filter((spans.ratio >= 1) & (spans.answers.fill_null(0) <= spans.packets * answers_max))
+    held = [*PREFIX, "vector"]
+    spans = sessions(spans, held, gap_s)
+    hit = attach(hit.semi_join(spans, by), spans.select(*by, "session"), by)
+    held = [*held, "session"]
+    attacks = spans.group_by(held).aggregate(
+        first_us=spans.first_us.min(),
+        last_us=spans.last_us.max(),
+        packets=spans.packets.sum(),
+        octets=spans.octets.sum(),
+        addresses=spans.addresses.max(),
+        packets_s=spans.packets_s.max(),
+        mbit_s=spans.mbit_s.max(),
+        ratio=spans.ratio.max(),
+    )
+    attacks = attach(attacks, sample(hit, held, "dst_host", "target_hosts"), held)
+    large = (attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)
+    return finding(
+        attacks,
+        address=pair(attacks, "prefix"),
+        bits=attacks.bits,
+        severity=severity(3, large.cast("int64"), 1),
+        confidence=confidence(attacks.ratio, 1.0),
+        first_seen=attacks.first_us,
+        last_seen=attacks.last_us,
+        count=attacks.packets,
+        vector=attacks.vector,
+        addresses=attacks.addresses,
+        target_hosts=attacks.target_hosts,
+        packets_s=attacks.packets_s,
+        mbit_s=attacks.mbit_s,
+        bytes=attacks.octets,
+    )

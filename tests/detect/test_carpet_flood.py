@@ -1,0 +1,65 @@
+"""Floods spread over a prefix, and what only looks like them."""
+
+from typing import Any
+
+from dnsonde.detect.carpet_flood import carpet_flood
+from tests.detect.rows import Row, flow, found
+
+
+def carpet(addresses: int = 200, packets: int = 100, **more: Any) -> list[Row]:
+    shape: dict[str, Any] = {
+        "protocol": 17,
+        "dst_port": 4444,
+        "packets": packets,
+        "bytes": packets * 600,
+        **more,
+    }
+    return [
+        flow(f"203.0.113.{n % 50}", f"192.0.2.{n}", time_s=n / 1000, lasts_s=0.5, **shape)
+        for n in range(addresses)
+    ]
+
+
+def test_a_thin_flood_is_of_the_prefix() -> None:
+    (row,) = found(carpet_flood, flows=carpet())
+    assert (row["subject"], row["subject_kind"], row["severity"]) == ("192.0.2.0/24", "prefix", "high")
+    assert row["count"] == 20_000
+    assert (row["evidence"]["vector"], row["evidence"]["addresses"]) == ("udp_plain", 200)
+
+
+def test_six_has_its_48() -> None:
+    flows = [
+        flow(
+            "2001:db9::1",
+            f"2001:db8:1:{n:x}::1",
+            protocol=17,
+            dst_port=4444,
+            packets=500,
+            bytes=300_000,
+            lasts_s=0.5,
+        )
+        for n in range(40)
+    ]
+    (row,) = found(carpet_flood, flows=flows)
+    assert row["subject"] == "2001:db8:1::/48"
+
+
+def test_just_below_the_thresholds_is_nothing() -> None:
+    assert found(carpet_flood, flows=carpet(addresses=15, packets=1000)) == []
+    assert len(found(carpet_flood, flows=carpet(addresses=16, packets=1000))) == 1
+    assert found(carpet_flood, flows=carpet(packets=24)) == []
+    assert found(carpet_flood, flows=carpet(), packets_s_min=1_000_000, mbit_min=1e6) == []
+
+
+def test_a_scan_one_target_and_conversations_are_not_it() -> None:
+    assert found(carpet_flood, flows=carpet(packets=19), packets_min=1, packets_s_min=1000) == []
+    one = flow(
+        "203.0.113.9", "192.0.2.1", protocol=17, dst_port=4444, packets=60_000, bytes=36_000_000, lasts_s=1
+    )
+    assert found(carpet_flood, flows=[*carpet(), one]) == []
+    answers = [
+        flow(f"192.0.2.{n}", f"203.0.113.{n % 50}", protocol=17, src_port=4444, packets=100, bytes=9000)
+        for n in range(200)
+    ]
+    assert found(carpet_flood, flows=[*carpet(), *answers]) == []
+    assert found(carpet_flood, flows=carpet(), packets_min=20_001) == []
