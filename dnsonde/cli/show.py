@@ -15,6 +15,7 @@ COLUMNS = (
     "amplification",
     "why",
 )  # that a screen has room for
+OWNER = ("asn", "country")  # shown where `dnsonde enrich` learned them
 LIMIT = 50
 
 
@@ -44,11 +45,13 @@ def show(
 ) -> None:
     """Show a run's summary, or its hosts.
 
-    With a class, a prefix, --open or a format the hosts are listed, one a row, with the sentence that says why.
+    With a class, a prefix, --open or a format the hosts are listed, one a row, with the sentence that says why, and
+    whose they are where `dnsonde enrich` learned it.
     """
     from dnsonde import report, run
     from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console
+    from dnsonde.export._open import with_owners
 
     if not (classes or prefixes or name or only_open):
         measured, truth = run.look(folder)
@@ -58,7 +61,9 @@ def show(
     chosen = report.select(run.verdicts(folder), classes, prefixes)
     if only_open:
         chosen = chosen.filter(chosen.open)
-    run_export(chosen, name or "table", output, COLUMNS, limit)
+    chosen = with_owners(chosen, folder, "verdict")
+    known = tuple(column for column in OWNER if column in chosen.columns)
+    run_export(chosen, name or "table", output, (COLUMNS[0], *known, *COLUMNS[1:]), limit)
 
 
 def run_export(

@@ -1,10 +1,10 @@
 """What an export is, what it is given, and what it may ask of who runs it.
 
 An export is ONE file in this folder: a function of the file's name whose first parameter says what it writes.
-`rows`, a record batch reader: any table, row by row. `view`: a run or a lake as a whole, what was found in it
-included. Keyword-only parameters with `Annotated[type, "meaning"]` and a default are its settings; its docstring is
-what `dnsonde export --list` shows. Names and texts in a view were written by strangers: each export makes them
-harmless for whoever reads its format.
+`rows`, a record batch reader: any table, row by row. `view`, a `View`: a run or a lake as a whole, what was found
+in it included. Keyword-only parameters with `Annotated[type, "meaning"]` and a default are its settings; its
+docstring is what `dnsonde export --list` shows. Names and texts in a view were written by strangers: each export
+makes them harmless for whoever reads its format.
 """
 
 import inspect

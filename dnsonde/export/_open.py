@@ -60,13 +60,16 @@ def table_rows(view: View, folder: Path, name: str) -> pa.RecordBatchReader:
     """The rows of one table, with whose its addresses are where that was learned. UsageError for no such table."""
     if name not in view.tables:
         raise UsageError(f"there is no table {name!r}; there are: {', '.join(view.tables)}")
-    rows = view.tables[name]
-    if name in OWNED and store.row_count(folder, ENRICHMENT):
-        rows = owned(rows, view.tables["enrichment"], OWNED[name])
-    if name in OWNED:
-        role = OWNED[name]
-        rows = rows.order_by([f"{role}_net", f"{role}_host"])
-    return readable(rows)
+    return readable(with_owners(view.tables[name], folder, name))
+
+
+def with_owners(rows: ibis.Table, folder: Path, table: str) -> ibis.Table:
+    """Rows of a table, in the order of their address, with whose it is; unchanged where nobody learned that."""
+    role = OWNED.get(table)
+    if role is None or not store.row_count(folder, ENRICHMENT):
+        return rows
+    known = store.open_folder(folder, rows.get_backend())[ENRICHMENT.name]
+    return owned(rows, known, role).order_by([f"{role}_net", f"{role}_host"])
 
 
 def write_view(form: FunctionType, view: View, output: Path | BinaryIO, settings: Mapping[str, Any]) -> None:

@@ -1,0 +1,96 @@
+"""What every export is, and how a setting, a view and a file are handled."""
+
+import inspect
+from ipaddress import ip_network
+from types import FunctionType
+from typing import Annotated, Any
+
+import pytest
+
+from dnsonde.cli.export import FORMATS
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.export._contract import (
+    LAST_US,
+    View,
+    checked,
+    forms,
+    library,
+    moment,
+    network,
+    parameters,
+    rfc3339,
+    takes_view,
+)
+from dnsonde.export._threats import NATURES, UNKNOWN, nature
+from tests.export.views import OWNER
+
+VIEWS = {
+    "blocklist", "ddos-fingerprint", "ecs", "flowspec", "intelmq", "misp", "ocsf", "rpz", "shadowserver", "stix",
+    "xarf",
+}  # fmt: skip
+
+
+def test_every_format_that_was_promised_is_there() -> None:
+    known = forms()
+    assert {name for name, form in known.items() if takes_view(form)} >= VIEWS
+    assert {"csv", "jsonl", "parquet", "table"} <= set(known)
+    assert sorted(FORMATS) == sorted(known)
+
+
+@pytest.mark.parametrize("form", forms().values(), ids=forms().keys())
+def test_an_export_says_what_it_takes_and_what_it_is(form: FunctionType) -> None:
+    first, second, *settings = inspect.signature(form).parameters.values()
+    assert (first.name, second.name) in {("rows", "out"), ("view", "out")}
+    assert inspect.getdoc(form)
+    assert all(one.kind is one.KEYWORD_ONLY and one.default is not one.empty for one in settings)
+    for one in parameters(form):
+        assert one.meaning
+        assert isinstance(one.default, one.type)
+
+
+def _form(view: View, out: Any, *, many: Annotated[int, "x"] = 1, share: Annotated[float, "x"] = 0.5,
+          sure: Annotated[bool, "x"] = False, name: Annotated[str, "x"] = "") -> None:  # fmt: skip
+    """Do nothing."""
+
+
+def test_settings_become_what_they_are() -> None:
+    texts = {"many": "7", "share": "0.25", "sure": "yes", "name": "7"}
+    assert isinstance(_form, FunctionType)
+    assert checked("x", _form, texts) == {"many": 7, "share": 0.25, "sure": True, "name": "7"}
+
+
+@pytest.mark.parametrize("texts", [{"many": "x"}, {"share": "x"}, {"sure": "perhaps"}, {"more": "1"}])
+def test_a_setting_that_cannot_be_meant_is_refused(texts: dict[str, str]) -> None:
+    assert isinstance(_form, FunctionType)
+    with pytest.raises(UsageError, match=r"the format x"):
+        checked("x", _form, texts)
+
+
+def test_times_beyond_any_calendar_do_no_harm() -> None:
+    assert rfc3339(0) == "1970-01-01T00:00:00.000000Z"
+    assert rfc3339(-1) == rfc3339(0)
+    assert moment(2**63 - 1) == moment(LAST_US)
+    assert moment(LAST_US).year == 9999
+
+
+def test_owners_are_those_that_are_known(lake: View) -> None:
+    owners = lake.owners(["203.0.113.66", "203.0.113.67", "2001:db8::1"])
+    assert {address: owner.abuse for address, owner in owners.items()} == {"203.0.113.66": OWNER["abuse"]}
+
+
+def test_home_holds_what_lies_in_it(lake: View) -> None:
+    assert lake.is_home(ip_network("192.0.2.66"))
+    assert not lake.is_home(ip_network("192.0.0.0/16"))
+    assert not lake.is_home(ip_network("2001:db8::1"))
+    assert network("no address") is None
+
+
+def test_of_a_detector_that_is_not_listed_nothing_is_claimed() -> None:
+    assert nature("of tomorrow") is UNKNOWN
+    assert UNKNOWN.role == "other"
+    assert all(one.report is None for one in NATURES.values() if one.role in {"campaign", "other"})
+
+
+def test_a_library_that_is_missing_is_named() -> None:
+    with pytest.raises(SystemRefusal, match="library no_such_library, which is not installed"):
+        library("no_such_library", "x")
