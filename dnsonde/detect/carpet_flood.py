@@ -17,7 +17,7 @@ PREFIX = ["prefix_net", "prefix_host", "bits"]
     threat="carpet flood",
     subject_kind="prefix",
     title="{vector} flood spread over {subject}",
-    summary="{addresses} addresses of {subject} got {count} packets of a {vector} flood, {packets_s} a second together, "
+    summary="{addresses} addresses of {subject} got {count} packets of a {vector} flood, {packets_s} a second, "
     "none more than its share: limits for single addresses do not see it, so filter for the prefix.",
     references=(
         "NETSCOUT ASERT, Carpet Bombing DDoS Attacks, 2018",
