@@ -6,14 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from dnsonde.formats._stream import Stream
-
-Annotate = Callable[[pa.StringArray, dict[str, NDArray[np.int64]], NDArray[np.int64]], dict[str, Any]]
-"""(qname, addresses of the packet, time_us) to the columns of `message` about the name; see `_names`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +19,7 @@ class Options:
     ports: tuple[int, ...] = (53,)  # DNS over UDP and TCP
     mdns_ports: tuple[int, ...] = (5353,)
     window_s: int = 60  # of a flow row
-    annotate: Annotate | None = None
+    repeating: bool = False  # columns of text come as dictionaries, see `table.store.with_dictionaries`
 
 
 @dataclass(slots=True)

@@ -237,8 +237,8 @@ def message_rows(
         **_answers(answers, count),
         **columns,
     }
-    filled |= (options.annotate or name_columns)(columns["qname"], ends, columns["time_us"])
-    return record_batch(MESSAGE, count, filled)
+    filled |= name_columns(columns["qname"], ends, columns["time_us"])
+    return record_batch(MESSAGE, count, filled, repeating=options.repeating)
 
 
 def _answers(lists: pa.Array | None, count: int) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Packets to rows: DNS over UDP and TCP to `message`, all of them to `flow`, each one accounted for."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -13,8 +11,9 @@ from dnsonde.table.schema import FLOW
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.capture import Chunk
 from dnsonde.wire.codes import PacketStatus
+from dnsonde.wire.columns import PacketColumns, Sorter
 from dnsonde.wire.flow import Meter
-from dnsonde.wire.packet import Link, decode_packets
+from dnsonde.wire.packet import PACKET, Link, decode_packets
 from dnsonde.wire.segments import Fragments, Packets, Streams
 
 FIRST_MALFORMED = 16
@@ -31,8 +30,8 @@ class Traffic:
     def __init__(self, account: Account, options: Options) -> None:
         self._account = account
         self._options = options
-        self._dns = _table(options.ports)
-        self._mdns = _table(options.mdns_ports)
+        self._sorter = Sorter(options.ports, options.mdns_ports)
+        self._rows = np.empty(0, PACKET)  # of the chunk, used again: fresh memory costs more than decoding
         self._meter = Meter(options.window_s * 1_000_000)
         self._fragments = Fragments()
         self._streams = Streams()
@@ -41,38 +40,32 @@ class Traffic:
         """The rows that these packets make, and that earlier ones waited with."""
         batch = chunk.batch
         entry = chunk.entry
-        row = decode_packets(batch, entry["linktype"], original=entry["original"])
+        if len(self._rows) < len(entry):
+            self._rows = np.empty(len(entry), PACKET)
+        row = decode_packets(batch, entry["linktype"], original=entry["original"], out=self._rows)
         time_us = np.ascontiguousarray(entry["time_us"])
         number = np.arange(chunk.first, chunk.first + len(entry), dtype=np.int64)
         have = Packets(batch, row, time_us, number)
-        self._count(row["status"], time_us)
+        status = np.zeros(256, np.int64)
+        datagrams, segments, fragments = self._sorter.sort(row, status)
+        self._count(status, time_us)
         if "flow" in self._options.tables:
             for flows in self._meter.add(batch, row, time_us):
                 yield from self._flows(flows)
         if "message" not in self._options.tables:
             return
-        whole = (row["status"] == PacketStatus.PARSED) & (row["fragment"] == 0)
-        udp = whole & (row["protocol"] == 17) & (row["payload_length"] > 0) & self._on_ports(row, mdns=True)
-        tcp = whole & (row["protocol"] == 6) & self._on_ports(row, mdns=False)
-        rest = (row["status"] == PacketStatus.PARSED) & (row["fragment"] == 1)
-        rest &= (row["protocol"] == 17) | (row["protocol"] == 6)
-        if udp.any():
-            yield from self._datagrams(have.where(udp))
-        segments = have.where(tcp)
-        joined = self._reassemble(have.where(rest))
+        in_tcp = have.take(segments)
+        joined = self._reassemble(have.take(fragments))
+        yield from self._datagrams(have, datagrams)
         if len(joined):
-            udp = (joined.row["protocol"] == 17) & (joined.row["payload_length"] > 0)
-            udp &= self._on_ports(joined.row, mdns=True)
-            if udp.any():
-                yield from self._datagrams(joined.where(udp))
-            tcp = (joined.row["protocol"] == 6) & self._on_ports(joined.row, mdns=False)
-            if tcp.any():
-                segments = Packets.join(segments, joined.where(tcp))
-        yield from self._messages(*self._streams.add(segments))
+            datagrams, segments, _ = self._sorter.sort(joined.row, np.zeros(256, np.int64))
+            in_tcp = Packets.join(in_tcp, joined.take(segments))
+            yield from self._datagrams(joined, datagrams)
+        yield from self._in_streams(*self._streams.add(in_tcp))
 
     def finish(self) -> Tables:
         """The rows of what was still waiting; ends the account."""
-        yield from self._messages(*self._streams.finish())
+        yield from self._in_streams(*self._streams.finish())
         yield from self._flows(self._meter.finish())
         self._fragments.finish()
         account = self._account
@@ -86,10 +79,9 @@ class Traffic:
         if self._streams.lost:
             account.note(f"octets of {self._streams.lost:,} TCP streams on DNS ports are missing or no DNS")
 
-    def _count(self, status: NDArray[np.uint8], time_us: NDArray[np.int64]) -> None:
-        for value, count in enumerate(np.bincount(status).tolist()):
-            if not count:
-                continue
+    def _count(self, status: NDArray[np.int64], time_us: NDArray[np.int64]) -> None:
+        for value in np.flatnonzero(status).tolist():
+            count = int(status[value])
             if value == PacketStatus.PARSED:
                 self._account.parsed += count
             elif value < FIRST_MALFORMED:
@@ -97,11 +89,6 @@ class Traffic:
             else:
                 self._account.malformed[PacketStatus(value).name.lower()] += count
         self._account.saw(int(time_us.min()), int(time_us.max()))
-
-    def _on_ports(self, row: NDArray[np.void], *, mdns: bool) -> NDArray[np.bool_]:
-        table = self._dns | self._mdns if mdns else self._dns
-        found: NDArray[np.bool_] = table[row["src_port"]] | table[row["dst_port"]]
-        return found
 
     def _reassemble(self, fragments: Packets) -> Packets:
         """Datagrams whose last fragment has come, as packets."""
@@ -115,21 +102,21 @@ class Traffic:
             self._account.note(f"{bad:,} reassembled datagrams are malformed")
         return joined.where(good)
 
-    def _datagrams(self, packets: Packets) -> Tables:
-        batch = packets.batch
-        row = packets.row
-        messages = Batch(
-            batch.data, batch.offset + row["payload_start"], row["payload_length"].astype(np.int32)
-        )
-        mdns = self._mdns[row["src_port"]] | self._mdns[row["dst_port"]]
-        yield from self._messages(messages, packets, np.where(mdns, MDNS, UDP).astype(np.int8))
+    def _datagrams(self, packets: Packets, which: NDArray[np.int32]) -> Tables:
+        if len(which):
+            told = self._told(packets, which)
+            yield from self._messages(told.payload, told, np.where(told.mdns, MDNS, UDP).astype(np.int8))
 
-    def _messages(self, batch: Batch, packets: Packets, transport: NDArray[np.int8] | None = None) -> Tables:
-        if not len(batch):
-            return
-        row = packets.row
+    def _in_streams(self, batch: Batch, packets: Packets) -> Tables:
+        if len(batch):
+            told = self._told(packets, np.arange(len(batch), dtype=np.int32))
+            yield from self._messages(batch, told, np.full(len(batch), TCP, np.int8))
+
+    def _told(self, packets: Packets, which: NDArray[np.int32]) -> PacketColumns:
+        return self._sorter.columns(packets.row, packets.batch, packets.time_us, packets.number, which)
+
+    def _messages(self, batch: Batch, packets: PacketColumns, transport: NDArray[np.int8]) -> Tables:
         self._account.messages += len(batch)
-        four = row["ip_version"] == 4
         yield (
             "message",
             message_batch(
@@ -137,16 +124,9 @@ class Traffic:
                 file=self._account.file,
                 packet=packets.number,
                 time_us=packets.time_us,
-                transport=np.full(len(batch), TCP, np.int8) if transport is None else transport,
-                address={name: np.ascontiguousarray(row[name]) for name in ADDRESSES},
-                more={
-                    "src_port": row["src_port"],
-                    "dst_port": row["dst_port"],
-                    "src_mac": (row["src_mac"], row["src_mac"] >= 0),
-                    "ip_ttl": row["ip_ttl"],
-                    "ip_id": (np.where(four, row["ip_id"], 0), four),
-                    "ip_bytes": row["ip_bytes"],
-                },
+                transport=transport,
+                address=packets.address,
+                more=packets.column,
                 options=self._options,
             ),
         )
@@ -193,9 +173,3 @@ def flow_batch(rows: NDArray[np.void], file: str) -> pa.RecordBatch:
             ),
         },
     )
-
-
-def _table(ports: Iterable[int]) -> NDArray[np.bool_]:
-    found = np.zeros(65536, bool)
-    found[list(ports)] = True
-    return found

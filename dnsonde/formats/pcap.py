@@ -13,7 +13,7 @@ from dnsonde.formats._traffic import Traffic
 from dnsonde.wire.capture import ENTRY, INTERFACE, Chunk, Stop, index_pcap, index_pcapng
 
 CHUNK = 1 << 24  # octets of the file in memory at a time
-PACKETS = 1 << 17  # packets of a chunk
+PACKETS = 1 << 16  # packets of a chunk: more leave the cache before they are written, fewer cost calls
 LONGEST = 1 << 18  # octets of a packet that is believed, as libpcap has it
 SECTION = b"\x0a\x0d\x0d\x0a"
 
@@ -117,9 +117,13 @@ class _Pcapng:
 
 
 def chunks(stream: Stream, account: Account) -> Iterator[Chunk]:
-    """The packets of a capture, some at a time; a cut or a damage ends it, and is noted in the account."""
+    """The packets of a capture, some at a time; a cut or a damage ends it, and is noted in the account.
+
+    A chunk is valid until the next one is asked for: its arrays are used again.
+    """
     state: _Pcap | _Pcapng = _Pcapng() if stream.head.startswith(SECTION) else _Pcap()
     buffer = np.empty(CHUNK, np.uint8)
+    room = np.zeros(PACKETS, ENTRY)
     have, base, number = 0, 0, 1
     expected = True  # a file header, a section or an interface stands next
     while True:
@@ -138,10 +142,9 @@ def chunks(stream: Stream, account: Account) -> Iterator[Chunk]:
                     break
                 pos += size
                 expected = False
-            entry = np.zeros(PACKETS, ENTRY)
-            count, size, why = state.index(buffer[pos:have], entry)
+            count, size, why = state.index(buffer[pos:have], room)
             if count:
-                entry = entry[:count]
+                entry = room[:count]
                 entry["offset"] += pos
                 yield Chunk(buffer, entry, number)
                 number += count
@@ -159,11 +162,9 @@ def chunks(stream: Stream, account: Account) -> Iterator[Chunk]:
             if pos < have:
                 account.note(f"cut short: {have - pos:,} octets of an incomplete record at the end")
             return
-        fresh = np.empty(CHUNK, np.uint8)  # whoever got a chunk may keep it
-        fresh[: have - pos] = buffer[pos:have]
+        buffer[: have - pos] = buffer[pos:have].copy()
         base += pos
         have -= pos
-        buffer = fresh
 
 
 def _sniff(head: bytes) -> float:

@@ -25,6 +25,9 @@ from dnsonde.table.schema import TABLES, TEXT, VERSION, Table
 
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
+DICTIONARY_OCTETS = (
+    1 << 23
+)  # a column's dictionary may grow to this before its texts are written as they come
 WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
 
 
@@ -231,7 +234,7 @@ def open_folder(path: Path, connection: ibis.BaseBackend | None = None) -> dict[
     """Every table of a run or a lake as a relation; one that is not there yet is an empty relation.
 
     What is seen are the parts that exist now. RunError where the folder is missing, or a part is damaged or
-    of another version. Several folders may share one `connection`.
+    of another version. Several folders may share one `connection`, which is of either engine.
     """
     path = Path(path)
     if not path.is_dir():
@@ -242,11 +245,13 @@ def open_folder(path: Path, connection: ibis.BaseBackend | None = None) -> dict[
         parts = _parts(path / name)
         for part in parts:
             _require_ours(part, table)
-        if parts:
+        schema = pa.schema([pa.field(f.name, f.type) for f in table.schema])
+        if connection.name == "pyspark":
+            found[name] = connection.read_parts(parts, schema)
+        elif parts:
             found[name] = connection.read_parquet([_literal(p) for p in parts], hive_partitioning=False)
         else:
-            empty = pa.schema([pa.field(f.name, f.type) for f in table.schema]).empty_table()
-            found[name] = connection.create_table(ibis.util.gen_name(name), empty, temp=True)
+            found[name] = connection.create_table(ibis.util.gen_name(name), schema.empty_table(), temp=True)
     return found
 
 
@@ -353,17 +358,60 @@ def _from(number: int, *, repeat: bool) -> Iterator[int]:
         number += not repeat
 
 
+def parquet_writer(
+    file: Any, table: Table, *, dictionaries: bool = False, level: int = 1
+) -> pq.ParquetWriter:
+    """A writer of Parquet that reads as the table's schema.
+
+    dictionaries: what is written has the schema `with_dictionaries`.
+    """
+    how = encoding(table)
+    if not dictionaries:
+        return pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=level, **how)
+    how["use_dictionary"] += [c.name for c in table.columns if c.name == "qname"]
+    writer = pq.ParquetWriter(
+        file,
+        with_dictionaries(table),
+        compression="zstd",
+        compression_level=level,
+        store_schema=False,  # or whoever reads it would get dictionaries
+        dictionary_pagesize_limit=DICTIONARY_OCTETS,
+        **how,
+    )
+    writer.add_key_value_metadata(table.schema.metadata)
+    return writer
+
+
+REPEATING = {  # columns of text where few texts stand for many rows
+    "file", "transport", "qname", "registered_domain", "embedded_kind", "embedded_relation", "embedded_time_kind",
+}  # fmt: skip
+
+
+def with_dictionaries(table: Table) -> pa.Schema:
+    """The table's schema as readers may give it: text that repeats as dictionaries, which a writer need not make."""
+    kind = pa.dictionary(pa.int32(), pa.string())
+    fields = [f.with_type(kind) if f.type == TEXT and f.name in REPEATING else f for f in table.schema]
+    return pa.schema(fields, table.schema.metadata)
+
+
 def encoding(table: Table) -> dict[str, Any]:
-    """Dictionaries for what repeats, differences for time; names and addresses are mostly unique."""
+    """How Parquet is to hold a table: dictionaries for text that repeats, differences for what grows.
+
+    All else is plain: zstd makes as little of it as of a dictionary, in half the time. Statistics only of what is
+    searched for, since they cost as much as writing a number does.
+    """
     unique = {"qname", "payload", "template", "evidence", "why"}
-    dictionary = [
-        c.name
-        for c in table.columns
-        if c.name not in unique
-        and (c.type == TEXT or c.name.endswith("_net") or c.type.bit_width in {16, 32})
-    ]
-    times = [c.name for c in table.columns if c.name.endswith("time_us")]
-    return {"use_dictionary": dictionary, "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED")}
+    names = [c.name for c in table.columns]
+    steady = [name for name in names if name.endswith("time_us") or name == "packet"]
+    return {
+        "use_dictionary": [c.name for c in table.columns if c.type == TEXT and c.name not in unique],
+        "column_encoding": dict.fromkeys(steady, "DELTA_BINARY_PACKED"),
+        "write_statistics": [n for n in names if n.endswith(("_us", "_net", "_host")) or n in SEARCHED],
+        "write_batch_size": ROWS_PER_GROUP,
+    }
+
+
+SEARCHED = {"file", "packet", "qname", "registered_domain", "attempt", "run"}
 
 
 def refusal(folder: Path, error: OSError) -> SystemRefusal:

@@ -39,7 +39,7 @@ INTERFACE = np.dtype(
 class Chunk:
     """Some packets in a row of one file: `data` holds them, `entry` (`ENTRY`) says where; `first`: number of the first.
 
-    Numbers count from 1. The buffer is this chunk's own.
+    Numbers count from 1.
     """
 
     data: NDArray[np.uint8]

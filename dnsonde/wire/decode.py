@@ -59,6 +59,14 @@ def name_text(batch: Batch, messages: NDArray[np.void], *, lower: bool = False) 
     return _names(batch.data, batch.offset, batch.length, start, room, lower)
 
 
+def names_at(
+    data: NDArray[np.uint8], start: NDArray[np.int64], octets: NDArray[np.int32], *, lower: bool = False
+) -> pa.StringArray:
+    """As `name_text`, of uncompressed wire names at `start` of the buffer; empty where there are no octets."""
+    at = np.where(octets > 0, 0, -1)
+    return _names(data, start, octets, at, 4 * int(octets.sum(dtype=np.int64)), lower)
+
+
 def name_text_into(
     batch: Batch, messages: NDArray[np.void], out: NDArray[np.uint8], ends: NDArray[np.int32]
 ) -> int:

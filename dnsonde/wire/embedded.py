@@ -59,6 +59,17 @@ _WORDS = [
 LONGEST = 1004  # characters of a name of 255 octets, each escaped
 
 
+def may_embed(names: Batch, search: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether `embedded` could find anything in each name, whatever packet it came in; most names carry nothing.
+
+    search: as there.
+    """
+    out = np.empty(len(names), bool)
+    length = np.clip(search, 0, np.minimum(names.length, LONGEST)).astype(np.int32)
+    kernel.may_embed(frozen(names.data, np.uint8), frozen(names.offset, np.int64), length, out)
+    return out
+
+
 def embedded(
     names: Batch,
     search: NDArray[np.int32],
@@ -113,5 +124,6 @@ def warm() -> None:
     names = Batch.of([b"192-0-2-1.example.com"])
     search = np.array([9], np.int32)
     here = np.zeros(1, ADDRESS)
+    may_embed(names, search)
     rows = embedded(names, search, here, here, np.zeros(1, np.int64))
     templates(names, search, rows)

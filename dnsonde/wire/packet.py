@@ -99,11 +99,13 @@ def decode_packets(
     """Decode every packet of `batch` into a `PACKET` row; nothing raises, a `status` tells.
 
     linktype: one number, or one a packet; original: octets on the wire, where the capture kept fewer, so that
-    a header cut by the snap length is told from a malformed one; deepest: tunnels that are followed.
+    a header cut by the snap length is told from a malformed one; deepest: tunnels that are followed. `out`
+    (contiguous PACKET rows, at least as many) is filled and returned cut to the batch, so that a loop need not
+    allocate.
     """
     count = len(batch)
     if out is None:
-        out = np.zeros(count, PACKET)
+        out = np.empty(count, PACKET)
     link = np.broadcast_to(np.asarray(linktype, np.int32), (count,))
     kernels.decode_packets(
         frozen(batch.data, np.uint8),
@@ -112,12 +114,13 @@ def decode_packets(
         frozen(link, np.int32),
         deepest,
         out[:count],
-        np.zeros(1, PACKET),
+        np.zeros(2, PACKET),
     )
     rows = out[:count]
     if original is not None:
-        short = np.isin(rows["status"], _CUT_MAKES) & (original > batch.length)
-        rows["status"][short] = PacketStatus.CUT
+        bad = np.flatnonzero(rows["status"])  # a few, as a rule
+        cut = np.isin(rows["status"][bad], _CUT_MAKES) & (original[bad] > batch.length[bad])
+        rows["status"][bad[cut]] = PacketStatus.CUT
     return rows
 
 

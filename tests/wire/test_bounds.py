@@ -15,10 +15,14 @@ def load(path):
     spec.loader.exec_module(module)
     return module
 
-decode, name, encode = map(load, sys.argv[1:])
+decode, name, encode, columns = map(load, sys.argv[1:])
 for message in [*decode.damaged(2, 60), *decode.SAMPLES.values()]:
     for cut in {len(message), len(message) // 2}:
         decode.compare(message[:cut])
+columns.test_columns_say_what_rows_say()
+columns.test_a_name_is_one_name_in_any_case()
+columns.test_nothing_is_read_or_written_outside()
+columns.test_packets_are_sorted_and_told_as_a_loop_would(1)
 decode.test_names_in_rdata_are_shown()
 decode.test_edns_options_are_read()
 for parts in name.near_names(2, 1500):
@@ -34,5 +38,7 @@ encode.test_dnspython_reads_a_probe()
 def test_no_octet_outside_is_touched(tmp_path: Path) -> None:
     # A cache of its own: kept code does not know whether it checks bounds.
     env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    cases = [str(Path(__file__).with_name(f"test_{case}.py")) for case in ("decode", "name", "encode")]
+    cases = [
+        str(Path(__file__).with_name(f"test_{case}.py")) for case in ("decode", "name", "encode", "columns")
+    ]
     subprocess.run([sys.executable, "-c", CODE, *cases], check=True, env=env, timeout=300)

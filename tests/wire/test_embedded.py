@@ -217,7 +217,30 @@ def test_arbitrary_bytes_are_read_within_their_slice(items: list[bytes], seed: i
     embedded.templates(batch, batch.length, rows)
 
 
+@given(
+    st.lists(
+        st.text("0123456789abcdefghijkvyz.-_", max_size=70)
+        | st.sampled_from(["c0000201", "192-0-2-1", "2024-02-12", "ae.b2.yaaaaii", "1707764403", "ya" * 16]),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_name_that_embeds_something_may_embed_something(texts: list[str]) -> None:
+    batch = Batch.of([text.encode() for text in texts])
+    here = address_array(["192.0.2.1", "2001:db8::1"])[np.arange(len(texts)) % 2]
+    rows = embedded.embedded(batch, batch.length, here, here, np.full(len(texts), NOW_US))
+    found = (rows["count"] > 0) | (rows["time_kind"] > 0)
+    assert not (found & ~embedded.may_embed(batch, batch.length)).any()
+
+
+def test_most_names_may_embed_nothing() -> None:
+    names = ["www", "mail12", "ns1", "a.b.c", "img-3", "_dmarc", "static"]
+    batch = Batch.of([name.encode() for name in names])
+    assert not embedded.may_embed(batch, batch.length).any()
+
+
 def test_each_kernel_has_one_signature() -> None:
     embedded.warm()
+    assert len(kernel.may_embed.signatures) == 1
     assert len(kernel.embedded.signatures) == 1
     assert len(kernel.template.signatures) == 1

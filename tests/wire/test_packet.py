@@ -236,6 +236,15 @@ def test_a_header_cut_by_the_snap_length_is_no_malformed_packet() -> None:
     assert rows["status"].tolist() == [S.SHORT_TRANSPORT, S.CUT]
 
 
+def test_rows_that_are_used_again_keep_nothing() -> None:
+    batch = Batch.of([SAMPLES["6in6in6"][1], b"", SAMPLES["syn"][1]])
+    link = np.array([SAMPLES["6in6in6"][0], 1, SAMPLES["syn"][0]], np.int32)
+    used = np.empty(5, packet.PACKET)
+    used.view(np.uint8)[:] = 0xA5
+    again = packet.decode_packets(batch, link, out=used)
+    assert (again == packet.decode_packets(batch, link, out=np.zeros(3, packet.PACKET))).all()
+
+
 def test_agrees_with_dpkt() -> None:
     """On all that dpkt itself understands."""
     for name in ("ethernet", "ipv6", "802.1Q", "MPLS", "syn", "tcp", "icmp"):

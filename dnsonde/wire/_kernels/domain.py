@@ -5,6 +5,8 @@ import math
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import borrowed
+
 FNV = np.uint64(0x100000001B3)
 SEED = np.uint64(0xCBF29CE484222325)
 MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -50,6 +52,7 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
     rule_depth: most labels of a rule.
     Scratch: starts i4 (256,), counts i4 (256,) all zero (left so).
     """
+    data = borrowed(data)
     mask = np.uint64(len(rule_hash) - 1)
     for i in range(len(length)):
         row = out[i]

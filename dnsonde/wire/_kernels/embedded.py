@@ -8,6 +8,8 @@ earlier; what overlaps a winner is dropped.
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import borrowed
+
 # How it is written (wire.embedded.KINDS has the names).
 DOTTED, DASHED, ZERO_PADDED, HEX8, HEX32, DECIMAL, BASE32, OCTETS = range(1, 9)
 REVERSED = 16  # added to the kind: octets or nibbles in reverse order
@@ -416,6 +418,45 @@ def nibbles(data, begin, size, source, destination, found, count):
 
 
 @njit(cache=True, nogil=True)
+def may_embed(data, offset, length, out):
+    """Whether each name could carry an address or a time, by its runs of digits and letters (`out` b1, (n,)).
+
+    It may say so of a name that `embedded` finds nothing in, never the other way about.
+    """
+    data = borrowed(data)
+    for i in range(len(length)):
+        begin = offset[i]
+        size = length[i]
+        runs = 0  # of digits
+        letters = 0  # and digits, in a row
+        hexes = 0
+        plain = 0  # base-32 digits in a row, by either alphabet
+        extended = 0
+        fits = size >= 63  # for nibbles
+        before = False
+        for k in range(begin, begin + size):
+            c = data[k]
+            digit = 48 <= c <= 57
+            small = 97 <= c <= 122
+            if digit and not before:
+                runs += 1
+            before = digit
+            letters = letters + 1 if digit or small else 0
+            hexes = hexes + 1 if digit or 97 <= c <= 102 else 0
+            plain = plain + 1 if small or 50 <= c <= 55 else 0
+            extended = extended + 1 if digit or 97 <= c <= 118 else 0
+            # 7 base-32 digits hold 35 bits, of which an address leaves the last three zero.
+            if plain >= 7:
+                value = c - 97 if small else c - 24
+                fits |= value & 7 == 0
+            if extended >= 7:
+                value = c - 48 if digit else c - 87
+                fits |= value & 7 == 0
+            fits |= hexes >= 8
+        out[i] = fits or runs >= 3
+
+
+@njit(cache=True, nogil=True)
 def embedded(data, offset, length, source, destination, time, numbers, found, out):
     """Fill `out` (dtype wire.embedded.EMBEDDED) for each text name.
 
@@ -423,6 +464,7 @@ def embedded(data, offset, length, source, destination, time, numbers, found, ou
     source, destination: ADDRESS (n,); time i8 (n,): the packet's, microseconds.
     Scratch: numbers (dtype NUMBER, (NUMBERS,)), found (dtype CANDIDATE, (CANDIDATES,)).
     """
+    data, numbers, found = borrowed(data), borrowed(numbers), borrowed(found)
     for i in range(len(length)):
         row = out[i]
         begin = offset[i]
@@ -487,6 +529,7 @@ def template(data, offset, length, search, rows, labels, label_stop, out, end):
     words to put, one behind another, by relation and kind (wire.embedded has the order).
     out u1: room for length + 96 octets a name; end i4 (n,): where each ends. Names without a find are left empty.
     """
+    data, labels, out = borrowed(data), borrowed(labels), borrowed(out)
     at = 0
     for i in range(len(length)):
         row = rows[i]

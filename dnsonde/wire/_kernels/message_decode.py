@@ -24,7 +24,7 @@ from dnsonde.wire._kernels.answers import (
     u32,
 )
 from dnsonde.wire._kernels.borrow import borrowed, helper
-from dnsonde.wire._kernels.names import OK, TRUNCATED, above_name, expand_name, skip_name
+from dnsonde.wire._kernels.names import OK, TRUNCATED, above_name, expand_name, mixed_case, skip_name
 from dnsonde.wire.codes import EdnsOption, Status, Type
 
 SHORT_HEADER = int(Status.SHORT_HEADER)
@@ -142,13 +142,7 @@ def _questions(data, base, end, rec):
         if pos + 4 > end:
             return pos, TRUNCATED
         if q == 0:
-            upper = False
-            lower = False
-            for k in range(base + 12, base + 12 + octets):  # lengths are below 64, letters above
-                c = data[k]
-                upper |= 65 <= c <= 90
-                lower |= 97 <= c <= 122
-            rec.mixed_case = upper and lower
+            rec.mixed_case = mixed_case(data, base + 12, octets)
             rec.qname_length = octets
             rec.qname_labels = labels
             rec.qtype = u16(data, base + pos)
@@ -214,7 +208,7 @@ def _records(data, base, end, pos, rec, want):
 
 
 @helper
-def _message(data, base, end, rec, want):
+def read_message(data, base, end, rec, want):
     """One message of at least 12 octets; a status. What was read before a fault stays."""
     flags = u16(data, base + 2)
     rec.id = u16(data, base)
@@ -251,7 +245,7 @@ def decode_messages(data, offset, length, out, want):
         if octets < 12 or base < 0 or base > data.size - octets:
             rec.status = SHORT_HEADER
             continue
-        status = _message(data, base, min(octets, MAX_MESSAGE), rec, want)
+        status = read_message(data, base, min(octets, MAX_MESSAGE), rec, want)
         rec.status = TRAILING if status == OK and octets > MAX_MESSAGE else status
 
 

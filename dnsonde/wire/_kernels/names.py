@@ -3,6 +3,8 @@
 `data` is the whole batch, `base` where the message begins, `end` its octets; positions count from `base`.
 """
 
+import numpy as np
+
 from dnsonde.wire._kernels.borrow import helper
 from dnsonde.wire.codes import Status
 
@@ -13,6 +15,95 @@ BAD_POINTER = int(Status.BAD_POINTER)
 NAME_TOO_LONG = int(Status.NAME_TOO_LONG)
 
 MAX_POINTERS = 127  # a name has no more labels to point to, so that a chain costs no more than the name
+
+
+_SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
+_HIGH = np.uint64(0x8080808080808080)
+_FROM_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # 0x80 - "A" in each octet
+_PAST_Z = np.uint64(0x2525252525252525)  # 0x7F - "Z"
+_SMALL = np.uint64(0x2020202020202020)
+_0, _2, _8, _32 = np.uint64(0), np.uint64(2), np.uint64(8), np.uint64(32)
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+@helper
+def eight(data, at):
+    """Eight octets as a number, little-endian."""
+    word = _0
+    for k in range(8):
+        word |= np.uint64(data[at + k]) << (np.uint64(k) * _8)
+    return word
+
+
+@helper
+def capitals(word):
+    """The high bit of each of eight octets that is a capital letter; no length of a label is one."""
+    seven = word & _SEVEN
+    return ((seven + _FROM_A) ^ (seven + _PAST_Z)) & ~word & _HIGH
+
+
+@helper
+def eight_small(data, at):
+    """The same as `eight` with capitals made small."""
+    word = eight(data, at)
+    return word | capitals(word) >> _2
+
+
+@helper
+def _last(data, stop, octets):
+    """The last octets of a name that ends at `stop`, at most eight; eight octets before `stop` are there."""
+    word = eight(data, stop - 8)
+    if octets < 8:
+        word >>= np.uint64(8 - octets) * _8
+    return word
+
+
+@helper
+def mixed_case(data, at, octets):
+    """Whether an uncompressed name in a question has letters of both cases."""
+    upper = _0
+    lower = _0
+    stop = at + octets
+    while at + 8 <= stop:
+        word = eight(data, at)
+        upper |= capitals(word)
+        lower |= capitals(word ^ _SMALL)
+        at += 8
+    if at < stop:
+        word = _last(data, stop, octets)
+        upper |= capitals(word)
+        lower |= capitals(word ^ _SMALL)
+    return upper != _0 and lower != _0
+
+
+@helper
+def name_hash(data, at, octets):
+    """Hash of an uncompressed name in a question, case aside."""
+    state = np.uint64(octets) * _PRIME
+    stop = at + octets
+    while at + 8 <= stop:
+        state = (state ^ eight_small(data, at)) * _PRIME
+        state ^= state >> _32
+        at += 8
+    if at < stop:
+        word = _last(data, stop, octets)
+        state = (state ^ (word | capitals(word) >> _2)) * _PRIME
+        state ^= state >> _32
+    return state
+
+
+@helper
+def same_octets(data, one, two, octets):
+    """Whether two such names of as many octets are one, case aside."""
+    at = 0
+    while at + 8 <= octets:
+        if eight_small(data, one + at) != eight_small(data, two + at):
+            return False
+        at += 8
+    if at < octets:
+        left, right = _last(data, one + octets, octets), _last(data, two + octets, octets)
+        return left | capitals(left) >> _2 == right | capitals(right) >> _2
+    return True
 
 
 @helper

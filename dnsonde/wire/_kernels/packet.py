@@ -6,6 +6,7 @@ One packet is walked as a chain of protocols, a step of which consumes octets or
 import numpy as np
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import borrowed
 from dnsonde.wire._kernels.packet_link import (
     ETHERNET,
     IP,
@@ -341,19 +342,18 @@ def tunnel(data, start, end, row):
 
 @njit(cache=True, nogil=True)
 def decode_packets(data, offset, length, linktype, deepest, out, spare):
-    """Fill one row of `out` a packet; `spare` holds the tunnel's own row, in case its inside is damaged."""
+    """Fill one row of `out` a packet, whatever was in it.
+
+    spare: two rows; the first holds the tunnel's own row, in case its inside is damaged, the second is all zero.
+    """
+    data = borrowed(data)
     for i in range(len(offset)):
+        out[i] = spare[1]
         row = out[i]
         begin = offset[i]
         row.src_mac = -1
         row.dst_mac = -1
         row.vlan = -1
-        row.depth = 0
-        row.inner_status = 0
-        row.outer_protocol = 0
-        row.ip_version = 0
-        row.short = 0
-        row.ip_start = 0
         pos, kind, end = link_layer(data, begin, begin + length[i], linktype[i], row)
         while True:
             pos, kind = to_network(data, pos, end, kind, row)
