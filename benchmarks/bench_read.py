@@ -1,26 +1,35 @@
-"""How fast a capture becomes tables, beside peers given by path.
+"""How fast a capture becomes tables, beside peers given by path, and in how much memory.
 
     python benchmarks/bench_read.py [--messages N] [--peer tshark] [--peer packetq=PATH]
+    python benchmarks/bench_read.py --packets N
+    python benchmarks/bench_read.py --memory 10 --memory 1000 --memory 4000
 
-A seeded pcap of DNS over UDP is written once to a temporary folder; then it is read to a full `message` Parquet
-by one process, and by each peer to what it can do nearest: tshark `-T fields`, PacketQ to CSV. One core each.
+A seeded pcap of DNS over UDP is written once to a temporary folder; then it is read to a full `message` Parquet by one
+process, one thread reading and one writing, and by each peer to what it can do nearest: tshark `-T fields`, PacketQ to
+CSV. `--packets` reads mixed traffic into flows instead; `--memory` takes megabytes of capture, one file after another.
 """
 
 import argparse
+import os
+import resource
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from dnsonde.formats._contract import Options
 from dnsonde.formats._reading import Reading
 from dnsonde.table.schema import MESSAGE
-from dnsonde.table.store import encoding
+from dnsonde.table.store import ROWS_PER_GROUP, parquet_writer
 
 SEED = 20261122
+HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")  # of a pcap file, Ethernet
 WORDS = ("www", "mail", "api", "cdn", "static", "login", "img", "ns1", "edge", "app")
 FIELDS = (
     "frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport", "ip.ttl", "ip.id", "dns.id", "dns.flags",
@@ -45,9 +54,8 @@ def response(qname: str, number: int, address: bytes) -> bytes:
 def write_capture(path: Path, messages: int) -> None:
     """Queries and answers between 50,000 clients and a few servers, half of each."""
     chance = np.random.default_rng(SEED)
-    head = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
     with path.open("wb") as file:
-        file.write(head)
+        file.write(HEAD)
         for start in range(0, messages, 2):
             number = int(chance.integers(65536))
             domain = int(chance.zipf(1.3)) % 200_000
@@ -70,44 +78,151 @@ def write_capture(path: Path, messages: int) -> None:
                 file.write(b"".join(field.to_bytes(4, "little") for field in stamp) + frame)
 
 
+def write_mixed(path: Path, packets: int) -> None:
+    """TCP, UDP and SYN scans of 50,000 flows, some of them much larger than others."""
+    chance = np.random.default_rng(SEED)
+    flow = chance.zipf(1.15, packets) % 50_000
+    size = np.where(chance.random(packets) < 0.4, 0, chance.integers(0, 1000, packets)).tolist()
+    client, port = (
+        chance.integers(0, 20_000, 50_000)[flow].tolist(),
+        chance.integers(1024, 65536, 50_000)[flow].tolist(),
+    )
+    server, kind = chance.integers(0, 30_000, 50_000)[flow].tolist(), chance.random(50_000)[flow].tolist()
+    with path.open("wb") as file:
+        file.write(HEAD)
+        for i in range(packets):
+            source, target = (
+                (0x0A00_0000 + client[i]).to_bytes(4, "big"),
+                (0xC633_6400 + server[i]).to_bytes(4, "big"),
+            )
+            ports = port[i].to_bytes(2, "big") + (443).to_bytes(2, "big")
+            if kind[i] < 0.7:
+                body = ports + i.to_bytes(4, "big") + bytes(4) + b"\x50\x18\x04\0\0\0\0\0" + bytes(size[i])
+            elif kind[i] < 0.9:
+                body = ports + (8 + size[i]).to_bytes(2, "big") + b"\0\0" + bytes(size[i])
+            else:
+                body = ports + target + bytes(4) + b"\x50\x02\x04\0\0\0\0\0"
+            protocol = 17 if 0.7 <= kind[i] < 0.9 else 6
+            ip = (
+                b"\x45\0"
+                + (20 + len(body)).to_bytes(2, "big")
+                + (i & 0xFFFF).to_bytes(2, "big")
+                + b"\0\0\x40"
+            )
+            frame = bytes(12) + b"\x08\0" + ip + bytes([protocol, 0, 0]) + source + target + body
+            stamp = (1_700_000_000 + i // 20_000, i % 20_000 * 50, len(frame), len(frame))
+            file.write(b"".join(field.to_bytes(4, "little") for field in stamp) + frame)
+
+
+def row_groups(path: Path) -> Iterator[pa.Table]:
+    """The capture's messages, as many at a time as one row group holds."""
+    waiting: list[pa.RecordBatch] = []
+    for _, batch in Reading(path, Options(tables=("message",), repeating=True)):
+        waiting.append(batch)
+        if sum(b.num_rows for b in waiting) >= ROWS_PER_GROUP:
+            yield joined(waiting)
+            waiting = []
+    if waiting:
+        yield joined(waiting)
+
+
+def joined(batches: list[pa.RecordBatch]) -> pa.Table:
+    """Batches with dictionaries of their own as one table with one of each."""
+    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+
+
 def read(path: Path, folder: Path) -> int:
-    """Messages written as Parquet."""
+    """Messages written as Parquet: a group is written while the next one is read."""
     count = 0
-    how = encoding(MESSAGE)
-    with pq.ParquetWriter(folder / "message.parquet", MESSAGE.schema, compression="zstd", **how) as writer:
-        for _, batch in Reading(path, Options(tables=("message",))):
-            count += batch.num_rows
-            writer.write_batch(batch)
+    writing: Future[None] | None = None
+    with (
+        parquet_writer(folder / "message.parquet", MESSAGE, dictionaries=True) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        for group in row_groups(path):
+            if writing:
+                writing.result()
+            writing = pool.submit(writer.write_table, group, row_group_size=group.num_rows)
+            count += group.num_rows
+        if writing:
+            writing.result()
     return count
+
+
+def meter(path: Path) -> int:
+    """Packets decoded and counted into flow rows."""
+    reading = Reading(path)
+    for _ in reading:
+        pass
+    return reading.account.packets
+
+
+def timed(what: str, job: Callable[[], int], runs: int = 3) -> float:
+    """Print the best of some runs; how many a second of wall time."""
+    job()  # compiles what is not compiled, and warms the cache
+    best = (float("inf"), float("inf"))
+    for _ in range(runs):
+        wall, processor = time.perf_counter(), time.process_time()
+        count = job()
+        best = min(best, (time.perf_counter() - wall, time.process_time() - processor))
+    wall, processor = best
+    print(f"{count:,} {what}: {count / wall:,.0f} a second, {count / processor:,.0f} a second of one core")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    return count / wall
+
+
+def measure_memory(folder: Path, megabytes: list[int]) -> None:
+    """Print the most memory that a process of its own needs to read captures of these sizes."""
+    seed = folder / "seed.pcap"
+    write_capture(seed, 60_000)
+    octets = seed.read_bytes()
+    for size in megabytes:
+        capture = folder / "large.pcap"
+        with capture.open("wb") as file:
+            file.write(HEAD)
+            for _ in range(max(1, size * 1_000_000 // len(octets))):
+                file.write(octets[len(HEAD) :])
+        subprocess.run([sys.executable, __file__, "--child", str(capture)], check=True)
+        capture.unlink()
 
 
 def main() -> None:
     """Print one line for each, and the ratio last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--packets", type=int, default=0, help="measure mixed traffic of so many packets")
+    parser.add_argument("--memory", type=int, action="append", default=[], metavar="MB")
     parser.add_argument("--peer", action="append", default=[], help="tshark, or packetq=PATH")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        capture = Path(folder) / "dns.pcap"
-        write_capture(capture, asked.messages)
-        read(capture, Path(folder))  # compiles what is not compiled, and warms the cache
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        capture = folder / "capture.pcap"
+        if asked.child:
+            count = read(asked.child, folder)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"{asked.child.stat().st_size / 1e6:,.0f} MB, {count:,} messages: at most {peak:,.0f} MiB")
+        elif asked.memory:
+            measure_memory(folder, asked.memory)
+        elif asked.packets:
+            write_mixed(capture, asked.packets)
+            print(f"ours {timed('packets into flows', lambda: meter(capture)):,.0f} packets/s")
+        else:
+            write_capture(capture, asked.messages)
+            ours = timed("messages of DNS to `message` Parquet", lambda: read(capture, folder))
+            compare(ours, asked.messages, asked.peer, capture)
+
+
+def compare(ours: float, messages: int, peers: list[str], capture: Path) -> None:
+    """Print how much faster we are than each."""
+    for peer in peers:
+        name, _, program = peer.partition("=")
         start = time.perf_counter()
-        count = read(capture, Path(folder))
-        ours = count / (time.perf_counter() - start)
-        megabytes = capture.stat().st_size / 1e6
-        print(f"{count:,} messages of a pcap of {megabytes:,.0f} MB to `message` Parquet")
-        last = f"ours {ours:,.0f} messages/s"
-        for peer in asked.peer:
-            name, _, program = peer.partition("=")
-            start = time.perf_counter()
-            run_peer(name, program or name, capture)
-            theirs = asked.messages / (time.perf_counter() - start)
-            last = (
-                f"ratio: {ours / theirs:.1f} (ours {ours:,.0f} messages/s, {name} {theirs:,.0f} messages/s)"
-            )
-            print(last)
-        if not asked.peer:
-            print(last)
+        run_peer(name, program or name, capture)
+        theirs = messages / (time.perf_counter() - start)
+        print(f"ratio: {ours / theirs:.1f} (ours {ours:,.0f} messages/s, {name} {theirs:,.0f} messages/s)")
+    if not peers:
+        print(f"ours {ours:,.0f} messages/s")
 
 
 def run_peer(name: str, program: str, capture: Path) -> None:
