@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "jsonl", "json", "csv", "parquet")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
+ENGINES = ("duckdb", "spark")
 LIMIT = 50
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -51,6 +52,13 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     type=click.Choice(SEVERITIES),
     help="End with exit code 1 when something is as bad, or worse.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="duckdb",
+    show_default=True,
+    help="Who looks: spark (an extra) is for a lake too big for one machine.",
+)
 @_progress.option
 def detect(
     paths: tuple[str, ...],
@@ -65,6 +73,7 @@ def detect(
     output: Path | None,
     limit: int | None,
     fail_on: str | None,
+    engine: str,
     mode: str,
 ) -> int:
     """Find the threats in captures, logs and flows, or in a lake.
@@ -92,7 +101,7 @@ def detect(
     )
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
-        found = watch.detect(paths, asked, clock, watcher.tell)
+        found = watch.detect(paths, asked, clock, watcher.tell, engine)
     _tell(found, form, output, LIMIT if limit is None else limit)
     return int(bool(fail_on and found.at_least(fail_on)))
 

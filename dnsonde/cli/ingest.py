@@ -6,12 +6,21 @@ import click
 
 from dnsonde.cli import _progress
 
+ENGINES = ("duckdb", "spark")
+
 
 @click.command()
 @click.argument("paths", metavar="FILES...", nargs=-1, required=True)
 @click.option("-o", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the lake.")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="duckdb",
+    show_default=True,
+    help="spark (an extra) reads many files at once, one a core of DNSONDE_SPARK_MASTER.",
+)
 @_progress.option
-def ingest(paths: tuple[str, ...], folder: Path, mode: str) -> None:
+def ingest(paths: tuple[str, ...], folder: Path, engine: str, mode: str) -> None:
     """Read captures, logs and flows into a lake, to look into often.
 
     A lake is a folder of Parquet. Each file is read once, however often it is named: it is known by its content. Its
@@ -24,7 +33,7 @@ def ingest(paths: tuple[str, ...], folder: Path, mode: str) -> None:
 
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
-        taken = watch.ingest(paths, folder, SystemClock(), watcher.tell)
+        taken = watch.ingest(paths, folder, SystemClock(), watcher.tell, engine)
     out = console()
     _findings.read(taken, out)
     out.print(f"Next: dnsonde detect {folder} --home PREFIX", soft_wrap=True)

@@ -1,0 +1,174 @@
+"""Spark as an engine of relations; see `engine`. Imported only where it is asked for."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends.pyspark import Backend
+from py4j.protocol import Py4JError
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkException
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from dnsonde.errors import SystemRefusal
+
+MASTER = "DNSONDE_SPARK_MASTER"
+LOCAL = "local[2]"
+MEMORY_MIB = 2560
+POLL_S = 0.2
+
+Work = Callable[[str], dict[str, Any]]
+
+
+class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
+    """Ibis' Spark, with rows that go in and out as Arrow.
+
+    Ibis takes them through pandas, where an integer column with nulls becomes one of floats: half an IPv6 address
+    does not survive that.
+    """
+
+    def to_pyarrow(self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **more: Any) -> Any:
+        """The rows of a relation, of its own types."""
+        self._run_pre_execute_hooks(expr)
+        table = expr.as_table()
+        found = self.raw_sql(self.compile(table, params=params, limit=limit, **more)).toArrow()
+        return expr.__pyarrow_result__(found.cast(table.schema().to_pyarrow()))
+
+    def read_parts(self, parts: Sequence[Path], schema: pa.Schema) -> ir.Table:
+        """Parquet files as one relation; an empty one of that schema where there are none."""
+        types = from_arrow_schema(schema)
+        if parts:
+            frame = self._session.read.schema(types).parquet(*[_literal(part) for part in parts])
+        else:
+            frame = self._session.createDataFrame([], types)
+        name = ibis.util.gen_name("parts")
+        frame.createOrReplaceTempView(name)
+        return self.table(name)
+
+    def spread(
+        self, work: Work, items: Sequence[str], schema: pa.Schema, on_progress: Callable[[int], None]
+    ) -> list[dict[str, Any]]:
+        """What `work`, a function of a module, says of each item: a row of `schema`; one item at a time a core.
+
+        `on_progress` hears how many are done. Rows come in the order of `items`.
+        """
+        if not items:
+            return []
+        context = self._session.sparkContext
+        each = context.parallelize([(item,) for item in items], len(items))
+        rows = self._session.createDataFrame(each, "item string").mapInArrow(
+            partial(_apply, work, schema), from_arrow_schema(schema)
+        )
+        tracker = context.statusTracker()
+        with ThreadPoolExecutor(1, thread_name_prefix="spark") as pool:
+            answer = pool.submit(rows.toArrow)
+            while True:
+                try:
+                    return list(answer.result(POLL_S).to_pylist())
+                except TimeoutError:
+                    if answer.done():
+                        raise
+                    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+                    on_progress(sum(stage.numCompletedTasks for stage in stages if stage))
+                except BaseException:
+                    context.cancelAllJobs()
+                    raise
+
+    def _register_in_memory_table(self, op: Any) -> None:
+        rows = op.data.to_pyarrow(op.schema)
+        self._session.createDataFrame(rows).createOrReplaceTempView(op.name)
+
+
+@contextmanager
+def connected(*, memory_limit_mib: int | None = None, room: Path | None = None) -> Iterator[Spark]:
+    """A connection to the session that there is, or to a new one, which ends with it."""
+    found = SparkSession.getActiveSession()
+    with tempfile.TemporaryDirectory(prefix="dnsonde-spark-", dir=room) as place:
+        session = found or _start(Path(place), memory_limit_mib or MEMORY_MIB)
+        try:
+            with _failures():
+                Spark.register_options()
+                yield Spark().connect(session)
+        finally:
+            if found is None:
+                session.stop()
+
+
+def _start(place: Path, memory_mib: int) -> SparkSession:
+    """A new session; what Java says on its way goes to a file."""
+    home = os.environ.get("JAVA_HOME")
+    if not (home and (Path(home) / "bin" / "java").exists()) and shutil.which("java") is None:
+        raise SystemRefusal(
+            "Spark needs Java 17 or 21, and there is none: on Debian, apt-get install default-jre-headless"
+        )
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    master = os.environ.get(MASTER, LOCAL)
+    settings = {
+        "spark.app.name": "dnsonde",
+        "spark.master": master,
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.sql.session.timeZone": "UTC",
+        # Integers that overflow are errors, as with DuckDB, and do not wrap.
+        "spark.sql.ansi.enabled": "true",
+        # Detectors are long plans: to infer and validate more about them took longer than to run them.
+        "spark.sql.constraintPropagation.enabled": "false",
+        "spark.sql.lightweightPlanChangeValidation": "false",
+        "spark.sql.warehouse.dir": str(place / "warehouse"),
+    }
+    if master.startswith("local"):
+        settings |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.memory": f"{memory_mib}m",
+            "spark.local.dir": str(place),
+            "spark.sql.shuffle.partitions": "16",
+        }
+    log = place / "java.log"
+    try:
+        conf = SparkConf().setAll(list(settings.items()))
+        gateway = None
+        if SparkContext._gateway is None:  # noqa: SLF001 - the one way to know that Java runs already
+            with log.open("wb") as file:
+                gateway = launch_gateway(conf, {"stdout": file, "stderr": file})
+        return SparkSession(SparkContext(conf=conf, gateway=gateway))
+    except (PySparkException, Py4JError, OSError) as error:
+        said = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+        why = said[-1] if said else _first_line(error)
+        raise SystemRefusal(f"Spark does not start ({why}): it needs Java 17 or 21 and memory") from error
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        raise SystemRefusal(f"Spark cannot finish this: {_first_line(error)}") from error
+
+
+def _apply(work: Work, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for item in batch.column(0).to_pylist():
+            yield pa.RecordBatch.from_pylist([work(item)], schema)
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _literal(path: Path) -> str:
+    """A path that Hadoop takes literally: what its glob would read as a pattern is escaped."""
+    return "".join(f"\\{c}" if c in "*?[]{}\\" else c for c in str(path.absolute()))
