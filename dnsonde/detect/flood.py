@@ -27,7 +27,7 @@ def flood(
     *,
     syn_s: Annotated[int, "SYNs a second that no handshake follows, or packets of another TCP trick"] = 100,
     ack_s: Annotated[int, "ACKs a second that belong to no connection"] = 500,
-    marked_s: Annotated[int, "packets a second that carry a game's query or another known mark"] = 100,
+    marked_s: Annotated[int, "packets a second that carry a game's query, or have another known mark"] = 100,
     icmp_s: Annotated[int, "echo requests a second"] = 500,
     requests_min: Annotated[int, "HTTP connections in a minute, at 50 or more a source"] = 1000,
     dns_s: Annotated[int, "DNS queries a second that stay without an answer"] = 2000,
@@ -48,7 +48,8 @@ def flood(
     **What looks like it** Flash crowds complete their handshakes and come with few connections each. Speed tests,
     calls, games, VPN and QUIC go both ways, or stay in few connections: `ack` counts connections of three packets at
     most. A port scan spreads over ports. GRE between two routers has neither Mirai's mark nor ten sources. A one-way
-    UDP stream of one source (iperf, video) is told from a bot's by nothing but who wants it: it is at most medium.
+    UDP stream of one source (iperf, video) is told from a bot's by nothing but who wants it: it is at most medium;
+    video has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a thousand come.
 
     **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources. `syn_s`
     (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000), `answers_max` (0.2)
@@ -76,6 +77,7 @@ def flood(
     tcp = each.vector.isin(["syn", "stomp", "flags"])
     spread = (each.packets >= 10 * each.port_count) | (each.sources >= 50)
     gre = each.vector.isin(["gre_ip", "gre_eth"])
+    exact = (each.vector == "udp_plain") & (each.marks * 2 >= each.flows)
     bulk = ibis.greatest(fast / udp_s, megabits / udp_mbit)
     many = (each.packets >= 1000) & deaf
     # How many times the threshold it is; 0 where the vector's own condition fails.
@@ -88,6 +90,7 @@ def flood(
         (each.vector == "dns", ibis.ifelse(many, slow / dns_s, 0.0)),
         (gre & (each.marks * 2 >= each.flows), slow / syn_s),
         (gre & (each.sources < 10), 0.0),
+        (exact, ibis.ifelse(many, ibis.greatest(bulk, slow / marked_s), 0.0)),
         else_=ibis.ifelse(many, bulk, 0.0),
     )
     each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
@@ -132,5 +135,5 @@ def flood(
         sources=attacks.sources,
         source_hosts=attacks.source_hosts,
         ports=attacks.ports,
-        mirai_gre_marks=(attacks.marks > 0).ifelse(attacks.marks, ibis.null("int64")),
+        mirai_marks=(attacks.marks > 0).ifelse(attacks.marks, ibis.null("int64")),
     )

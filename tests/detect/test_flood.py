@@ -57,9 +57,17 @@ def test_mirais_gre_is_told_by_its_id(inside: str, vector: str) -> None:
     ids = {"ip_id": 5000, "inner_id": ~(5000 - 1000) & 0xFFFF, "inner_protocol": 17}
     gre: dict[str, Any] = {"protocol": 47, "payload": bytes.fromhex(f"0000{inside}"), "packets": 400, **ids}
     (row,) = found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=1, **gre)])
-    assert (row["evidence"]["vector"], row["evidence"]["mirai_gre_marks"]) == (vector, 1)
+    assert (row["evidence"]["vector"], row["evidence"]["mirai_marks"]) == (vector, 1)
     gre["inner_id"] = 7
     assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=1, **gre)]) == []
+
+
+def test_datagrams_of_the_very_length_that_mirai_sends_are_told_at_a_lower_rate() -> None:
+    one: dict[str, Any] = {"protocol": 17, "dst_port": 9307, "payload": b"x" * 32}
+    (row,) = found(flood, flows=crowd(1200, bytes=1340, payload_bytes=1312, **one))
+    assert (row["evidence"]["vector"], row["evidence"]["mirai_marks"]) == ("udp_plain", 1200)
+    assert found(flood, flows=crowd(1200, bytes=1344, payload_bytes=1316, **one)) == []
+    assert found(flood, flows=crowd(900, bytes=1340, payload_bytes=1312, **one)) == []
 
 
 def test_a_burst_of_a_fifth_of_a_second_is_found_and_a_trickle_is_not() -> None:
