@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsonde import registry
+from dnsonde.escape import terminal
 from dnsonde.export.csv import csv
 from dnsonde.export.jsonl import jsonl
 from dnsonde.export.parquet import parquet
@@ -67,7 +68,8 @@ def test_csv_neutralises_formulas_and_keeps_the_rest() -> None:
     formulas = [t for t in HOSTILE if t and t.strip()[:1] in {"=", "+", "-", "@", "\uff1d"}]
     got = [row["name"] for row in rows]
     assert all(f"'{text}" in got for text in formulas)
-    assert all(text in got for text in HOSTILE if text and text not in formulas)
+    assert all(terminal(text, keep="\t\r\n") in got for text in HOSTILE if text and text not in formulas)
+    assert not {"\x1b", "\u202e", "\x9b"} & set(out.getvalue().decode())
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1), min_size=1))

@@ -1,0 +1,322 @@
+"""`dnsonde detect`, `ingest`, `query` and what explains them: from files to findings, as people type it."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+Type = Callable[..., subprocess.CompletedProcess[str]]
+
+HOME = "192.0.2.0/24"
+START = 1_700_000_000
+COLUMNS = [
+    "detector", "threat", "subject", "subject_kind", "severity", "confidence", "first_seen", "last_seen", "count",
+    "title", "summary", "evidence", "references",
+]  # fmt: skip
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+HOSTILE = b"\x1b[31m<b>=cmd"
+
+
+def address(text: str) -> bytes:
+    return bytes(int(part) for part in text.split("."))
+
+
+def datagram(src: str, dst: str, ports: tuple[int, int], payload: bytes, ttl: int = 57) -> bytes:
+    udp = b"".join(p.to_bytes(2, "big") for p in (*ports, 8 + len(payload), 0)) + payload
+    head = b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + b"\0\1\0\0" + bytes([ttl, 17]) + b"\0\0"
+    return bytes.fromhex("0200000000010200000000020800") + head + address(src) + address(dst) + udp
+
+
+def syn(src: str, dst: str, port: int, sequence: bytes) -> bytes:
+    tcp = (
+        (40000).to_bytes(2, "big")
+        + port.to_bytes(2, "big")
+        + sequence
+        + bytes(4)
+        + b"\x50\x02\x10\0"
+        + bytes(4)
+    )
+    head = b"\x45\0\0\x28\0\1\0\0\x40\x06\0\0"
+    return bytes.fromhex("0200000000010200000000020800") + head + address(src) + address(dst) + tcp
+
+
+def question(label: bytes, *, answer: str = "", number: int = 7) -> bytes:
+    name = bytes([len(label)]) + label + b"\7example\3net\0"
+    flags, count = (b"\x81\x80", 1) if answer else (b"\x01\0", 0)
+    head = number.to_bytes(2, "big") + flags + b"\0\1" + count.to_bytes(2, "big") + bytes(4)
+    record = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4" + address(answer) if answer else b""
+    return head + name + b"\0\1\0\1" + record
+
+
+def pcap(path: Path, *frames: tuple[float, bytes]) -> Path:
+    """Write a capture: (seconds after START, frame)."""
+    out = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
+    for time_s, frame in frames:
+        micros = round((START + time_s) * 1e6)
+        stamp = (micros // 1_000_000, micros % 1_000_000, len(frame), len(frame))
+        out += b"".join(field.to_bytes(4, "little") for field in stamp) + frame
+    path.write_bytes(out)
+    return path
+
+
+def bot() -> Iterator[tuple[float, bytes]]:
+    """A host at home that scans as Mirai does."""
+    for n in range(40):
+        target = f"198.51.{n}.{n + 1}"
+        yield n / 10, syn("192.0.2.66", target, 23, address(target))
+
+
+def open_resolver() -> Iterator[tuple[float, bytes]]:
+    """A host at home that answers a stranger, whose names would steer a terminal."""
+    for n in range(5):
+        label = HOSTILE + b"%d" % n
+        asked = question(label, number=n)
+        yield n, datagram("203.0.113.9", "192.0.2.53", (40000 + n, 53), asked)
+        answered = question(label, answer="198.51.100.7", number=n)
+        yield n + 0.01, datagram("192.0.2.53", "203.0.113.9", (53, 40000 + n), answered)
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    return pcap(tmp_path / "trace.pcap", *sorted([*bot(), *open_resolver()]))
+
+
+def found(said: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert said.returncode in {0, 1}, said.stderr
+    return [json.loads(line) for line in said.stdout.splitlines()]
+
+
+def test_findings_stand_worst_first_and_every_packet_is_accounted_for(dnsonde: Type, capture: Path) -> None:
+    said = dnsonde("detect", capture, "--home", HOME)
+    assert said.returncode == 0, said.stderr
+    lines = said.stdout.splitlines()
+    first = [line.split()[:2] for line in lines if line.startswith(("high", "medium"))]
+    assert first == [["high", "192.0.2.66"], ["medium", "192.0.2.53"]]
+    flat = " ".join(said.stdout.split())
+    assert "2023-11-14 22:13:20" in flat
+    assert "99%" in flat
+    # A path that is too long for its column goes on in the next line.
+    assert any(line.split()[-5:] == ["50", "50", "0", "0", "10"] for line in lines)
+    assert "No --home" not in flat
+
+
+def test_a_findings_json_has_exactly_the_columns_of_the_table(dnsonde: Type, capture: Path) -> None:
+    rows = found(dnsonde("detect", capture, "--home", HOME, "--format", "jsonl"))
+    assert {row["detector"] for row in rows} >= {"mirai_scan", "open_resolver"}
+    for row in rows:
+        assert list(row) == COLUMNS
+        assert STAMP.fullmatch(row["first_seen"])
+        assert STAMP.fullmatch(row["last_seen"])
+        assert isinstance(row["evidence"], dict)
+        assert isinstance(row["references"], list)
+    assert json.loads(dnsonde("detect", capture, "--home", HOME, "--format", "json").stdout) == rows
+    told = list(
+        csv.DictReader(io.StringIO(dnsonde("detect", capture, "--home", HOME, "--format", "csv").stdout))
+    )
+    assert [json.loads(row["evidence"]) for row in told] == [row["evidence"] for row in rows]
+
+
+def test_parquet_goes_to_a_file(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    assert dnsonde("detect", capture, "--format", "parquet").returncode == 2
+    assert (
+        dnsonde("detect", capture, "--home", HOME, "--format", "parquet", "-o", "f.parquet").returncode == 0
+    )
+    assert pq.read_table(tmp_path / "f.parquet").column_names == COLUMNS
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl", "json", "csv"])
+def test_a_hostile_name_steers_nobody(form: str, dnsonde: Type, capture: Path) -> None:
+    said = dnsonde("detect", capture, "--home", HOME, "--format", form)
+    assert "\x1b" not in said.stdout + said.stderr
+    asked = dnsonde("ingest", capture, "-o", "lake")
+    assert asked.returncode == 0, asked.stderr
+    told = dnsonde(
+        "query", "lake", "SELECT qname, qname || chr(27) AS bad, '=1+1' AS sum FROM message", "--format", form
+    )
+    assert told.returncode == 0, told.stderr
+    assert "\x1b" not in told.stdout
+    if form == "csv":
+        assert all(row["sum"] == "'=1+1" for row in csv.DictReader(io.StringIO(told.stdout)))
+
+
+def test_detectors_are_chosen_and_set(dnsonde: Type, capture: Path) -> None:
+    base = ("detect", capture, "--home", HOME, "--format", "jsonl", "--detector", "mirai_scan")
+    assert [row["detector"] for row in found(dnsonde(*base))] == ["mirai_scan"]
+    assert found(dnsonde(*base, "--set", "mirai_scan.syns_min=41")) == []
+
+
+def test_what_is_allowed_is_left_out(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    (tmp_path / "allow").write_text("# ours\n192.0.2.66\nexample.net  # a test\n\n2001:db8::/32\n")
+    said = dnsonde("detect", capture, "--home", HOME, "--format", "jsonl", "--allow", "allow")
+    assert not {row["detector"] for row in found(said)} & {"mirai_scan", "open_resolver"}
+
+
+def test_time_is_narrowed(dnsonde: Type, capture: Path) -> None:
+    base = ("detect", capture, "--home", HOME, "--format", "jsonl", "--detector", "mirai_scan")
+    (row,) = found(dnsonde(*base, "--since", "2023-11-14T22:13:22Z", "--until", "2023-11-14T22:13:23Z"))
+    assert row["count"] < 40
+    assert found(dnsonde(*base, "--since", "7d")) == []
+
+
+def test_fail_on_sets_the_exit_code(dnsonde: Type, capture: Path) -> None:
+    base = ("detect", capture, "--home", HOME, "--format", "jsonl", "--detector", "open_resolver")
+    assert dnsonde(*base, "--fail-on", "medium").returncode == 1
+    assert dnsonde(*base, "--fail-on", "critical").returncode == 0
+
+
+def test_without_home_it_says_what_it_assumes(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    said = dnsonde("detect", capture)
+    flat = " ".join(said.stdout.split())
+    assert "192.0.2.0/24 is taken for home, since 100% of 41 conversations have an end there" in flat
+    told = dnsonde("detect", capture, "--format", "jsonl")
+    assert "is taken for home" in told.stderr
+    lonely = pcap(tmp_path / "lonely.pcap", (0, datagram("198.51.100.1", "198.51.100.2", (4000, 9), b"x")))
+    flat = " ".join(dnsonde("detect", lonely).stdout.split())
+    assert "none can be guessed" in flat
+    assert "not found, by" in flat
+    assert "open_resolver" in flat
+
+
+def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
+    direct = found(dnsonde("detect", capture, "--home", HOME, "--format", "jsonl"))
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    assert found(dnsonde("detect", "lake", "--home", HOME, "--format", "jsonl")) == direct
+    again = dnsonde("ingest", capture, "-o", "lake")
+    assert "was read before" in " ".join(again.stdout.split())
+    rows = found(
+        dnsonde(
+            "query", "lake", "SELECT count(*) AS n, sum(dns_bytes) AS s FROM message", "--format", "jsonl"
+        )
+    )
+    assert rows[0]["n"] == 10
+
+
+def test_folders_are_read_with_all_below_them_and_what_is_unknown_is_named(
+    dnsonde: Type, capture: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "day"
+    (folder / "more").mkdir(parents=True)
+    capture.rename(folder / "more" / "trace.pcap")
+    (folder / "more" / "copy.pcap").write_bytes((folder / "more" / "trace.pcap").read_bytes())
+    (folder / "again").symlink_to(folder)
+    (folder / "notes.txt").write_text("call back on Monday")
+    os.mkfifo(folder / "pipe")
+    said = dnsonde("detect", folder, "--home", HOME)
+    flat = " ".join(said.stdout.split())
+    assert said.returncode == 0, said.stderr
+    assert "trace.pcap: was read before" in flat, "copy.pcap came first, and has the same content"
+    assert "text that begins 'call back on Monday'" in flat
+    assert len([line for line in said.stdout.splitlines() if " 50 " in line]) == 1
+
+
+def test_a_mac_address_of_the_border_reaches_its_detector(dnsonde: Type, capture: Path) -> None:
+    said = dnsonde("detect", capture, "--home", HOME, "--border", "02:00:00:00:00:02", "--format", "jsonl")
+    assert said.returncode == 0, said.stderr
+    assert dnsonde("detect", capture, "--home", HOME, "--border", "nonsense").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("SELECT 1", 0),
+        ("WITH a AS (FROM flow) SELECT count(*) FROM a", 0),
+        ("SELECT src_net, src_host FROM flow", 0),
+        ("SELECT * FROM read_text('/etc/hostname')", 2),
+        ("SELECT * FROM '/etc/hostname'", 2),
+        ("COPY flow TO 'out.csv'", 2),
+        ("SELECT 1; SELECT 2", 2),
+        ("DROP VIEW flow", 2),
+        ("SET enable_external_access = true", 2),
+        ("ATTACH 'x.db'", 2),
+        ("INSTALL httpfs", 2),
+        ("EXPLAIN ANALYZE COPY flow TO 'out.csv'", 2),
+        ("SELECT nonsense FROM flow", 2),
+        ("SELEC", 2),
+        ("", 2),
+    ],
+)
+def test_a_query_reads_the_lake_and_nothing_else(
+    sql: str, code: int, dnsonde: Type, capture: Path, tmp_path: Path
+) -> None:
+    dnsonde("ingest", capture, "-o", "lake")
+    before = {p.name for p in tmp_path.iterdir()}
+    said = dnsonde("query", "lake", sql, "--format", "jsonl")
+    assert said.returncode == code, said.stderr
+    assert len(said.stderr.splitlines()) == (code != 0), said.stderr
+    assert {p.name for p in tmp_path.iterdir()} == before
+    if sql.startswith("SELECT src_net"):
+        assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["detect", "nowhere.pcap"], 3, "nowhere.pcap cannot be read: No such file"),
+        (["detect", "notes.txt"], 2, "it looks like text that begins 'hello world'"),
+        (["detect", "empty"], 2, "there is no file in empty"),
+        (["detect", "trace.pcap", "notes.txt"], 2, "notes.txt is of no format"),
+        (["detect", "trace.pcap", "--home", "all"], 2, "'all' is no prefix"),
+        (["detect", "trace.pcap", "--detector", "mirai"], 2, "there is no detector 'mirai'"),
+        (["detect", "trace.pcap", "--set", "mirai_scan=3"], 2, "--set takes NAME.PARAM=VALUE"),
+        (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no parameter 'n'"),
+        (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=x"], 2, "takes a whole number"),
+        (["detect", "trace.pcap", "--set", "nothing.n=3"], 2, "there is no detector 'nothing'"),
+        (["detect", "trace.pcap", "--since", "yesterday"], 2, "'yesterday' is no time"),
+        (
+            ["detect", "trace.pcap", "--allow", "notes.txt"],
+            2,
+            "notes.txt, line 1: 'hello world' is no address",
+        ),
+        (["detect", "trace.pcap", "--allow", "nowhere"], 3, "nowhere cannot be read"),
+        (["detect", "trace.pcap", "-o", "no/such/file"], 3, "cannot write no/such/file"),
+        (["ingest", "trace.pcap", "-o", "."], 3, "is a folder with other things in it"),
+        (["ingest", "trace.pcap", "-o", "notes.txt"], 3, "a file is in its way"),
+        (["query", "nowhere", "SELECT 1"], 3, "there is no lake at nowhere"),
+        (["query", "empty", "SELECT 1"], 3, "empty is no lake"),
+        (["explain", "nothing"], 2, "there is no detector 'nothing'"),
+    ],
+)
+def test_mistakes_are_a_sentence(
+    arguments: list[str], code: int, sentence: str, dnsonde: Type, capture: Path, tmp_path: Path
+) -> None:
+    assert capture.exists()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("hello world")
+    said = dnsonde(*arguments, *(["--progress", "none"] if arguments[0] in {"detect", "ingest"} else []))
+    assert said.returncode == code, said.stderr
+    assert sentence in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_a_sentence(dnsonde: Type, capture: Path) -> None:
+    capture.chmod(0)
+    said = dnsonde("detect", capture)
+    assert (said.returncode, "Permission denied" in said.stderr) == (3, True)
+
+
+def test_progress_is_told_for_machines(dnsonde: Type, capture: Path) -> None:
+    said = dnsonde("detect", capture, "--home", HOME, "--progress", "jsonl", "--detector", "mirai_scan")
+    told = [json.loads(line) for line in said.stderr.splitlines()]
+    (one,) = [line for line in told if line.get("phase") == "looking"]
+    assert (one["item"], one["done"], one["total"]) == ("mirai_scan", 0, 1)
+
+
+def test_detectors_and_formats_are_listed_and_explained(dnsonde: Type) -> None:
+    said = dnsonde("detectors")
+    assert said.returncode == 0, said.stderr
+    assert "mirai_scan" in said.stdout
+    assert "dnsonde explain NAME" in said.stdout
+    flat = " ".join(dnsonde("explain", "mirai_scan").stdout.split())
+    for part in ("Why it matters", "What looks like it", "syns_min 1", "References", "Antonakakis"):
+        assert part in flat
+    assert "**" not in flat
+    assert "pcap" in dnsonde("formats").stdout
