@@ -122,13 +122,15 @@ def _tell(found: Any, form: str, output: Path | None, limit: int) -> None:
         return
     from rich.console import Console
 
+    from dnsonde.errors import SystemRefusal
+
     try:
         with output.open("w", encoding="utf-8") as file:
             _findings.show(
                 found, Console(file=file, width=100, markup=False, highlight=False, emoji=False), limit
             )
     except OSError as error:
-        raise click.ClickException(f"cannot write {output}: {error.strerror}.") from error
+        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
 
 
 def _settings(texts: tuple[str, ...], borders: tuple[str, ...]) -> dict[str, dict[str, str]]:
