@@ -25,7 +25,7 @@ from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._relations import Prefix, augment
 from dnsonde.errors import DnsondeError, RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
-from dnsonde.formats._contract import Format
+from dnsonde.formats._contract import Format, Options
 from dnsonde.formats._reading import PACKAGE, Reading
 from dnsonde.registry import entries
 from dnsonde.table import engine, store
@@ -34,6 +34,7 @@ from dnsonde.table.schema import ACCOUNT, FINDING
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 STDIN = "-"
+OPTIONS = Options(repeating=True)
 TELL_EVERY_US = 200_000
 
 
@@ -130,7 +131,7 @@ def _take(files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progre
     pace = _Pace(clock, on_progress, sum(_size(path) for path, _ in files))
     for path, named in files:
         try:
-            reading = Reading(path)
+            reading = Reading(path, OPTIONS)
         except DnsondeError as error:
             if named:
                 raise
@@ -198,7 +199,7 @@ def _take_spread(
 def _take_there(folder: str, path: str) -> dict[str, str]:
     """Take one file in, in a worker: its row of TOLD."""
     try:
-        with Reading(path) as reading:
+        with Reading(path, OPTIONS) as reading:
             row = _take_one(path, reading, Lake(Path(folder)), lambda *_: None)
     except DnsondeError as error:
         return {"state": type(error).__name__, "text": str(error)}

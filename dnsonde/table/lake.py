@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
-from dnsonde.table.store import encoding, open_folder, refusal
+from dnsonde.table.store import open_folder, parquet_writer, refusal
 
 ABOUT = "lake.json"
 INCOMING = ".incoming"
@@ -49,7 +49,6 @@ DAYS = (
     32  # of one part's rows; times that scatter over more go to one folder, or a hostile file makes thousands
 )
 TIME = {"message": "time_us", "flow": "start_us"}
-COMPRESSION = {"compression": "zstd", "compression_level": 1}
 
 
 class Lake:
@@ -223,7 +222,7 @@ class Intake:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def append(self, table: str, batch: pa.RecordBatch) -> None:
-        """Take rows of `message` or `flow`. SystemRefusal when they cannot be written."""
+        """Take rows of `message` or `flow`, texts as dictionaries or not; SystemRefusal when they cannot be written."""
         self._waiting.setdefault(table, []).append(batch)
         self._rows[table] = self._rows.get(table, 0) + batch.num_rows
         if self._rows[table] >= ROWS:
@@ -242,7 +241,7 @@ class Intake:
             raise refusal(self._lake.folder, error) from error
 
     def _rotate(self, table: str) -> None:
-        rows = pa.Table.from_batches(self._waiting.pop(table), TABLES[table].schema)
+        rows = pa.Table.from_batches(self._waiting.pop(table))
         self._rows[table] = 0
         self._settle()
         self._writing = self._pool.submit(self._write, table, rows)
@@ -273,8 +272,9 @@ class Intake:
         """Messages by registered domain and time, flows by source and start."""
         if not self._lake.durable:
             return rows
+        rows = rows.unify_dictionaries()
         if table == "message":
-            keys = [*_head(rows.column("registered_domain")), rows.column("time_us").to_numpy()]
+            keys = [_rank(rows.column("registered_domain")), rows.column("time_us").to_numpy()]
         else:
             keys = [rows.column(name).to_numpy() for name in ("src_net", "src_host", "start_us")]
         return rows.take(pa.array(np.lexsort(keys[::-1])))
@@ -283,8 +283,10 @@ class Intake:
         path.parent.mkdir(parents=True, exist_ok=True)
         group = GROUP if self._lake.durable else GROUP_UNSORTED
         table = TABLES[rows.schema.metadata[b"dnsonde.table"].decode()]
+        dictionaries = any(pa.types.is_dictionary(kind) for kind in rows.schema.types)
         with path.open("wb", buffering=1 << 20) as file:
-            pq.write_table(rows, file, row_group_size=group, **COMPRESSION, **encoding(table))
+            with parquet_writer(file, table, dictionaries=dictionaries) as writer:
+                writer.write_table(rows, row_group_size=group)
             if self._lake.durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -295,12 +297,15 @@ def is_lake(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
-def _head(texts: pa.ChunkedArray) -> list[NDArray[np.uint64]]:
-    """The first 16 octets of texts as two numbers that sort as the texts do; null is empty."""
-    cut = pc.binary_slice(pc.fill_null(texts, "").cast(pa.binary()), 0, 16)
-    fixed = np.array(cut.to_numpy(zero_copy_only=False), dtype="S16")
-    octets = fixed.view(np.uint8).reshape(-1, 16)
-    return [np.ascontiguousarray(octets[:, at : at + 8]).view(">u8")[:, 0].astype(np.uint64) for at in (0, 8)]
+def _rank(texts: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Numbers that sort as the texts do; null comes first."""
+    column = texts.combine_chunks()
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    place = np.argsort(pc.sort_indices(column.dictionary).to_numpy())
+    index = column.indices.fill_null(-1).to_numpy()
+    ranks: NDArray[np.int64] = np.append(place, -1)[index]
+    return ranks
 
 
 def _locked(place: Path, *, wait: bool) -> int | None:

@@ -16,6 +16,7 @@ from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table import lake as lakes
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import ACCOUNT, FLOW, MESSAGE, Table
+from dnsonde.table.store import with_dictionaries
 
 DAY_US = 86_400_000_000
 NOON_US = 1_700_006_400_000_000 - 1_700_006_400_000_000 % DAY_US + DAY_US // 2  # 2023-11-15
@@ -264,8 +265,30 @@ def test_a_lake_that_may_only_be_read_is_read(tmp_path: Path) -> None:
     assert count(Lake(lake.folder)) == 1
 
 
-def test_names_sort_as_texts_do() -> None:
-    names = ["b.example", None, "a", "\xe9.example", "a.example", "aaaaaaaaaaaaaaaaaaaab", "aaaaaaaa"]
-    high, low = lakes._head(pa.chunked_array([names]))
-    keys = sorted(zip(high.tolist(), low.tolist(), [n or "" for n in names], strict=True))
-    assert [n for *_, n in keys] == sorted(n or "" for n in names)
+@pytest.mark.parametrize("coded", [False, True])
+def test_names_sort_as_texts_do(coded: bool) -> None:
+    names = ["b.example", None, "a", "\xe9.example", "a.example", "aaaaaaaaaaaaaaaaaaaab", "aaaaaaaa", "a"]
+    column = pa.chunked_array([names[:4], names[4:]])
+    if coded:
+        column = column.dictionary_encode().unify_dictionaries()
+    ranks = lakes._rank(column).tolist()
+    assert [n for _, n in sorted(zip(ranks, [n or "" for n in names], strict=True))] == sorted(
+        n or "" for n in names
+    )
+
+
+def test_rows_with_dictionaries_read_as_all_others(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", create=True)
+    given = [{"time_us": NOON_US + n, "qname": f"{n % 3}.example", "transport": "udp"} for n in range(9)]
+    with lake.take("aa") as intake:
+        assert intake is not None
+        for at in (0, 3, 6):
+            batch = rows(MESSAGE, *given[at : at + 3])
+            intake.append("message", batch.cast(with_dictionaries(MESSAGE)))
+        intake.commit(account("aa"))
+    take(lake, "bb", *given)
+    message = lake.tables()["message"]
+    counted = (
+        message.group_by("qname").aggregate(n=message.count()).order_by("qname").to_pyarrow().to_pylist()
+    )
+    assert counted == [{"qname": f"{n}.example", "n": 6} for n in range(3)]
