@@ -26,6 +26,7 @@ from dnsonde.wire.name import ProbeNames
 
 BATCH = 512
 UNREAD = 1536  # datagrams of a flood that wait in the kernel at most
+PATIENCE_S = 20.0
 LOOPBACK = MAPPED | 0x7F00_0001
 
 
@@ -61,7 +62,9 @@ class Flood:
     def send(self, source: NDArray[np.int64], length: NDArray[np.signedinteger]) -> None:
         """Send the batch in `udp.tx_data` from these addresses, once there is room for it."""
         udp, done = self.udp, 0
+        give_up = time.monotonic() + PATIENCE_S
         while self.sent - (self.counted() - self.before) > UNREAD:
+            assert time.monotonic() < give_up, "the prober does not count what it gets"
             time.sleep(0.0002)
         udp.tx["local_host"], udp.tx["length"] = source, length
         while done < BATCH:
