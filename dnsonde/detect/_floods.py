@@ -21,9 +21,9 @@ ETHERNET_IN_GRE = "6558"
 MULTICAST4, MULTICAST6 = 0xFFFF_E000_0000, -(1 << 56)  # 224.0.0.0 and above; ff00::/8 as a network half
 
 
-@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
-def hex(value: bytes) -> str:  # type: ignore[empty-body]  # noqa: A001 - both engines call it so
-    """Octets as upper-case hexadecimal digits."""
+@ibis.udf.scalar.builtin(name="hex")  # type: ignore[untyped-decorator]
+def octets_hex(value: bytes) -> str:  # type: ignore[empty-body]
+    """Octets as upper-case hexadecimal digits: `hex`, which both engines have and understand alike."""
 
 
 def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
@@ -32,12 +32,13 @@ def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
     return ~four & ~((net >= MULTICAST6) & (net < 0))
 
 
-def kinds(flow: ir.Table) -> ir.Table:
+def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE and plain UDP in `mark`.
 
-    Rows of vector `talk` are TCP connections that were made, for comparison.
+    Rows of vector `talk` are TCP connections that were made, for comparison. What services may have reflected, and
+    fragments, are of the vector `reflected_as`, or left out.
     """
-    f = flow.mutate(begin=hex(flow.payload))
+    f = flow.mutate(begin=octets_hex(flow.payload))
     bare = (f.syn > 0) & (f.ack == 0) & (f.synack == 0)
     stomp = (f.syn > 0) & (f.options == 0) & (f.ack >= 5) & (f.payload_bytes > 0) & (f.length_min == 40)
     http = reduce(or_, [f.begin.startswith(word) for word in HTTP])
@@ -57,7 +58,7 @@ def kinds(flow: ir.Table) -> ir.Table:
         *[(test, name) for name, test in _by_payload(f)],
         (f.dst_port == 53, "dns"),
         (f.dst_port == 389, "ldap"),
-        ((f.src_port == 0) | (f.dst_port == 0) | reflected, ibis.null("string")),
+        ((f.src_port == 0) | (f.dst_port == 0) | reflected, ibis.literal(reflected_as, "string")),
         else_="udp_plain",
     )
     echo = ((f.protocol == 1) & (f.src_port == 8)) | ((f.protocol == 58) & (f.src_port == 128))

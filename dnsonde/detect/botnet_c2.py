@@ -1,0 +1,206 @@
+"""Home hosts that talk with bots' servers."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import reduce
+from ipaddress import ip_address
+from operator import or_
+from pathlib import Path
+from typing import Annotated
+
+import ibis
+import ibis.expr.types as ir
+
+from dnsonde.detect._contract import CERTAIN, confidence, detector, finding
+from dnsonde.detect._floods import octets_hex
+from dnsonde.detect._relations import attach, count_distinct, dns, keys, pair, sample, sessions, window
+from dnsonde.intel.indicators import Indicator, indicators, load_indicators
+from dnsonde.wire.batch import address_pair
+
+HOST = ["host_net", "host_host"]
+HELLO = "00000001"  # the first that a Mirai bot says
+REPORT_PORT = 48101  # where it reports what it scanned
+LISTED, SAID, SUFFIX = "indicator", "mirai protocol", "suffix"
+
+
+@detector(
+    threat="botnet contact",
+    subject_kind="address",
+    title="{subject} talks with a server of {malware}",
+    summary="{subject} asked for or sent to {places} places known for {malware}, {count} times: look at it, take it "
+    "off the network, and find how it was infected.",
+    references=(
+        "Antonakakis et al., Understanding the Mirai Botnet, USENIX Security 2017",
+        "https://github.com/jgamblin/Mirai-Source-Code (main.c, loader)",
+        "dnsonde/intel/indicators.toml, each row with its source",
+    ),
+)
+def botnet_c2(
+    message: ir.Table,
+    flow: ir.Table,
+    *,
+    intel: Annotated[str, "files of further indicators (TOML, CSV, STIX, MISP), one a line"] = "",
+    suffix_min: Annotated[int, "lookups below an alternative top-level domain that make a finding"] = 3,
+    hello_most: Annotated[int, "most payload octets of a connection that begins as Mirai's bots do"] = 512,
+    gap_s: Annotated[int, "seconds without a contact that end it"] = 86_400,
+) -> ir.Table:
+    """A home host asks for a listed domain, sends to a listed address, or speaks as Mirai's bots do.
+
+    Indicators are our own (`intel/indicators.toml`: Rebirth and its kin) and those of `intel`. A domain counts with all
+    below it; an address counts when home begins the conversation, so that a scan by it is no contact. Without any
+    list, a connection to outside whose first payload is the four octets 00000001, and little more, is Mirai's hello;
+    one to TCP 48101 with data is its scan report. Names below top-level domains of OpenNIC are a hint.
+
+    **Why it matters** The host is under somebody's command: it floods others, and sees your network from inside.
+
+    **What looks like it** Researchers, mail filters and resolvers ask for listed names too: the subject is who asks, so
+    a resolver at home stands for its clients; look at its log. A listed address may serve others by now. Few people use
+    OpenNIC on purpose. A protocol of another kind may begin with 00000001, but then more follows than `hello_most`.
+
+    **Thresholds** One contact with a listed place is a finding. `suffix_min` (3) and `hello_most` (512 octets in a
+    minute: hello, identity, two octets of keep-alive each minute) are ours. `gap_s` is a day.
+    """
+    known = [*indicators(), *(i for line in intel.splitlines() if line for i in load_indicators(Path(line)))]
+    seen = _asked(message, known).union(_sent(flow, known, hello_most))
+    seen = seen.mutate(bucket=window(seen.time_us, gap_s))
+    buckets = seen.group_by([*HOST, "bucket"]).aggregate(
+        first_us=seen.time_us.min(),
+        last_us=seen.last_us.max(),
+        contacts=seen.contacts.sum(),
+        listed=(seen.contacts * (seen.how == LISTED).cast("int64")).sum(),
+        said=(seen.contacts * (seen.how == SAID).cast("int64")).sum(),
+    )
+    buckets = sessions(buckets, HOST, gap_s)
+    by = [*HOST, "session"]
+    hosts = buckets.group_by(by).aggregate(
+        first_us=buckets.first_us.min(),
+        last_us=buckets.last_us.max(),
+        contacts=buckets.contacts.sum(),
+        listed=buckets.listed.sum(),
+        said=buckets.said.sum(),
+    )
+    sure = hosts.listed + hosts.said > 0
+    hosts = hosts.filter(sure | (hosts.contacts >= suffix_min))
+    seen = attach(seen, buckets.select(*HOST, "bucket", "session"), [*HOST, "bucket"])
+    seen = seen.mutate(place=seen.name.fill_null("address"))
+    seen = seen.mutate(hint=(seen.how == SUFFIX).cast("int64"))
+    named = seen.group_by([*by, "malware"]).aggregate(n=seen.contacts.sum(), rank=seen.hint.min())
+    order = [named["rank"], ibis.desc(named.n), named.malware]
+    first = ibis.row_number().over(ibis.window(group_by=by, order_by=order))
+    named = named.mutate(first=first).filter(lambda t: t["first"] == 0).select(*by, "malware")
+    ipv4 = seen.filter(seen.name.isnull() & (seen.peer_net == 0))
+    for more in (
+        named,
+        count_distinct(seen, by, ["place", *keys("peer")], "places"),
+        sample(seen.filter(seen.name.notnull()), by, "name", "names"),
+        sample(ipv4, by, "peer_host", "server_hosts"),
+        sample(seen.filter(seen.port > 0), by, "port", "ports"),
+        sample(seen, by, "how", "signs"),
+    ):
+        hosts = attach(hosts, more, by)
+    return finding(
+        hosts,
+        address=pair(hosts, "host"),
+        severity=ibis.cases((hosts.listed > 0, 3), (hosts.said > 0, 2), else_=1),
+        confidence=ibis.ifelse(hosts.listed > 0, CERTAIN, confidence(ibis.greatest(hosts.contacts, 1), 1.0)),
+        first_seen=hosts.first_us,
+        last_seen=hosts.last_us,
+        count=hosts.contacts,
+        malware=hosts.malware,
+        places=hosts.places,
+        names=hosts.names,
+        server_hosts=hosts.server_hosts,
+        ports=hosts.ports,
+        signs=hosts.signs,
+    )
+
+
+def _asked(message: ir.Table, known: Iterable[Indicator]) -> ir.Table:
+    """Lookups by home of listed names: the host, the name and what it is of."""
+    domains, suffixes = _families(known, "domain"), _families(known, "suffix")
+    asked = dns(message).filter(lambda t: ~t.response & t.src_home)
+    tests: list[tuple[ir.BooleanValue, str, str]] = []
+    for malware, names in domains.items():
+        deep = [asked.qname.endswith(f".{name}") for name in names if name.count(".") > 1]
+        hit = asked.qname.isin(names) | asked.registered_domain.isin(names)
+        tests.append((reduce(or_, deep, hit).fill_null(False), malware, LISTED))
+    for malware, names in suffixes.items():
+        hit = reduce(or_, [asked.qname.endswith(f".{name}") for name in names])
+        tests.append((hit, malware, SUFFIX))
+    text = ibis.null("string")
+    asked = asked.mutate(
+        malware=ibis.cases(*[(hit, malware) for hit, malware, _ in tests]) if tests else text,
+        how=ibis.cases(*[(hit, how) for hit, _, how in tests]) if tests else text,
+    )
+    asked = asked.filter(asked.malware.notnull())
+    return _rows(asked, asked.time_us, asked.time_us, ibis.literal(1), asked.qname, ibis.literal(0))
+
+
+def _sent(flow: ir.Table, known: Iterable[Indicator], hello_most: int) -> ir.Table:
+    """Conversations that home began with listed addresses, or as Mirai's bots do."""
+    out = flow.filter(flow.src_home & ~flow.dst_home & (flow.synack == 0) & (flow.packets > flow.rst))
+    out = out.filter(out.protocol.isin([6, 17]))
+    out = out.mutate(begin=octets_hex(out.payload))
+    groups: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for one in known:
+        if one.kind == "address":
+            groups[one.malware, one.port].append(one.value)
+    tests: list[tuple[ir.BooleanValue, str, str]] = []
+    for (malware, port), values in sorted(groups.items()):
+        hit = _among(out, values)
+        tests.append((hit & (out.dst_port == port) if port else hit, malware, LISTED))
+    tcp = (out.protocol == 6) & (out.payload_bytes > 0)
+    hello = tcp & (out.begin == HELLO) & (out.payload_bytes <= hello_most)
+    report = tcp & (out.dst_port == REPORT_PORT) & (out.syn > 0)
+    tests.append((hello | report, "Mirai", SAID))
+    out = out.mutate(
+        malware=ibis.cases(*[(hit, malware) for hit, malware, _ in tests]),
+        how=ibis.cases(*[(hit, how) for hit, _, how in tests]),
+    )
+    out = out.filter(out.malware.notnull())
+    return _rows(out, out.start_us, out.end_us, ibis.literal(1), ibis.null("string"), out.dst_port)
+
+
+def _rows(
+    table: ir.Table,
+    first: ir.Value,
+    last: ir.Value,
+    contacts: ir.Value,
+    name: ir.Value,
+    port: ir.Value,
+) -> ir.Table:
+    """A contact a row; `peer` is the server, or for a lookup nobody."""
+    lookup = table.columns.count("qname") > 0
+    # One shape on both sides, so that the types are the same.
+    kept = 0 if lookup else 1
+    return table.select(
+        host_net=table.src_net,
+        host_host=table.src_host,
+        time_us=first.cast("int64"),
+        last_us=last.cast("int64"),
+        contacts=contacts.cast("int64"),
+        name=name.cast("string"),
+        peer_net=table.dst_net * kept,
+        peer_host=table.dst_host * kept,
+        port=port.cast("int64"),
+        malware=table.malware,
+        how=table.how,
+    )
+
+
+def _families(known: Iterable[Indicator], kind: str) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for one in known:
+        if one.kind == kind:
+            found[one.malware].add(one.value)
+    return {malware: sorted(values) for malware, values in sorted(found.items())}
+
+
+def _among(flow: ir.Table, values: Iterable[str]) -> ir.BooleanValue:
+    """The destination is one of these addresses: by host half within each network half."""
+    halves: dict[int, set[int]] = defaultdict(set)
+    for value in values:
+        net, host = address_pair(ip_address(value))
+        halves[net].add(host)
+    tests = [(flow.dst_net == net) & flow.dst_host.isin(sorted(some)) for net, some in sorted(halves.items())]
+    return reduce(or_, tests)

@@ -1,0 +1,204 @@
+"""Indicators of bots' servers: our own, and those that an operator hands in as TOML, CSV, STIX 2.x or MISP JSON."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dnsonde.errors import SystemRefusal, UsageError
+
+UNKNOWN = "unknown malware"
+MOST_BYTES = 64 << 20
+STIX = re.compile(r"(domain-name|ipv4-addr|ipv6-addr):value\s*=\s*'([^']+)'")
+STIX_REFERENCE = re.compile(r"network-traffic:dst_ref\.value\s*=\s*'([^']+)'")
+STIX_PORT = re.compile(r"network-traffic:dst_port\s*=\s*(\d{1,5})")
+MISP_DOMAIN = ("domain", "hostname", "domain|ip", "hostname|port")
+MISP_ADDRESS = ("ip-dst", "ip-src", "ip-dst|port", "domain|ip")
+VALUES = ("indicator", "value", "ioc", "ioc_value", "domain", "address", "ip", "dst_ip", "host")
+FAMILIES = ("malware", "family", "malware_printable", "threat", "tag")
+PORTS = ("port", "dst_port")
+NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Indicator:
+    """One place that bots of `malware` talk with.
+
+    kind: domain (with all below it), suffix (a top-level domain) or address; port 0: any.
+    """
+
+    kind: str
+    value: str
+    port: int
+    malware: str
+
+
+class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A row of TOML; `ports` are those of `addresses`."""
+
+    malware: str
+    source: str
+    domains: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    indicator: tuple[_Row, ...]
+
+
+@cache
+def indicators() -> tuple[Indicator, ...]:
+    """Our own, `indicators.toml`."""
+    text = files("dnsonde.intel").joinpath("indicators.toml").read_text(encoding="utf-8")
+    return tuple(sorted(set(_of_toml(text, "indicators.toml"))))
+
+
+def load_indicators(path: Path) -> tuple[Indicator, ...]:
+    """Those of a file, by what it holds: UsageError says what is wrong in it, SystemRefusal that it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise SystemRefusal(f"{path} cannot be read: {error.strerror}") from error
+    if len(octets) > MOST_BYTES:
+        raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB: split it")
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text: indicators are TOML, CSV, STIX 2.x or MISP JSON") from None
+    if path.suffix == ".toml":
+        found = _of_toml(text, str(path))
+    elif text.lstrip()[:1] in {"{", "["}:
+        found = _of_json(text, str(path))
+    else:
+        found = _of_csv(text, str(path))
+    kept = tuple(sorted(set(found)))
+    if not kept:
+        raise UsageError(f"{path} holds no indicator: no domain or address of a known form")
+    return kept
+
+
+def _of_toml(text: str, name: str) -> Iterator[Indicator]:
+    try:
+        rows = msgspec.toml.decode(text, type=_File).indicator
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"{name}: {error}") from None
+    for row in rows:
+        for domain in row.domains:
+            yield from _indicator(domain, row.malware)
+        for suffix in row.suffixes:
+            yield Indicator("suffix", suffix.lower().strip("."), 0, row.malware)
+        for address in row.addresses:
+            for port in row.ports or (0,):
+                yield from _indicator(address, row.malware, port)
+
+
+def _of_csv(text: str, name: str) -> Iterator[Indicator]:
+    """With a header that names a column like `indicator`, or one indicator a line; `#` begins a comment."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        return
+    try:
+        rows = list(csv.reader(lines, strict=True))
+    except csv.Error as error:
+        raise UsageError(f"{name}: {error}") from None
+    header = [cell.strip().lower() for cell in rows[0]]
+    columns = [at for at, cell in enumerate(header) if cell in VALUES]
+    family = next((at for at, cell in enumerate(header) if cell in FAMILIES), None)
+    ports = next((at for at, cell in enumerate(header) if cell in PORTS), None)
+    for row in rows[1:] if columns else rows:
+        malware = row[family].strip() if family is not None and family < len(row) else ""
+        port = row[ports].strip() if ports is not None and ports < len(row) else ""
+        for at in columns or [0]:
+            if at < len(row):
+                yield from _indicator(row[at], malware, int(port) if port.isdecimal() else 0)
+
+
+def _of_json(text: str, name: str) -> Iterator[Indicator]:
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{name} is no JSON") from None
+    things = held if isinstance(held, list) else [held]
+    for thing in things:
+        if not isinstance(thing, dict):
+            continue
+        if isinstance(thing.get("objects"), list):
+            yield from _of_stix(thing["objects"])
+        elif thing.get("type") == "indicator":
+            yield from _of_stix([thing])
+        response = thing.get("response")
+        for wrapped in response if isinstance(response, list) else [thing]:
+            event = wrapped.get("Event") if isinstance(wrapped, dict) else None
+            if isinstance(event, dict):
+                yield from _of_misp(event)
+
+
+def _of_stix(objects: list[Any]) -> Iterator[Indicator]:
+    """Patterns of indicators that are not revoked: equality of domains and addresses, with the port beside it."""
+    for thing in objects:
+        if not isinstance(thing, dict) or thing.get("type") != "indicator" or thing.get("revoked"):
+            continue
+        pattern = str(thing.get("pattern", ""))
+        malware = str(thing.get("name", ""))
+        port = STIX_PORT.search(pattern)
+        for _, value in STIX.findall(pattern):
+            yield from _indicator(value, malware)
+        for value in STIX_REFERENCE.findall(pattern):
+            yield from _indicator(value, malware, int(port[1]) if port else 0)
+
+
+def _of_misp(event: dict[str, Any]) -> Iterator[Indicator]:
+    """Attributes for detection (`to_ids`) of an event and of its objects."""
+    groups = [event, *(o for o in event.get("Object") or [] if isinstance(o, dict))]
+    for group in groups:
+        for attribute in group.get("Attribute") or []:
+            if not isinstance(attribute, dict) or not attribute.get("to_ids", True):
+                continue
+            kind, parts = str(attribute.get("type")), str(attribute.get("value")).split("|")
+            malware = str(event.get("info", ""))
+            second = parts[1] if len(parts) > 1 else ""
+            if kind in MISP_DOMAIN:
+                yield from _indicator(parts[0], malware)
+                if kind == "domain|ip":
+                    yield from _indicator(second, malware)
+            elif kind in MISP_ADDRESS:
+                yield from _indicator(parts[0], malware, int(second) if second.isdecimal() else 0)
+
+
+def _indicator(text: str, malware: str, port: int = 0) -> Iterator[Indicator]:
+    """What the text is, if it is a domain or an address; `hxxp` and `[.]` are undone, paths left out."""
+    value = text.strip().strip('"').lower().replace("[.]", ".").replace("(.)", ".").replace("[:]", ":")
+    value = re.sub(r"^[a-z]+://", "", value).partition("/")[0]
+    family = malware.strip() or UNKNOWN
+    if not 0 <= port <= 65535:
+        return
+    if value.count(":") == 1:
+        value, _, after = value.partition(":")
+        port = int(after) if after.isdecimal() and int(after) <= 65535 else port
+    address = _address(value.strip("[]"))
+    if address is not None:
+        if not (address.is_unspecified or address.is_loopback or address.is_multicast):
+            yield Indicator("address", str(address), port, family)
+        return
+    name = value.removeprefix("*.").strip(".")
+    # A single label is a top-level domain, and would make a bot of every client.
+    if "." in name and len(name) <= 253 and NAME.fullmatch(name) and not name.rpartition(".")[2].isdecimal():
+        yield Indicator("domain", name, 0, family)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -1,0 +1,85 @@
+"""Contact with bots' servers, and what only looks like it."""
+
+from pathlib import Path
+from typing import Any
+
+from dnsonde.detect.botnet_c2 import botnet_c2
+from tests.detect.rows import flow, found, query
+
+HOST, RESOLVER = "192.0.2.9", "192.0.2.53"
+
+
+def test_a_lookup_of_a_listed_name_is_contact() -> None:
+    messages = [
+        query(HOST, RESOLVER, name, time_s=n) for n, name in enumerate(("rebirthltd.com", "x.y.rebirth.st"))
+    ]
+    (row,) = found(botnet_c2, messages)
+    assert (row["subject"], row["severity"], row["count"]) == (HOST, "high", 2)
+    evidence = row["evidence"]
+    assert (evidence["malware"], evidence["places"], evidence["signs"]) == ("Rebirth", 2, ["indicator"])
+    assert evidence["names"] == ["rebirthltd.com", "x.y.rebirth.st"]
+
+
+def test_sending_to_a_listed_address_is_contact_and_being_scanned_by_it_is_not() -> None:
+    (row,) = found(botnet_c2, flows=[flow(HOST, "87.246.7.194", syn=1, dst_port=26721)])
+    assert (row["subject"], row["evidence"]["server"], row["evidence"]["ports"]) == (
+        HOST,
+        ["87.246.7.194"],
+        [26721],
+    )
+    scanned = [
+        flow("87.246.7.194", HOST, syn=1, dst_port=23),
+        flow(HOST, "87.246.7.194", synack=1, src_port=23, dst_port=4000),
+        flow(HOST, "87.246.7.194", rst=1, src_port=23, dst_port=4001),
+    ]
+    assert found(botnet_c2, flows=scanned) == []
+
+
+def test_mirais_hello_and_report_need_no_list() -> None:
+    hello: dict[str, Any] = {"payload": b"\0\0\0\1", "payload_bytes": 30, "packets": 9, "syn": 1}
+    (row,) = found(botnet_c2, flows=[flow(HOST, "203.0.113.9", dst_port=1312, **hello)])
+    assert (row["severity"], row["evidence"]["malware"]) == ("medium", "Mirai")
+    assert row["evidence"]["signs"] == ["mirai protocol"]
+    (row,) = found(
+        botnet_c2, flows=[flow(HOST, "203.0.113.9", dst_port=48101, syn=1, payload_bytes=20, payload=b"x")]
+    )
+    assert row["evidence"]["ports"] == [48101]
+    more = hello | {"payload_bytes": 513}
+    assert found(botnet_c2, flows=[flow(HOST, "203.0.113.9", dst_port=1312, **more)]) == []
+    assert found(botnet_c2, flows=[flow(HOST, "198.51.100.9", dst_port=1312, **hello)]) == []
+
+
+def test_names_below_opennic_are_a_hint() -> None:
+    lookups = [query(HOST, RESOLVER, f"n{n}.geek", time_s=n) for n in range(3)]
+    (row,) = found(botnet_c2, lookups)
+    assert row["severity"] == "low"
+    assert found(botnet_c2, lookups[:2]) == []
+
+
+def test_further_indicators_come_from_files(tmp_path: Path) -> None:
+    names, addresses = tmp_path / "a.csv", tmp_path / "b.csv"
+    names.write_text("ioc,malware\nc2.bots.example.com,Katana\n")
+    addresses.write_text("203.0.113.77:1312\n2001:db9::7\n")
+    intel = f"{names}\n{addresses}"
+    (row,) = found(botnet_c2, [query(HOST, RESOLVER, "a.c2.bots.example.com")], intel=intel)
+    assert row["evidence"]["malware"] == "Katana"
+    assert found(botnet_c2, [query(HOST, RESOLVER, "bots.example.com")], intel=intel) == []
+    assert len(found(botnet_c2, flows=[flow(HOST, "203.0.113.77", syn=1, dst_port=1312)], intel=intel)) == 1
+    assert found(botnet_c2, flows=[flow(HOST, "203.0.113.77", syn=1, dst_port=443)], intel=intel) == []
+    assert (
+        len(found(botnet_c2, flows=[flow("2001:db8::1", "2001:db9::7", syn=1, dst_port=443)], intel=intel))
+        == 1
+    )
+
+
+def test_ordinary_names_and_strangers_are_not_it() -> None:
+    assert (
+        found(botnet_c2, [query(HOST, RESOLVER, "notrebirth.st"), query(HOST, RESOLVER, "www.geek.example")])
+        == []
+    )
+    assert found(botnet_c2, [query("203.0.113.9", "203.0.113.53", "rebirthltd.com")]) == []
+
+
+def test_a_pause_of_days_makes_two() -> None:
+    messages = [query(HOST, RESOLVER, "rebirthltd.com", time_s=n * 86_400 * 3) for n in range(2)]
+    assert len(found(botnet_c2, messages)) == 2

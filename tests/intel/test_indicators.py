@@ -1,0 +1,95 @@
+"""Indicators of every form that is handed in, and what is none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.intel.indicators import UNKNOWN, Indicator, indicators, load_indicators
+
+C2 = Indicator("domain", "c2.example.com", 0, "Katana")
+HOST = Indicator("address", "203.0.113.9", 1312, "Katana")
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_our_own_know_rebirth() -> None:
+    known = indicators()
+    assert Indicator("domain", "rebirthltd.com", 0, "Rebirth") in known
+    assert Indicator("address", "87.246.7.194", 26721, "Rebirth") in known
+    assert any(i.kind == "suffix" and i.value == "geek" for i in known)
+
+
+def test_toml_has_the_form_of_our_own(tmp_path: Path) -> None:
+    text = (
+        '[[indicator]]\nmalware = "Katana"\ndomains = ["c2.example.com"]\naddresses = ["203.0.113.9"]\n'
+        'ports = [1312]\nsource = "test"\n'
+    )
+    assert load_indicators(written(tmp_path, "x.toml", text)) == (HOST, C2)
+    with pytest.raises(UsageError, match="nonsense"):
+        load_indicators(written(tmp_path, "y.toml", 'nonsense = 1\n[[indicator]]\nmalware="x"\nsource="y"'))
+
+
+def test_csv_with_a_header_and_without(tmp_path: Path) -> None:
+    text = "first_seen,ioc,port,malware\n2026-01-01,hxxp://c2[.]example[.]com/x,,Katana\n,203.0.113.9,1312,Katana\n"
+    assert load_indicators(written(tmp_path, "x.csv", text)) == (HOST, C2)
+    plain = "# a list\n*.C2.example.com.\n2001:DB8::9\n203.0.113.9:1312\n"
+    assert load_indicators(written(tmp_path, "y.txt", plain)) == (
+        Indicator("address", "2001:db8::9", 0, UNKNOWN),
+        Indicator("address", "203.0.113.9", 1312, UNKNOWN),
+        Indicator("domain", "c2.example.com", 0, UNKNOWN),
+    )
+
+
+def test_stix_patterns_that_are_not_revoked(tmp_path: Path) -> None:
+    def one(pattern: str, **more: object) -> dict[str, object]:
+        return {"type": "indicator", "name": "Katana", "pattern": pattern, **more}
+
+    bundle = {
+        "type": "bundle",
+        "objects": [
+            one("[domain-name:value = 'c2.example.com']"),
+            one("[network-traffic:dst_ref.value = '203.0.113.9' AND network-traffic:dst_port = 1312]"),
+            one("[domain-name:value = 'old.example.com']", revoked=True),
+            {"type": "malware", "name": "Katana"},
+        ],
+    }
+    assert load_indicators(written(tmp_path, "x.json", json.dumps(bundle))) == (HOST, C2)
+
+
+def test_misp_attributes_for_detection(tmp_path: Path) -> None:
+    event = {
+        "Event": {
+            "info": "Katana",
+            "Attribute": [
+                {"type": "domain", "value": "c2.example.com", "to_ids": True},
+                {"type": "domain", "value": "report.example.org", "to_ids": False},
+                {"type": "sha256", "value": "00", "to_ids": True},
+            ],
+            "Object": [{"Attribute": [{"type": "ip-dst|port", "value": "203.0.113.9|1312", "to_ids": True}]}],
+        }
+    }
+    assert load_indicators(written(tmp_path, "x.json", json.dumps({"response": [event]}))) == (HOST, C2)
+    assert load_indicators(written(tmp_path, "y.json", json.dumps(event))) == (HOST, C2)
+
+
+def test_what_would_accuse_everybody_is_left_out(tmp_path: Path) -> None:
+    text = "127.0.0.1\n0.0.0.0\n::\ncom\nlocalhost\n1.2.3\n999.1.1.1\nc2.example.com\n224.0.0.1\n"
+    assert [i.value for i in load_indicators(written(tmp_path, "x.txt", text))] == ["c2.example.com"]
+
+
+def test_files_that_hold_none_say_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no indicator"):
+        load_indicators(written(tmp_path, "x.csv", "a,b\n1,2\n"))
+    with pytest.raises(UsageError, match="is no JSON"):
+        load_indicators(written(tmp_path, "x.json", "{"))
+    with pytest.raises(SystemRefusal, match="cannot be read"):
+        load_indicators(tmp_path / "none")
+    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="is no text"):
+        load_indicators(tmp_path / "b")
