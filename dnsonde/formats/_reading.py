@@ -88,6 +88,10 @@ def formats() -> dict[str, Format]:
 def identify(stream: Stream, name: str = "") -> tuple[str, Format]:
     """The format of this input, or the one of that name."""
     known = formats()
+    if stream.live:
+        name = name or "dnstap"
+        if name != "dnstap":
+            raise UsageError(f"{stream.path} listens for dnstap, not for {name}")
     if name:
         if name not in known:
             raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(known))}")

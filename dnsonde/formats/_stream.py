@@ -1,4 +1,4 @@
-"""Octets of a file, of standard input or of a compressed file, in order, in bounded pieces.
+"""Octets of a file, of standard input, of a socket or of a compressed file, in order, in bounded pieces.
 
 What a file is compressed with is told by its first octets, not by its name. Members may be concatenated, and
 what stands before a cut or a damage is given out: `damage` then holds a sentence.
@@ -20,6 +20,7 @@ import zstandard
 from isal import igzip_lib, isal_zlib
 
 from dnsonde.errors import SystemRefusal
+from dnsonde.net.frames import Receiver, listens
 
 PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bomb fills no memory
 ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
@@ -83,18 +84,25 @@ MEMBERS: dict[str, Callable[[], Any]] = {
 class Stream:
     """The octets of one input; `-` is standard input. Opening may raise SystemRefusal, reading does not.
 
+    `unix:/path`, `tcp:port` and `tcp:host:port` listen for one sender of Frame Streams. Such an input is `live`: it has
+    no `head`, since that would be waited for, and `readinto` gives what has come.
+
     compression: "" or its name; head: the first octets (decompressed), still to be read; consumed, size: octets
     of the input read and in all, for progress (size 0: unknown); damage: "" or what is wrong with the input.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        self.live = listens(self.path)
         self.damage = ""
         self.consumed = 0
         self.size = 0
         self._file = self._open()
         self._input_done = False
         self._given = bytearray()
+        if self.live:
+            self.compression, self.head, self.content_hash = "", b"", os.urandom(16).hex()
+            return
         raw = self._input(PIECE)
         self.compression = next((name for magic, name in MAGIC.items() if raw.startswith(magic)), "")
         self._member: _Member | None = MEMBERS[self.compression]() if self.compression else None
@@ -105,6 +113,8 @@ class Stream:
     def _open(self) -> Any:
         if self.path == "-":
             return sys.stdin.buffer
+        if self.live:
+            return Receiver(self.path)
         try:
             if Path(self.path).is_dir():
                 raise SystemRefusal(f"{self.path} is a folder; name the files in it")
@@ -183,7 +193,12 @@ class Stream:
                 return piece
 
     def readinto(self, view: memoryview) -> int:
-        """Fill `view`; less than its length only at the end of the input."""
+        """Fill `view`; less than its length only at the end of the input, or of what has come of a live one."""
+        if self.live:
+            data = self._input(len(view))
+            self.damage = self._file.damage
+            view[: len(data)] = data
+            return len(data)
         done = 0
         if self._given:
             done = min(len(self._given), len(view))
@@ -219,6 +234,10 @@ class Stream:
         """At most `size` octets, fewer only at the end."""
         buffer = bytearray(size)
         return bytes(buffer[: self.readinto(memoryview(buffer))])
+
+    def finish(self) -> None:
+        """Tell a live sender that all it sent was read."""
+        self._file.finish()
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

@@ -1,10 +1,11 @@
-"""dnstap: Frame Streams files as `fstrm_capture` and name servers write them, or one bare message."""
+"""dnstap: Frame Streams, from a file or from a name server itself, or one bare message."""
 
 import numpy as np
 
 from dnsonde.formats._contract import Account, Format, Options, Tables
 from dnsonde.formats._messages import TCP, UDP, UNKNOWN, message_batch
 from dnsonde.formats._stream import HEAD, Stream
+from dnsonde.net.frames import stops
 from dnsonde.wire import dnstap as wire
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.capture import Stop
@@ -31,19 +32,21 @@ def _bare(head: bytes) -> bool:
 
 
 def _read(stream: Stream, account: Account, options: Options) -> Tables:
-    if stream.head[:4] != bytes(4):
+    if not stream.live and stream.head[:4] != bytes(4):
         yield from _rows(Batch.of([stream.read(HEAD)]), 1, account, options)
         return
     buffer = np.empty(CHUNK, np.uint8)
     have, base, number = 0, 0, 1
     while True:
         got = stream.readinto(memoryview(buffer.data)[have:])
-        ended = got < len(buffer) - have
+        ended = got == 0 if stream.live else got < len(buffer) - have
         have += got
+        behind = 0  # the last data frame
         pos, why = 0, Stop.FULL
         while why == Stop.FULL:
             frames, size, why = wire.index_frames(buffer[pos:have], LONGEST, FRAMES)
             if len(frames):
+                behind = pos + int(frames.offset[-1] + frames.length[-1])
                 yield from _rows(frames, number, account, options)
             number += len(frames)
             pos += size
@@ -52,13 +55,14 @@ def _read(stream: Stream, account: Account, options: Options) -> Tables:
                 f"damaged at octet {base + pos:,}: a frame that cannot be; nothing after it was read"
             )
             return
+        if stream.live and pos == have and stops(memoryview(buffer.data)[behind:have]):
+            stream.finish()
         if ended:
             if pos < have:
                 account.note(f"cut short: {have - pos:,} octets of an incomplete frame at the end")
             return
-        fresh = np.empty(CHUNK, np.uint8)  # whoever got rows of the old one may keep them
-        fresh[: have - pos] = buffer[pos:have]
-        base, have, buffer = base + pos, have - pos, fresh
+        buffer[: have - pos] = buffer[pos:have].copy()
+        base, have = base + pos, have - pos
 
 
 def _rows(frames: Batch, first: int, account: Account, options: Options) -> Tables:
@@ -106,4 +110,6 @@ def _rows(frames: Batch, first: int, account: Account, options: Options) -> Tabl
     )
 
 
-dnstap = Format("dnstap in Frame Streams files", ("message",), _sniff, _read)
+dnstap = Format(
+    "dnstap in Frame Streams: files, or unix:/path and tcp:port to listen on", ("message",), _sniff, _read
+)

@@ -1,0 +1,176 @@
+"""Frame Streams over sockets: the handshake, data, the goodbye, and senders that do otherwise."""
+
+import socket
+import struct
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.formats._contract import Account
+from dnsonde.formats._reading import Reading
+from dnsonde.net.frames import ACCEPT, CONTENT, FINISH, READY, START, STOP, Receiver, listens
+
+QUERY = bytes.fromhex("00070100000100000000000003777777076578616d706c6503636f6d0000010001")
+STOPPED = struct.pack(">III", 0, 4, STOP)
+
+
+def control(kind: int, *contents: bytes) -> bytes:
+    body = struct.pack(">I", kind) + b"".join(struct.pack(">II", 1, len(c)) + c for c in contents)
+    return struct.pack(">II", 0, len(body)) + body
+
+
+def dnstap(message: bytes) -> bytes:
+    """A frame with a client query (dnstap.proto), that came at 1,700,000,000 s."""
+    body = b"\x08\x05\x10\x01\x18\x01\x22\x04\xc0\0\2\1\x2a\x04\xc6\x33\x64\x07\x40\x80\xe2\xcf\xaa\x06"
+    body += b"\x52" + bytes([len(message)]) + message
+    whole = b"\x72" + bytes([len(body)]) + body + b"\x78\x01"
+    return struct.pack(">I", len(whole)) + whole
+
+
+def exactly(sender: socket.socket, size: int) -> bytes:
+    got = b""
+    while len(got) < size:
+        piece = sender.recv(size - len(got))
+        if not piece:
+            break
+        got += piece
+    return got
+
+
+def send(where: str | tuple[str, int], data: list[bytes], *, handshake: bool = True) -> bytes:
+    """What a name server does; the last answer it got."""
+    family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
+    with socket.socket(family) as sender:
+        sender.settimeout(20)
+        sender.connect(where)
+        if handshake:
+            sender.sendall(control(READY, b"protobuf:other", CONTENT))
+            assert exactly(sender, 12 + 8 + len(CONTENT)) == control(ACCEPT, CONTENT)
+        for piece in [control(START, CONTENT), *data, STOPPED]:
+            sender.sendall(piece)
+        return exactly(sender, 12) if handshake else b""
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as threads:
+        yield threads
+
+
+def hear(reading: Reading) -> tuple[list[str], Account]:
+    names = [name for _, batch in reading for name in batch.column("qname").to_pylist()]
+    return names, reading.account
+
+
+def test_a_name_server_is_heard_on_a_unix_socket(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    place = tmp_path / "dnstap.sock"
+    reading = Reading(f"unix:{place}")
+    sending = pool.submit(send, str(place), [dnstap(QUERY)] * 3)
+    names, account = hear(reading)
+    assert sending.result() == control(FINISH)
+    assert names == ["www.example.com"] * 3
+    assert (account.packets, account.messages, account.notes, account.format) == (3, 3, [], "dnstap")
+    assert not place.exists()
+
+
+def test_a_frame_may_come_in_pieces_and_look_like_a_stop(pool: ThreadPoolExecutor) -> None:
+    """A message that ends as a STOP does is none, even where a piece of the stream ends with it."""
+    reading = Reading("tcp:0")
+    frame = dnstap(QUERY + STOPPED)
+    data = [octet.to_bytes(1, "big") for octet in frame] + [frame]
+    sending = pool.submit(send, reading.stream._file.address, data)
+    names, account = hear(reading)
+    assert sending.result() == control(FINISH)
+    assert (len(names), account.packets) == (2, 2)
+
+
+def test_a_sender_that_asks_for_no_answers_gets_none(pool: ThreadPoolExecutor) -> None:
+    reading = Reading("tcp:127.0.0.1:0")
+    sending = pool.submit(send, reading.stream._file.address, [dnstap(QUERY)], handshake=False)
+    assert len(hear(reading)[0]) == 1
+    sending.result()
+
+
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        (control(READY, b"protobuf:other"), "other content"),
+        (b"GET / HTTP/1.1\r\n\r\n", "does not begin as"),
+        (control(STOP), "does not begin as"),
+        (control(READY, CONTENT)[:10], "hung up"),
+    ],
+)
+def test_another_speaker_is_told_of(said: bytes, note: str, pool: ThreadPoolExecutor) -> None:
+    reading = Reading("tcp:0")
+
+    def speak() -> None:
+        with suppress(OSError), socket.create_connection(reading.stream._file.address) as sender:
+            sender.sendall(said)  # which may be refused before its end
+            sender.shutdown(socket.SHUT_WR)
+            sender.recv(1)
+
+    speaking: Future[None] = pool.submit(speak)
+    names, account = hear(reading)
+    assert not names
+    assert note in account.notes[0]
+    speaking.result()
+
+
+def test_a_sender_that_vanishes_leaves_what_it_said(pool: ThreadPoolExecutor) -> None:
+    reading = Reading("tcp:0")
+
+    def vanish() -> None:
+        with socket.create_connection(reading.stream._file.address) as sender:
+            sender.sendall(control(START, CONTENT) + dnstap(QUERY) + dnstap(QUERY)[:20])
+
+    leaving = pool.submit(vanish)
+    names, account = hear(reading)
+    leaving.result()
+    assert len(names) == 1
+    assert account.notes[0].startswith("cut short")
+
+
+def test_who_stops_listening_keeps_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver = Receiver("tcp:0")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(receiver, "_welcome", interrupt)
+    assert (receiver.read(10), receiver.read(10), receiver.damage) == (b"", b"", "")
+    receiver.close()
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    receiver = Receiver("tcp:0")
+    assert receiver.address[0] == "127.0.0.1"
+    receiver.close()
+
+
+def test_an_address_that_cannot_be_listened_on(tmp_path: Path) -> None:
+    place = tmp_path / "in-use.sock"
+    first = Receiver(f"unix:{place}")
+    with pytest.raises(SystemRefusal, match="is in use"):
+        Receiver(f"unix:{place}")
+    first._listener.close()  # as a process that was killed leaves it
+    Receiver(f"unix:{place}").close()
+    with pytest.raises(SystemRefusal, match="cannot be listened on"):
+        Receiver(f"unix:{tmp_path}/missing/x.sock")
+    with pytest.raises(UsageError, match="no address to listen on"):
+        Receiver("tcp:name")
+    taken = Receiver("tcp:0")
+    with pytest.raises(SystemRefusal, match="already in use"):
+        Receiver(f"tcp:{taken.address[1]}")
+    taken.close()
+    with pytest.raises(UsageError, match="listens for dnstap"):
+        Reading("tcp:0", format_name="pcap")
+
+
+def test_only_sockets_are_listened_on() -> None:
+    assert listens("unix:/run/x")
+    assert listens("tcp:6000")
+    assert not listens("trace.pcap")
