@@ -14,7 +14,7 @@ HOUSE = ROOT / "dnsonde"
 FLOORS = (
     {"errors", "clock", "registry", "escape"},
     {"wire"},
-    {"table", "net", "beside", "intel"},
+    {"table", "net", "beside", "intel", "lang"},
     {"formats", "authority", "probe", "detect"},
     {"report", "lab"},
     {"export"},

@@ -1,0 +1,153 @@
+"""`dnsonde report`: a run, a lake, or both, to be read by people."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dnsonde.cli import _progress
+
+if TYPE_CHECKING:
+    from dnsonde.cli._progress import Watch
+    from dnsonde.export._page_whole import Part
+
+FORMATS = ("html", "markdown")
+PREFIXES = 12  # of the plan, named
+BY_NAME = {".md": "markdown", ".markdown": "markdown"}
+
+
+@click.command()
+@click.argument("folders", metavar="RUN|LAKE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="Write to this file; `-` or none is stdout."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="What to write.  [default: markdown for a file that ends in .md, else html]",
+)
+@click.option(
+    "--since", type=click.Path(path_type=Path), metavar="RUN", help="Tell what changed since that run."
+)
+@click.option("--lang", metavar="CODE", default="en", show_default=True, help="Language: en or ja.")
+@click.option(
+    "--home",
+    "homes",
+    multiple=True,
+    metavar="PREFIX",
+    help="Your network; may be repeated. Guessed if not given.",
+)
+@_progress.option
+def report(
+    folders: tuple[Path, ...],
+    output: Path | None,
+    form: str | None,
+    since: Path | None,
+    lang: str,
+    homes: tuple[str, ...],
+    mode: str,
+) -> None:
+    r"""Write a report of a run, of a lake, or of one of each.
+
+    One file with charts, the hosts to fix first, what was found and what to do about it, as configuration. The HTML
+    fetches nothing and runs nothing; print it for a PDF.
+
+    \b
+    dnsonde report runs/november -o report.html
+    dnsonde report runs/november lake -o report.html --since runs/october
+    """
+    from dnsonde.export._open import target
+    from dnsonde.export._page_html import write_html
+    from dnsonde.export._page_whole import page
+    from dnsonde.export.markdown import write_markdown
+    from dnsonde.lang.words import words
+
+    texts = words(lang)
+    lakes = _checked(folders, since)
+    if output == Path("-"):
+        output = None
+    chosen = form or BY_NAME.get(output.suffix.lower() if output else "", "html")
+    write = write_markdown if chosen == "markdown" else write_html
+    with _progress.watch(mode, _progress.reading) as watcher:
+        parts = [_lake(f, homes, watcher) if lakes[f] else _run(f, since, homes) for f in folders]
+        with target(output or sys.stdout.buffer) as out:
+            write(page(parts, texts), out)
+    if output is not None:
+        click.echo(f"Report: {output}", err=True)
+
+
+def _checked(folders: tuple[Path, ...], since: Path | None) -> dict[Path, bool]:
+    """Which of the folders are lakes; UsageError where there is more than one of a kind."""
+    from dnsonde.table.lake import is_lake
+
+    lakes = {folder: is_lake(folder) for folder in folders}
+    number = sum(lakes.values())
+    if number > 1 or len(folders) - number > 1:
+        raise click.UsageError("a report is of one run, of one lake, or of one of each.")
+    if since is not None and number == len(folders):
+        raise click.UsageError("--since compares runs: name the run that is to be reported, too.")
+    return lakes
+
+
+def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
+    """A run, with its plan and what changed."""
+    from dnsonde import run
+    from dnsonde.detect._relations import prefixes
+    from dnsonde.export._open import open_view
+    from dnsonde.export._page_run import Before, Measurement
+    from dnsonde.export._page_whole import Part
+    from dnsonde.probe import state
+    from dnsonde.probe.plan import load_plan
+
+    view = open_view(folder, home=prefixes(homes))
+    plan = load_plan(folder / run.PLAN)
+    kept = state.load(folder)
+    each = plan.prefix_pps
+    listed = ", ".join(plan.space.prefixes[:PREFIXES])
+    facts = {
+        "run": kept.run if kept else "",
+        "scope": listed + (", ..." if len(plan.space.prefixes) > PREFIXES else "") or plan.space.targets,
+        "addresses": f"{plan.scope().size:,}",
+        "zone": plan.zone.name,
+        "known": plan.zone.known,
+        "port": str(plan.space.port),
+        "ceiling": f"{plan.total_pps:,g}/s",
+        "prefix_ceiling": "" if each is None else f"{each:,g}/s",
+        "attempts": str(plan.probe.attempts),
+        "contact": plan.identity.contact,
+    }
+    before = None
+    if since is not None:
+        changed = run.difference(since, folder)
+        before = Before(str(since), changed.counts, changed.prefixes)
+    told = Measurement(
+        str(folder),
+        delegated=not plan.is_known,
+        finished=kept is None or kept.complete,
+        facts=tuple((name, value) for name, value in facts.items() if value),
+        before=before,
+    )
+    return Part(view, told)
+
+
+def _lake(folder: Path, homes: tuple[str, ...], watcher: "Watch") -> "Part":
+    """A lake, with its findings: those it keeps, or those that are looked for now."""
+    from dnsonde import run, watch
+    from dnsonde.clock import SystemClock
+    from dnsonde.detect._relations import prefixes
+    from dnsonde.export._open import has_findings, open_view
+    from dnsonde.export._page_lake import Watching
+    from dnsonde.export._page_whole import Part
+
+    home = prefixes(homes)
+    if has_findings(folder):
+        return Part(open_view(folder, home=home), Watching(str(folder), tuple(map(str, home))))
+    run.compile_once(watcher.say)
+    found = watch.detect([str(folder)], watch.Asked(home=home), SystemClock(), watcher.tell)
+    guessed = ""
+    if found.guessed is not None:
+        home, guessed = found.guessed.prefixes, found.guessed.why
+    told = Watching(str(folder), tuple(map(str, home)), guessed, found.blind)
+    return Part(open_view(folder, found.findings, home), told)

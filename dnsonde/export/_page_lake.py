@@ -1,0 +1,417 @@
+"""What was seen in traffic: the report's sections about a lake. Findings, aggregates and short lists only."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import ibis
+import pyarrow as pa
+from ibis import _
+
+from dnsonde.export._charts import STEPS_S, moment
+from dnsonde.export._contract import Incident, View
+from dnsonde.export._page import (
+    Bars,
+    Block,
+    Cell,
+    Chart,
+    Columns,
+    Figures,
+    Fold,
+    Link,
+    Para,
+    Section,
+    Spans,
+    Table,
+    cut,
+)
+from dnsonde.intel.remedies import remedies
+from dnsonde.lang.words import Words
+
+FINDINGS = 50  # in the table
+EXPLAINED = 25  # with their evidence
+EVIDENCE = 24  # entries of one finding
+CAMPAIGNS = 6
+TEMPLATES = 20
+BINS = 60
+ATTACKS = 25
+INFECTED = 40
+FILES = 20
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+PAINTS = {"critical": "dark", "high": "red", "medium": "orange", "low": "sky", "info": "grey"}
+GRAVE = ("critical", "high", "medium")
+FLOODS = ("amplification", "flood", "carpet_flood", "backscatter", "random_subdomain")
+BOTS = ("infected-system", "brute-force")
+STEPS_US = tuple(1_000_000 * step for step in STEPS_S)
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What only the look into the lake tells: what was assumed to be home and why, and what was therefore not seen."""
+
+    name: str
+    home: tuple[str, ...] = ()
+    guessed: str = ""
+    blind: tuple[str, ...] = ()
+
+
+def sections(view: View, told: Watching, words: Words) -> Iterator[Section]:
+    """The sections about a lake, in reading order."""
+    incidents = view.incidents()
+    yield Section("lake", words("lake.title"), tuple(_headline(view, incidents, told, words)))
+    if incidents:
+        yield Section("findings", words("findings.title"), tuple(_findings(incidents, words)))
+    campaigns = [i for i in incidents if i.nature.role == "campaign"]
+    if campaigns:
+        yield Section("campaigns", words("campaigns.title"), tuple(_campaigns(view, campaigns, words)))
+    attacks = [i for i in incidents if i.detector in FLOODS]
+    if attacks:
+        yield Section("attacks", words("attacks.title"), tuple(_attacks(attacks, words)))
+    bots = [i for i in incidents if i.nature.kind in BOTS]
+    if bots:
+        yield Section("bots", words("bots.title"), tuple(_bots(view, bots, words)))
+
+
+def read(view: View, words: Words) -> Iterator[Block]:
+    """What was read, and what became of it."""
+    account = view.tables["account"]
+    names = ("bytes", "packets", "parsed", "ignored", "malformed", "messages")
+    total = (
+        account.aggregate(
+            files=_.count(), first=_.first_us.min(), last=_.last_us.max(), **{n: _[n].sum() for n in names}
+        )
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
+    if not total["files"]:
+        yield Para(words("read.nothing"))
+        return
+    if total["first"] is not None:
+        yield Para(
+            words("read.span", files=total["files"], first=moment(total["first"]), last=moment(total["last"]))
+        )
+    rows = account.order_by([ibis.desc("bytes"), "path"]).limit(FILES).to_pyarrow().to_pylist()
+    listed: list[tuple[Cell, ...]] = [
+        (cut(row["path"], 90), row["format"], *(f"{row[n]:,}" for n in names)) for row in rows
+    ]
+    if total["files"] > 1:
+        listed.append((words("read.all", files=total["files"]), "", *(f"{int(total[n]):,}" for n in names)))
+    head = tuple(words(f"head.{n}") for n in ("file", "format", *names))
+    yield Table(words("read.caption", shown=len(rows)), head, "mlrrrrrr", tuple(listed))
+
+
+def _headline(view: View, incidents: Sequence[Incident], told: Watching, words: Words) -> Iterator[Block]:
+    grave = sum(i.severity in {"critical", "high"} for i in incidents)
+    messages, flows, files = (
+        int(view.tables[name].count().to_pyarrow().as_py()) for name in ("message", "flow", "account")
+    )
+    if not (messages or flows):
+        yield Para(words("lake.empty"), "lead")
+    elif not incidents:
+        yield Para(words("lake.headline_none"), "lead")
+    else:
+        yield Para(words("lake.headline", findings=len(incidents), grave=grave), "lead")
+    yield Figures(
+        (
+            (f"{len(incidents):,}", words("lake.findings")),
+            (f"{grave:,}", words("lake.grave")),
+            (f"{messages:,}", words("lake.messages")),
+            (f"{flows:,}", words("lake.flows")),
+            (f"{files:,}", words("lake.files")),
+        )
+    )
+    home = ", ".join(told.home)
+    if told.guessed and home:
+        yield Para(words("lake.guessed", home=home), "note")
+    elif home:
+        yield Para(words("lake.home", home=home), "note")
+    elif told.blind:
+        yield Para(
+            words("lake.homeless", blind=", ".join(words.named("detector", b) for b in told.blind)), "note"
+        )
+
+
+def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    by = Counter((i.detector, i.severity) for i in incidents)
+    worst = {d: min(SEVERITIES.index(i.severity) for i in incidents if i.detector == d) for d, _s in by}
+    names = sorted(worst, key=lambda d: (worst[d], d))
+    severities = [s for s in SEVERITIES if any(i.severity == s for i in incidents)]
+    counts = {d: tuple(by[d, s] for s in severities) for d in names}
+    table = Table(
+        words("findings.by"),
+        (words("head.detector"), *(words(f"severity.{s}") for s in severities)),
+        "l" + "r" * len(severities),
+        tuple((words.named("detector", d), *(f"{n:,}" if n else "-" for n in counts[d])) for d in names),
+    )
+    bars = Bars(
+        tuple(words(f"severity.{s}") for s in severities),
+        tuple((words.named("detector", d), counts[d]) for d in names),
+        tuple(PAINTS[s] for s in severities),
+    )
+    yield Chart(words("findings.chart"), words("findings.tells", findings=len(incidents)), bars, table)
+    shown = incidents[:FINDINGS]
+    head = tuple(
+        words(f"head.{n}") for n in ("severity", "subject", "what", "since", "for", "count", "sure", "do")
+    )
+    yield Table(
+        words("findings.caption", shown=len(shown), findings=len(incidents)),
+        head,
+        "lmllrrrl",
+        tuple(_line(i, words) for i in shown),
+    )
+    for incident in [i for i in shown if i.severity in GRAVE][:EXPLAINED]:
+        title, summary = _said(incident, words)
+        parts: list[Block] = [Para(summary), _evidence(incident, words)]
+        if incident.references:
+            parts.append(Para(words("findings.sources", sources="; ".join(incident.references)), "note"))
+        yield Fold(cut(f"{words(f'severity.{incident.severity}')}: {title}"), tuple(parts))
+
+
+def _line(incident: Incident, words: Words) -> tuple[Cell, ...]:
+    title, _summary = _said(incident, words)
+    return (
+        words(f"severity.{incident.severity}"),
+        cut(incident.subject, 100),
+        title
+        if words.has(f"finding.{incident.detector}.title")
+        else title.removeprefix(f"{incident.subject} "),
+        moment(incident.first_us),
+        lasted(incident.last_us - incident.first_us, words),
+        f"{incident.count:,}",
+        f"{incident.confidence:.0%}",
+        _todo(incident.detector, words),
+    )
+
+
+def _todo(detector: str, words: Words) -> Cell:
+    measure = remedies().of_detector(detector)
+    return Link(words(f"measure.{measure.name}.title"), f"do-{measure.name}") if measure else "-"
+
+
+def _said(incident: Incident, words: Words) -> tuple[str, str]:
+    row = {
+        "detector": incident.detector,
+        "subject": incident.subject,
+        "count": f"{incident.count:,}",
+        "title": incident.title,
+        "summary": incident.summary,
+    }
+    shown = {name: _value(value) for name, value in incident.evidence.items()}
+    title, summary = words.finding(row, shown)
+    return cut(title), cut(summary, 600)
+
+
+def _evidence(incident: Incident, words: Words) -> Table:
+    rows = [(name, cut(_value(value), 200)) for name, value in list(incident.evidence.items())[:EVIDENCE]]
+    return Table(words("findings.evidence"), (words("head.what"), words("head.value")), "lm", tuple(rows))
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, list):
+        return ", ".join(_plain(v) for v in value)
+    return str(value)
+
+
+def _plain(value: object) -> str:
+    """Ports and the like, without thousands apart."""
+    return str(value)
+
+
+def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    names = list(dict.fromkeys(i.subject for i in incidents))[:CAMPAIGNS]
+    yield from _timeline(view, names, words)
+    probing = [i for i in incidents if "targets" in i.evidence][:CAMPAIGNS]
+    if probing:
+        yield _reached(probing, words)
+    rows = []
+    for incident in incidents[:TEMPLATES]:
+        told = incident.evidence
+        if "template" in told:
+            rows.append(
+                (
+                    cut(incident.subject, 80),
+                    cut(str(told.get("campaign", "-")), 60),
+                    cut(str(told["template"])),
+                    words.named("written", str(told.get("address_written", "-"))),
+                    words.named("written", str(told.get("time_written", "-"))),
+                    _value(told.get("names", "-")),
+                )
+            )
+    if rows:
+        head = tuple(
+            words(f"head.{n}") for n in ("domain", "campaign", "template", "address", "time", "names")
+        )
+        yield Table(words("campaigns.templates"), head, "mlmllr", tuple(rows))
+        yield Para(words("campaigns.note"), "note")
+
+
+def _timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
+    """Messages of each campaign over time."""
+    message = view.tables["message"]
+    wanted = ibis.memtable(pa.table({"domain": pa.array(names, pa.string())}))
+    ours = message.semi_join(wanted, message.registered_domain == wanted.domain)
+    span = ours.aggregate(first=_.time_us.min(), last=_.time_us.max()).to_pyarrow().to_pylist()[0]
+    if span["first"] is None:
+        return
+    step = next((s for s in STEPS_US if (span["last"] - span["first"]) // s < BINS), STEPS_US[-1])
+    start = span["first"] // step * step
+    bins = min((span["last"] - start) // step + 1, 10 * BINS)
+    counted = (
+        ours.mutate(slot=((ours.time_us - start) / step).floor().cast("int64"))
+        .group_by("registered_domain", "slot")
+        .aggregate(n=_.count())
+        .to_pyarrow()
+        .to_pylist()
+    )
+    values = {name: [0] * bins for name in names}
+    for row in counted:
+        if 0 <= row["slot"] < bins:
+            values[row["registered_domain"]][row["slot"]] += row["n"]
+    seen = [name for name in names if any(values[name])]
+    table = Table(
+        words("campaigns.caption"),
+        tuple(words(f"head.{n}") for n in ("domain", "messages", "busiest", "most")),
+        "mrlr",
+        tuple(
+            (
+                cut(name, 80),
+                f"{sum(values[name]):,}",
+                moment(start + max(range(bins), key=values[name].__getitem__) * step),
+                f"{max(values[name]):,}",
+            )
+            for name in seen
+        ),
+    )
+    columns = Columns(start, step, tuple((cut(name, 40), tuple(values[name])) for name in seen))
+    first, last = moment(span["first"]), moment(span["last"])
+    tells = words("campaigns.tells", first=first, last=last, step=lasted(step, words))
+    yield Chart(words("campaigns.chart"), tells, columns, table)
+
+
+def _reached(incidents: Sequence[Incident], words: Words) -> Chart:
+    """Targets that were asked, that answered, that resolved: what the prober knows now."""
+    numbers = []
+    for incident in incidents:
+        targets, answered, resolved = (
+            int(incident.evidence.get(n) or 0) for n in ("targets", "answered", "resolved")
+        )
+        numbers.append((cut(incident.subject, 60), targets, min(answered, targets), min(resolved, answered)))
+    table = Table(
+        words("reached.caption"),
+        tuple(words(f"head.{n}") for n in ("domain", "targets", "answered", "resolved")),
+        "mrrr",
+        tuple((name, f"{t:,}", f"{a:,}", f"{r:,}") for name, t, a, r in numbers),
+    )
+    bars = Bars(
+        tuple(words(f"reached.{n}") for n in ("resolved", "answered", "silent")),
+        tuple((name, (r, a - r, max(t - a, 0))) for name, t, a, r in numbers),
+        ("red", "orange", "grey"),
+    )
+    return Chart(words("reached.chart"), words("reached.tells"), bars, table, folded=False)
+
+
+def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    shown = sorted(incidents[:ATTACKS], key=lambda i: (i.first_us, i.subject))
+    vectors = Counter(_vector(i, words) for i in incidents)
+    names = [name for name, _n in vectors.most_common(7)]
+    other = words("attacks.other")
+    series = tuple(names) + ((other,) if len(vectors) > len(names) else ())
+    place = {name: number for number, name in enumerate(names)}
+    spans = Spans(
+        series,
+        tuple((i.subject, i.first_us, i.last_us, place.get(_vector(i, words), len(names))) for i in shown),
+    )
+    head = tuple(
+        words(f"head.{n}")
+        for n in ("victim", "vector", "since", "for", "count", "rate", "sources", "severity")
+    )
+    table = Table(
+        words("attacks.caption", shown=len(shown), attacks=len(incidents)),
+        head,
+        "mllrrrrl",
+        tuple(
+            (
+                cut(i.subject, 80),
+                _vector(i, words),
+                moment(i.first_us),
+                lasted(i.last_us - i.first_us, words),
+                f"{i.count:,}",
+                _value(round(i.evidence["packets_s"])) if "packets_s" in i.evidence else "-",
+                _value(i.evidence.get("sources", i.evidence.get("clients", "-"))),
+                words(f"severity.{i.severity}"),
+            )
+            for i in shown
+        ),
+    )
+    yield Chart(
+        words("attacks.chart"), words("attacks.tells", attacks=len(incidents)), spans, table, folded=False
+    )
+    events: Counter[str] = Counter()
+    for incident in incidents:
+        events[_vector(incident, words)] += incident.count
+    ranked = events.most_common(12)
+    counted = Table(
+        words("vectors.caption"),
+        tuple(words(f"head.{n}") for n in ("vector", "attacks", "events")),
+        "lrr",
+        tuple((name, f"{vectors[name]:,}", f"{n:,}") for name, n in ranked),
+    )
+    bars = Bars((words("head.events"),), tuple((name, (n,)) for name, n in ranked))
+    yield Chart(words("vectors.chart"), words("vectors.tells"), bars, counted)
+
+
+def _vector(incident: Incident, words: Words) -> str:
+    told = incident.evidence
+    detail = told.get("vector") or told.get("service") or told.get("protocol")
+    name = words.named("detector", incident.detector)
+    return cut(f"{name}: {detail}" if isinstance(detail, str) and detail else name, 40)
+
+
+def _bots(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    def at_home(incident: Incident) -> bool:
+        place = incident.network
+        return place is not None and view.is_home(place)
+
+    ours = [i for i in incidents if at_home(i)]
+    yield Para(
+        words("bots.tells", hosts=len({i.subject for i in incidents}), home=len({i.subject for i in ours}))
+    )
+    ordered = [*ours, *(i for i in incidents if not at_home(i))][:INFECTED]
+    head = tuple(
+        words(f"head.{n}") for n in ("host", "whose", "what", "since", "count", "destinations", "do")
+    )
+    rows = tuple(
+        (
+            i.subject,
+            words("bots.ours" if at_home(i) else "bots.others"),
+            words.named("detector", i.detector),
+            moment(i.first_us),
+            f"{i.count:,}",
+            _value(i.evidence.get("destinations", "-")),
+            _todo(i.detector, words),
+        )
+        for i in ordered
+    )
+    yield Table(words("bots.caption", shown=len(rows)), head, "mlllrrl", rows)
+
+
+def lasted(time_us: int, words: Words) -> str:
+    """How long, in the two units that matter."""
+    if time_us < 1_000_000:
+        return words("time.ms", n=max(time_us, 0) // 1000)
+    seconds = time_us // 1_000_000
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return words(f"time.{unit}", n=seconds // size, rest=_rest(seconds % size, unit))
+    return words("time.s", n=seconds)
+
+
+def _rest(seconds: int, unit: str) -> int:
+    return seconds // {"d": 3600, "h": 60, "min": 1}[unit]

@@ -1,0 +1,336 @@
+"""What a prober sees of a network: the report's sections about a run. Aggregates and short lists only."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+from ibis import _
+
+from dnsonde.export._charts import moment
+from dnsonde.export._contract import View, owned
+from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut
+from dnsonde.intel.remedies import remedies
+from dnsonde.lang.words import Words
+from dnsonde.report import CHANGES, CLASSES, TARGET, Summary, readable, summarise
+from dnsonde.wire.batch import MAPPED
+
+PREFIXES = 20  # shown, of those with the most open hosts
+HOSTS = 25
+EGRESSES = 20
+CHANGED = 15
+SILENT = ("silent", "not_sent")
+# How open hosts are told apart in charts: the series of each class.
+KINDS = ("resolver", "forwarder", "transparent", "other")
+PAINTS = ("blue", "sky", "red", "orange")
+KIND_OF = {"recursive_resolver": 0, "recursive_forwarder": 1, "transparent_forwarder": 2}
+
+
+@dataclass(frozen=True)
+class Before:
+    """What changed since another run: that run's name, hosts by change, and rows by prefix."""
+
+    name: str
+    counts: Mapping[str, int]
+    prefixes: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What only the run's folder tells. seconds: first probe to last reply; facts: of the plan, name and value."""
+
+    name: str
+    delegated: bool
+    finished: bool
+    facts: tuple[tuple[str, str], ...] = ()
+    before: Before | None = None
+
+
+def sections(view: View, told: Measurement, words: Words) -> Iterator[Section]:
+    """The sections about a run, in reading order."""
+    verdict = view.tables["verdict"]
+    found = summarise(verdict, worst=HOSTS)
+    yield Section("run", words("run.title"), tuple(_headline(view, found, told, words)))
+    if not found.targets:
+        return
+    yield Section("classes", words("classes.title"), tuple(_classes(found, words)))
+    if found.open:
+        yield Section("prefixes", words("prefixes.title"), tuple(_prefixes(view, words)))
+        yield Section("first", words("first.title"), tuple(_first(found, words)))
+        egress = tuple(_egress(verdict, words))
+        if egress:
+            yield Section("egress", words("egress.title"), egress)
+    if told.before is not None:
+        yield Section("changes", words("changes.title"), tuple(_changes(told.before, words)))
+
+
+def how(view: View, told: Measurement, words: Words) -> Iterator[Block]:
+    """How it was measured."""
+    probe = view.tables["probe"]
+    row = (
+        probe.aggregate(probes=_.count(), first=_.time_us.min(), last=_.time_us.max(), kinds=_.kind.nunique())
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
+    replies, sightings = (
+        int(view.tables[name].count().to_pyarrow().as_py()) for name in ("reply", "sighting")
+    )
+    facts = [(words(f"how.{key}"), value) for key, value in told.facts]
+    if row["first"] is not None:
+        seconds = max((row["last"] - row["first"]) / 1e6, 1e-6)
+        facts += [
+            (words("how.from"), f"{moment(row['first'])} UTC"),
+            (words("how.until"), f"{moment(row['last'])} UTC"),
+            (words("how.pace"), words("how.pace_value", pace=f"{row['probes'] / seconds:,.1f}")),
+        ]
+    facts += [
+        (words("how.probes"), f"{row['probes']:,}"),
+        (words("how.replies"), f"{replies:,}"),
+        (words("how.sightings"), f"{sightings:,}"),
+    ]
+    yield Table(words("how.caption"), (words("how.what"), words("how.value")), "ll", tuple(facts))
+    yield Para(words("how.by_zone" if told.delegated else "how.by_known"))
+
+
+def _headline(view: View, found: Summary, told: Measurement, words: Words) -> Iterator[Block]:
+    if not found.targets:
+        yield Para(words("run.empty"), "lead")
+        return
+    share = f"{100 * found.open / found.targets:.1f}"
+    key = "run.headline" if found.open else "run.headline_none"
+    yield Para(words(key, open=found.open, targets=found.targets, share=share), "lead")
+    if not told.finished:
+        yield Para(words("run.unfinished"), "note")
+    answered = sum(c.hosts for c in found.counts if c.name not in SILENT)
+    worst = found.worst[0].amplification if found.worst else None
+    verdict = view.tables["verdict"]
+    egresses = verdict.filter(_.open & _.egress_host.notnull())
+    behind = int(egresses.select("egress_net", "egress_host").distinct().count().to_pyarrow().as_py())
+    figures = [
+        (f"{found.targets:,}", words("run.targets")),
+        (f"{answered:,}", words("run.answered")),
+        (f"{found.open:,}", words("run.open")),
+    ]
+    if worst:
+        figures.append((words("run.fold", factor=f"{worst:.1f}"), words("run.worst")))
+    if behind:
+        figures.append((f"{behind:,}", words("run.egresses")))
+    yield Figures(tuple(figures))
+    if found.open:
+        yield Para(words("run.why"))
+
+
+def _classes(found: Summary, words: Words) -> Iterator[Block]:
+    rows = tuple(
+        (
+            words.named("class", count.name),
+            f"{count.hosts:,}",
+            f"{100 * count.hosts / found.targets:.1f} %",
+            f"{count.open:,}" if count.open else "-",
+            words.named("meaning", count.name),
+        )
+        for count in found.counts
+    )
+    table = Table(
+        words("classes.caption"), _head(words, "class", "hosts", "share", "open", "means"), "lrrrl", rows
+    )
+    seen = [c for c in found.counts if c.name not in SILENT]
+    silent = sum(c.hosts for c in found.counts if c.name in SILENT)
+    if not seen:
+        yield Para(words("classes.silent", silent=silent))
+        yield table
+        return
+    bars = Bars(
+        (words("series.open"), words("series.closed")),
+        tuple((words.named("class", c.name), (c.open, c.hosts - c.open)) for c in seen),
+        ("red", "grey"),
+    )
+    tells = words("classes.tells", seen=sum(c.hosts for c in seen), silent=silent)
+    yield Chart(words("classes.chart"), tells, bars, table, folded=False)
+
+
+def _prefixes(view: View, words: Words) -> Iterator[Block]:
+    verdict = view.tables["verdict"]
+    four = (verdict.target_net == 0) & (verdict.target_host >= MAPPED) & (verdict.target_host < MAPPED << 1)
+    keyed = verdict.mutate(
+        prefix_net=four.ifelse(verdict.target_net, verdict.target_net & -(1 << 16)),
+        prefix_host=four.ifelse(verdict.target_host & -256, 0),
+    )
+    by = keyed.group_by("prefix_net", "prefix_host").aggregate(
+        asked=_.count(), open=_.open.sum(), most=_.amplification.max(), **_kinds(keyed)
+    )
+    with_open = by.filter(_.open > 0)
+    number = int(with_open.count().to_pyarrow().as_py())
+    chosen = with_open.order_by([ibis.desc("open"), "prefix_net", "prefix_host"]).limit(PREFIXES)
+    rows = readable(chosen).read_all().to_pylist()
+    names = [row["prefix"] + ("/48" if ":" in row["prefix"] else "/24") for row in rows]
+    table = Table(
+        words("prefixes.caption"),
+        _head(words, "prefix", "asked", "open", *KINDS, "strongest"),
+        "mrrrrrrr",
+        tuple(
+            (
+                name,
+                f"{row['asked']:,}",
+                f"{row['open']:,}",
+                *(f"{row[kind]:,}" if row[kind] else "-" for kind in KINDS),
+                _fold(row["most"], words),
+            )
+            for name, row in zip(names, rows, strict=True)
+        ),
+    )
+    bars = Bars(
+        tuple(words(f"series.{kind}") for kind in KINDS),
+        tuple((name, tuple(row[kind] for kind in KINDS)) for name, row in zip(names, rows, strict=True)),
+        PAINTS,
+    )
+    tells = words("prefixes.tells", shown=len(rows), number=number)
+    yield Chart(words("prefixes.chart"), tells, bars, table)
+    yield from _systems(view, words)
+
+
+def _systems(view: View, words: Words) -> Iterator[Block]:
+    """Open hosts by the network that announces them, where `dnsonde enrich` learned it."""
+    if not int(view.tables["enrichment"].count().to_pyarrow().as_py()):
+        return
+    hosts = view.tables["verdict"].filter(_.open).select(*TARGET)
+    by = (
+        owned(hosts, view.tables["enrichment"], "target")
+        .group_by("asn", "as_name", "country")
+        .aggregate(open=_.count(), abuse=_.abuse.max())
+        .order_by([ibis.desc("open"), "asn"])
+        .limit(PREFIXES)
+    )
+    rows = tuple(
+        (
+            "-" if row["asn"] is None else f"AS{row['asn']}",
+            cut(row["as_name"] or "-", 60),
+            row["country"] or "-",
+            f"{row['open']:,}",
+            cut(row["abuse"] or "-", 80),
+        )
+        for row in by.to_pyarrow().to_pylist()
+    )
+    yield Table(
+        words("systems.caption"), _head(words, "asn", "as_name", "country", "open", "abuse"), "mllrm", rows
+    )
+
+
+def _first(found: Summary, words: Words) -> Iterator[Block]:
+    yield Para(words("first.tells", shown=len(found.worst), open=found.open))
+    rows = []
+    for host in found.worst:
+        measure = remedies().of_class(host.name)
+        todo = Link(words(f"measure.{measure.name}.title"), f"do-{measure.name}") if measure else "-"
+        egress = "-" if host.egress in {None, host.address} else str(host.egress)
+        rows.append(
+            (
+                host.address,
+                words.named("class", host.name),
+                _fold(host.amplification, words),
+                egress,
+                cut(host.why, 300),
+                todo,
+            )
+        )
+    head = _head(words, "host", "class", "amplification", "egress", "why", "do")
+    yield Table(words("first.caption"), head, "mlrmll", tuple(rows))
+
+
+def _egress(verdict: ibis.Table, words: Words) -> Iterator[Block]:
+    hosts = verdict.filter(_.open & _.egress_host.notnull())
+    by = hosts.group_by("egress_net", "egress_host").aggregate(hosts=_.count(), **_kinds(hosts))
+    total = by.aggregate(egresses=_.count(), hosts=_.hosts.sum()).to_pyarrow().to_pylist()[0]
+    if not total["egresses"]:
+        return
+    chosen = by.order_by([ibis.desc("hosts"), "egress_net", "egress_host"]).limit(EGRESSES)
+    rows = readable(chosen).read_all().to_pylist()
+    inside = sum(row["hosts"] for row in rows)
+    share = f"{100 * inside / total['hosts']:.0f}"
+    table = Table(
+        words("egress.caption"),
+        _head(words, "egress", "hosts_behind", *KINDS),
+        "mrrrrr",
+        tuple(
+            (
+                row["egress"],
+                f"{row['hosts']:,}",
+                *(f"{row[kind]:,}" if row[kind] else "-" for kind in KINDS),
+            )
+            for row in rows
+        ),
+    )
+    bars = Bars(
+        tuple(words(f"series.{kind}") for kind in KINDS),
+        tuple((row["egress"], tuple(row[kind] for kind in KINDS)) for row in rows),
+        PAINTS,
+    )
+    tells = words(
+        "egress.tells", egresses=total["egresses"], hosts=total["hosts"], shown=len(rows), share=share
+    )
+    yield Chart(words("egress.chart"), tells, bars, table)
+    yield Para(words("egress.note"), "note")
+
+
+def _changes(before: Before, words: Words) -> Iterator[Block]:
+    total = sum(before.counts.values())
+    if not total:
+        yield Para(words("changes.none", before=before.name))
+        return
+    yield Para(
+        words(
+            "changes.tells",
+            before=before.name,
+            opened=before.counts["opened"],
+            closed=before.counts["closed"],
+        )
+    )
+    rows = before.prefixes[:CHANGED]
+    head = ("prefix", *CHANGES)
+    shown = [row["prefix"] + ("/48" if ":" in row["prefix"] else "/24") for row in rows]
+    table = Table(
+        words("changes.caption"),
+        _head(words, *head),
+        "mrrrrr",
+        (
+            (words("changes.all"), *(f"{before.counts[name]:,}" for name in CHANGES)),
+            *(
+                (name, *(f"{row[change]:,}" if row[change] else "-" for change in CHANGES))
+                for name, row in zip(shown, rows, strict=True)
+            ),
+        ),
+    )
+    bars = Bars(
+        tuple(words(f"head.{name}") for name in CHANGES),
+        tuple(
+            (name, tuple(row[change] for change in CHANGES)) for name, row in zip(shown, rows, strict=True)
+        ),
+    )
+    yield Chart(
+        words("changes.chart"), words("changes.chart_tells", shown=len(rows)), bars, table, folded=False
+    )
+    yield Para(words("changes.note"), "note")
+
+
+def _kinds(table: ibis.Table) -> dict[str, ibis.Value]:
+    """Open hosts of each kind, as aggregates."""
+    name = table["class"]
+    counts = {
+        KINDS[place]: (table.open & (name == known)).sum().fill_null(0) for known, place in KIND_OF.items()
+    }
+    counts["other"] = (table.open & ~name.isin(list(KIND_OF))).sum().fill_null(0)
+    return counts
+
+
+def _head(words: Words, *names: str) -> tuple[str, ...]:
+    return tuple(words(f"head.{name}") for name in names)
+
+
+def _fold(factor: float | None, words: Words) -> str:
+    return "-" if factor is None else words("run.fold", factor=f"{factor:.1f}")
+
+
+def present(found: Summary) -> list[str]:
+    """Classes that the run has, in reading order."""
+    have = {count.name for count in found.counts}
+    return [name for name in CLASSES if name in have]

@@ -1,0 +1,174 @@
+"""The whole report: of a run, of a lake, or of both side by side."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import ibis
+from ibis import _
+
+from dnsonde.export import _page_lake, _page_run
+from dnsonde.export._contract import View
+from dnsonde.export._documents import release
+from dnsonde.export._page import Bars, Block, Chart, Code, Fold, Page, Para, Section, Table
+from dnsonde.export._page_lake import Watching
+from dnsonde.export._page_run import Measurement, present
+from dnsonde.intel.remedies import Measure, remedies
+from dnsonde.lang.words import Words
+from dnsonde.report import summarise
+
+SEEN_MOST = 1 << 20  # addresses of a lake that are compared with a run
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing to report about, and what only its folder tells."""
+
+    view: View
+    told: Measurement | Watching
+
+
+def page(parts: Sequence[Part], words: Words) -> Page:
+    """The report about a run, a lake, or one of each."""
+    runs = [(p.view, p.told) for p in parts if isinstance(p.told, Measurement)]
+    lakes = [(p.view, p.told) for p in parts if isinstance(p.told, Watching)]
+    sections: list[Section] = []
+    for view, told in runs:
+        sections += _page_run.sections(view, told, words)
+    if runs and lakes:
+        sections += _both(runs[0][0], lakes[0][0], words)
+    for view, seen in lakes:
+        sections += _page_lake.sections(view, seen, words)
+    sections += _advice([v for v, _t in runs], [v for v, _t in lakes], words)
+    how: list[Block] = []
+    for view, told in runs:
+        how += _page_run.how(view, told, words)
+    if how:
+        sections.append(Section("how", words("how.title"), tuple(how)))
+    for view, _seen in lakes:
+        sections.append(Section("read", words("how.read"), tuple(_page_lake.read(view, words))))
+    sections += _definitions([v for v, _t in runs], [v for v, _t in lakes], words)
+    title = "page.title_both" if runs and lakes else "page.title_run" if runs else "page.title_lake"
+    names = " · ".join(part.told.name for part in parts)
+    labels = {key: words(f"page.{key}") for key in ("contents", "table", "source", "made")}
+    return Page(
+        words.code,
+        words(title),
+        words("page.subtitle", what=names, version=release()),
+        tuple(sections),
+        labels,
+    )
+
+
+def alone(view: View, words: Words) -> Page:
+    """The report about one view of which nothing else is known."""
+    told: Measurement | Watching
+    if view.kind == "run":
+        told = Measurement("run", delegated=True, finished=True)
+    else:
+        told = Watching("lake", tuple(map(str, view.home)))
+    return page([Part(view, told)], words)
+
+
+def _both(run: View, lake: View, words: Words) -> Iterator[Section]:
+    """The run's hosts as the lake's traffic shows them."""
+    verdict = (
+        run.tables["verdict"]
+        .filter(~_["class"].isin(["not_sent"]))
+        .select("target_net", "target_host", "open")
+    )
+    ports = sorted({53, run.port})
+    message = lake.tables["message"].filter(_.transport.isin(["udp", "tcp"]))
+    # The two are of different connections: what is few is carried over.
+    asked = (
+        message.filter(~_.response & _.dst_port.isin(ports)).select(net="dst_net", host="dst_host").distinct()
+    )
+    gave = (
+        message.filter(_.response & _.src_port.isin(ports)).select(net="src_net", host="src_host").distinct()
+    )
+    found = []
+    for seen in (asked, gave):
+        table = ibis.memtable(seen.limit(SEEN_MOST).to_pyarrow())
+        known = verdict.semi_join(table, [verdict.target_net == table.net, verdict.target_host == table.host])
+        counts = known.group_by("open").aggregate(n=_.count()).to_pyarrow().to_pylist()
+        found.append({row["open"]: row["n"] for row in counts})
+    opened = int(verdict.filter(_.open).count().to_pyarrow().as_py())
+    if not (opened and (found[0] or found[1])):
+        return
+    lines = (
+        (words("both.open"), opened),
+        (words("both.asked"), found[0].get(True, 0)),
+        (words("both.answered"), found[1].get(True, 0)),
+        (words("both.other_answered"), found[1].get(False, 0)),
+    )
+    table = Table(
+        words("both.caption"),
+        (words("head.what"), words("head.hosts")),
+        "lr",
+        tuple((text, f"{n:,}") for text, n in lines),
+    )
+    bars = Bars((words("head.hosts"),), tuple((text, (n,)) for text, n in lines))
+    chart = Chart(words("both.chart"), words("both.tells"), bars, table, folded=False)
+    yield Section("both", words("both.title"), (chart,))
+
+
+def _advice(runs: Sequence[View], lakes: Sequence[View], words: Words) -> Iterator[Section]:
+    """What to do about what is there: each measure once, with whom it concerns."""
+    classes: Counter[str] = Counter()
+    for view in runs:
+        for count in summarise(view.tables["verdict"], worst=0).counts:
+            classes[count.name] += count.hosts
+    detectors = Counter(i.detector for view in lakes for i in view.incidents())
+    blocks: list[Block] = []
+    for measure in remedies().measure:
+        concerns = [
+            words("do.hosts", name=words.named("class", name), n=classes[name])
+            for name in measure.classes
+            if classes[name]
+        ]
+        concerns += [
+            words("do.cases", name=words.named("detector", name), n=detectors[name])
+            for name in measure.detectors
+            if detectors[name]
+        ]
+        if concerns:
+            blocks.append(_measure(measure, concerns, words))
+    if blocks:
+        yield Section("do", words("do.title"), (Para(words("do.lead")), *blocks))
+
+
+def _measure(measure: Measure, concerns: Sequence[str], words: Words) -> Fold:
+    codes = []
+    for remedy in measure.remedy:
+        software = remedies().title(remedy.software)
+        codes.append(Code(f"{software.title} · {software.place}", remedy.config.strip(), remedy.source))
+    return Fold(
+        words(f"measure.{measure.name}.title"),
+        (
+            Para(words(f"measure.{measure.name}.why")),
+            Para(words("do.concerns", what=", ".join(concerns)), "note"),
+            *codes,
+            Para(f"{words('page.source')}: {measure.source}", "note"),
+        ),
+        f"do-{measure.name}",
+    )
+
+
+def _definitions(runs: Sequence[View], lakes: Sequence[View], words: Words) -> Iterator[Section]:
+    blocks: list[Block] = []
+    for view in runs:
+        names = present(summarise(view.tables["verdict"], worst=0))
+        if names:
+            blocks += [Para(words(f"definitions.{key}")) for key in ("open", "amplification", "egress")]
+            rows = tuple((words.named("class", n), words.named("meaning", n)) for n in names)
+            head = (words("head.class"), words("head.means"))
+            blocks.append(Table(words("definitions.caption"), head, "ll", rows))
+    for view in lakes:
+        kinds = sorted({i.detector for i in view.incidents()})
+        if kinds:
+            blocks += [Para(words(f"definitions.{key}")) for key in ("severity", "confidence")]
+            rows = tuple((words.named("detector", k), words.named("threat", k)) for k in kinds)
+            head = (words("head.detector"), words("head.means"))
+            blocks.append(Table(words("definitions.threats"), head, "ll", rows))
+    if blocks:
+        yield Section("words", words("definitions.title"), tuple(blocks))

@@ -1,0 +1,78 @@
+"""The texts that people read, in their language: one catalogue a language, `dnsonde/lang/CODE.toml`.
+
+A new language is a new file with the keys of `en.toml`. Detectors speak English by themselves: only other languages
+have a `[finding]` section.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from dnsonde.errors import UsageError
+
+PACKAGE = "dnsonde.lang"
+DEFAULT = "en"
+
+
+class Words:
+    """One language: call it with a key, as `run.headline`, and what its text has places for."""
+
+    def __init__(self, code: str, texts: Mapping[str, str]) -> None:
+        self.code = code
+        self.texts = texts
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """The text, filled; whole numbers get their thousands apart. KeyError for a key that no catalogue has."""
+        filled = {name: f"{v:,}" if type(v) is int else v for name, v in values.items()}
+        text = self.texts[key]
+        return text.format(**filled) if filled else text
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a text."""
+        return key in self.texts
+
+    def named(self, section: str, name: str) -> str:
+        """The text for a name of the data (a class, a detector); the name itself where none is known."""
+        return self.texts.get(f"{section}.{name}", name)
+
+    def finding(self, row: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[str, str]:
+        """A finding's title and summary."""
+        key = f"finding.{row['detector']}"
+        if not self.has(f"{key}.title"):
+            return row["title"], row["summary"]
+        values = _Values({**evidence, "subject": row["subject"], "count": row["count"]})
+        return self.texts[f"{key}.title"].format_map(values), self.texts[f"{key}.summary"].format_map(values)
+
+
+class _Values(dict[str, Any]):
+    """Evidence that is not there shows as such."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def languages() -> list[str]:
+    """Codes of the languages that there are."""
+    here = files(PACKAGE).iterdir()
+    return sorted(entry.name.removesuffix(".toml") for entry in here if entry.name.endswith(".toml"))
+
+
+@cache
+def words(code: str = DEFAULT) -> Words:
+    """The texts of a language; UsageError where there is no catalogue."""
+    if code not in languages():
+        raise UsageError(f"there are no texts in {code!r}; there are: {', '.join(languages())}")
+    tree = tomllib.loads(files(PACKAGE).joinpath(f"{code}.toml").read_text(encoding="utf-8"))
+    return Words(code, dict(_flat(tree, "")))
+
+
+def _flat(tree: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
+    found = []
+    for name, value in tree.items():
+        if isinstance(value, str):
+            found.append((path + name, value.strip()))
+        else:
+            found += _flat(value, f"{path}{name}.")
+    return found

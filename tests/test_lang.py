@@ -1,0 +1,66 @@
+"""Every language says everything, with the same places to fill."""
+
+import string
+
+import pytest
+
+from dnsonde.errors import UsageError
+from dnsonde.intel.remedies import remedies
+from dnsonde.lang.words import DEFAULT, languages, words
+from dnsonde.report import CLASSES
+
+OTHERS = [code for code in languages() if code != DEFAULT]
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def keys(code: str) -> set[str]:
+    """All but the findings': detectors speak English by themselves."""
+    return {key for key in words(code).texts if not key.startswith("finding.")}
+
+
+def test_there_are_english_and_japanese() -> None:
+    assert {"en", "ja"} <= set(languages())
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_catalogues_have_the_same_keys(code: str) -> None:
+    assert keys(code) ^ keys(DEFAULT) == set()
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_texts_have_the_same_places(code: str) -> None:
+    texts, english = words(code).texts, words(DEFAULT).texts
+    assert [key for key in keys(code) if places(texts[key]) != places(english[key])] == []
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_findings_are_told_as_their_detectors_do(code: str) -> None:
+    from dnsonde import watch
+
+    detectors = watch.detectors()
+    for key, text in words(code).texts.items():
+        if key.startswith("finding."):
+            _, name, part = key.split(".")
+            said = detectors[name].title if part == "title" else detectors[name].summary
+            assert places(text) <= places(said), key
+
+
+@pytest.mark.parametrize("code", languages())
+def test_classes_and_measures_have_words(code: str) -> None:
+    texts = words(code).texts
+    assert [n for n in CLASSES if f"class.{n}" not in texts or f"meaning.{n}" not in texts] == []
+    assert [m.name for m in remedies().measure if f"measure.{m.name}.why" not in texts] == []
+
+
+def test_an_unknown_language_is_a_sentence() -> None:
+    with pytest.raises(UsageError, match="en, ja"):
+        words("../en")
+
+
+def test_evidence_that_is_missing_is_no_error() -> None:
+    row = {"detector": "open_resolver", "subject": "192.0.2.1", "count": "3", "title": "t", "summary": "s"}
+    assert "192.0.2.1" in words("ja").finding(row, {})[1]
+    assert words("en").finding(row, {}) == ("t", "s")
