@@ -6,10 +6,12 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import amounts, answers, kinds, rate
+from dnsonde.detect._floods import MARKED, amounts, answers, kinds, rate
 from dnsonde.detect._relations import attach, home_prefix, pair, sample, sessions
 
 DST = ["dst_net", "dst_host"]
+REFLECTION = "reflection"
+PLAIN = ("syn", "stomp", "flags", REFLECTION, *MARKED)
 PREFIX = ["prefix_net", "prefix_host", "bits"]
 
 
@@ -29,6 +31,9 @@ def carpet_flood(
     *,
     packets_s_min: Annotated[int, "packets a second to the prefix"] = 10_000,
     mbit_min: Annotated[float, "the same as megabits a second"] = 100.0,
+    plain_s_min: Annotated[
+        int, "the same of what no host means: marks, SYNs without handshake, answers unasked"
+    ] = 500,
     packets_min: Annotated[int, "packets in a minute, so that a burst of a moment is none"] = 5000,
     addresses_min: Annotated[int, "addresses that are hit"] = 16,
     each_min: Annotated[int, "mean packets for each address in a minute: a scan sends few"] = 20,
@@ -38,7 +43,8 @@ def carpet_flood(
 ) -> ir.Table:
     """Many addresses of one home prefix (/24 or /48) get a flood of one kind, each only a little of it.
 
-    Kinds are those of `flood`, told by bytes.
+    Kinds are those of `flood`, told by bytes, and `reflection`: answers of services that can be made to amplify, and
+    their fragments, which nobody in the prefix asked for.
 
     **Why it matters** The link fills up while every address looks well: thresholds for single addresses are what it is
     made to pass.
@@ -47,10 +53,10 @@ def carpet_flood(
     packets, but in conversations that it answers. One busy address is `flood`'s.
 
     **Thresholds** `share_max` (0.5) is dissector's rule. `packets_s_min` (10,000) and `mbit_min` (100) are those of
-    `flood`. `packets_min` (5,000), `addresses_min` (16), `each_min` (20), `answers_max` (0.2) are ours; `gap_s` is five
-    minutes.
+    `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (5,000), `addresses_min` (16), `each_min` (20),
+    `answers_max` (0.2) are ours; `gap_s` is five minutes.
     """
-    each = amounts(kinds(flow.filter(~flow.src_home & flow.dst_home)))
+    each = amounts(kinds(flow.filter(~flow.src_home & flow.dst_home), REFLECTION))
     each = each.filter(each.vector != "talk")
     (net, host), bits = home_prefix(*pair(each, "dst"))
     each = each.mutate(prefix_net=net, prefix_host=host, bits=bits)
@@ -62,6 +68,8 @@ def carpet_flood(
         octets=each.octets.sum(),
         addresses=each.count(),
         most=each.packets.max(),
+        flows=each.flows.sum(),
+        marks=each.marks.sum(),
     )
     spans = spans.filter(
         (spans.packets >= packets_min)
@@ -76,10 +84,12 @@ def carpet_flood(
     spans = attach(spans, said, by)
     packets_s = rate(spans.packets, spans, 0.1)
     mbit_s = rate(spans.octets * 8 / 1e6, spans, 0.1)
+    plain = spans.vector.isin(PLAIN) | (spans.marks * 2 >= spans.flows)
+    bulk = ibis.greatest(packets_s / packets_s_min, mbit_s / mbit_min)
     spans = spans.mutate(
         packets_s=packets_s,
         mbit_s=mbit_s,
-        ratio=ibis.greatest(packets_s / packets_s_min, mbit_s / mbit_min),
+        ratio=plain.ifelse(ibis.greatest(bulk, packets_s / plain_s_min), bulk),
     )
     spans = spans.filter((spans.ratio >= 1) & (spans.answers.fill_null(0) <= spans.packets * answers_max))
     held = [*PREFIX, "vector"]

@@ -63,3 +63,17 @@ def test_a_scan_one_target_and_conversations_are_not_it() -> None:
     ]
     assert found(carpet_flood, flows=[*carpet(), *answers]) == []
     assert found(carpet_flood, flows=carpet(), packets_min=20_001) == []
+
+
+def test_marks_bare_syns_and_answers_unasked_count_at_a_lower_rate() -> None:
+    def thin(**more: Any) -> list[Row]:
+        return [row | {"end_us": row["start_us"] + 9_000_000} for row in carpet(packets=25, **more)]
+
+    for vector, more in {
+        "syn": {"protocol": 6, "syn": 25, "dst_port": 443},
+        "udp_plain": {"bytes": 25 * 1340, "payload_bytes": 25 * 1312},
+        "reflection": {"src_port": 53},
+    }.items():
+        (row,) = found(carpet_flood, flows=thin(**more))
+        assert (row["subject"], row["evidence"]["vector"]) == ("192.0.2.0/24", vector)
+    assert found(carpet_flood, flows=thin()) == []
