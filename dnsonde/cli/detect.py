@@ -37,6 +37,13 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 @click.option(
     "--allow", type=click.Path(path_type=Path), help="File of addresses, prefixes and domains to leave out."
 )
+@click.option(
+    "--intel",
+    "intel",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of indicators to add (TOML, CSV, STIX or MISP JSON); may be repeated.",
+)
 @click.option("--since", metavar="TIME", help="From then on: RFC 3339, or how long ago, like 90m, 6h, 7d.")
 @click.option("--until", metavar="TIME", help="Before then; likewise.")
 @click.option(
@@ -66,6 +73,7 @@ def detect(
     names: tuple[str, ...],
     settings: tuple[str, ...],
     allow: Path | None,
+    intel: tuple[Path, ...],
     since: str | None,
     until: str | None,
     borders: tuple[str, ...],
@@ -94,7 +102,7 @@ def detect(
     asked = watch.Asked(
         home=prefixes(homes),
         detectors=names,
-        settings=_settings(settings, borders),
+        settings=_settings(settings, borders, intel),
         allowed=load_allowed(allow) if allow else Allowed(),
         since_us=_time(since, clock),
         until_us=_time(until, clock),
@@ -133,11 +141,15 @@ def _tell(found: Any, form: str, output: Path | None, limit: int) -> None:
         raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
 
 
-def _settings(texts: tuple[str, ...], borders: tuple[str, ...]) -> dict[str, dict[str, str]]:
+def _settings(
+    texts: tuple[str, ...], borders: tuple[str, ...], intel: tuple[Path, ...]
+) -> dict[str, dict[str, str]]:
     """Settings by detector and parameter."""
     found: dict[str, dict[str, str]] = {}
     if borders:
         found["adjacent_spoofing"] = {"border": ",".join(borders)}
+    if intel:
+        found["botnet_c2"] = {"intel": "\n".join(str(path) for path in intel)}
     for text in texts:
         key, equals, value = text.partition("=")
         name, dot, parameter = key.partition(".")

@@ -223,6 +223,17 @@ def test_a_mac_address_of_the_border_reaches_its_detector(dnsonde: Type, capture
     assert dnsonde("detect", capture, "--home", HOME, "--border", "nonsense").returncode == 2
 
 
+def test_indicators_of_ones_own_are_looked_for(dnsonde: Type, tmp_path: Path) -> None:
+    target = "198.51.100.77"
+    trace = pcap(tmp_path / "c2.pcap", (0, syn("192.0.2.8", target, 6667, b"\0\0\0\7")))
+    (tmp_path / "ours.csv").write_text("indicator,malware\n198.51.100.77,ourbot\n")
+    base = ("detect", trace, "--home", HOME, "--detector", "botnet_c2", "--format", "jsonl")
+    assert found(dnsonde(*base)) == []
+    (row,) = found(dnsonde(*base, "--intel", "ours.csv"))
+    assert (row["subject"], row["evidence"]["malware"]) == ("192.0.2.8", "ourbot")
+    assert dnsonde(*base, "--intel", "nowhere.csv").returncode in {2, 3}
+
+
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
