@@ -1,0 +1,211 @@
+"""The use cases of Watch: what home is taken for, what an allow-list covers, and what becomes of odd input."""
+
+import errno
+from ipaddress import ip_network
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dnsonde import watch
+from dnsonde.clock import VirtualClock
+from dnsonde.detect._allow import Allowed, load_allowed
+from dnsonde.detect._compiled import compiled
+from dnsonde.detect._contract import Detector
+from dnsonde.detect._home import Guess, guess
+from dnsonde.detect._relations import augment, prefixes
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.formats._reading import Reading
+from dnsonde.registry import entries
+from dnsonde.table import lake as lakes
+from dnsonde.table.schema import FINDING, FLOW, MESSAGE
+from dnsonde.table.store import connect
+from dnsonde.wire.batch import address_pair
+
+HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
+
+
+def nothing(_: watch.Progress) -> None:
+    """Take no note of the progress."""
+
+
+def flows(*given: tuple[str, int, str, int]) -> dict[str, ibis.Table]:
+    """Tables with such flows: (source, port, destination, port)."""
+    blank: dict[str, object] = {}
+    for column in FLOW.columns:
+        if not column.null:
+            blank[column.name] = (
+                b"" if column.type == pa.binary() else "" if column.type == pa.string() else 0
+            )
+    rows = []
+    for src, src_port, dst, dst_port in given:
+        row = blank | {"src_port": src_port, "dst_port": dst_port}
+        for role, text in (("src", src), ("dst", dst)):
+            row[f"{role}_net"], row[f"{role}_host"] = address_pair(text)
+        rows.append(row)
+    connection = connect()
+    made = {}
+    for table, content in ((FLOW, rows), (MESSAGE, [])):
+        arrow = pa.Table.from_pylist(content, table.schema.remove_metadata())
+        made[table.name] = connection.create_table(table.name, arrow)
+    return made
+
+
+def guessed(*given: tuple[str, int, str, int]) -> tuple[list[str], Guess]:
+    found = guess(flows(*given))
+    return [str(p) for p in found.prefixes], found
+
+
+def test_private_addresses_that_meet_public_ones_are_home() -> None:
+    names, found = guessed(
+        *((f"192.168.{n}.5", 40000, f"198.51.{n}.7", 443) for n in range(5)),
+        ("10.0.0.1", 40000, "203.0.113.9", 53),
+    )
+    assert names == ["10.0.0.0/8", "192.168.0.0/16"]
+    assert found.private
+
+
+def test_who_meets_everybody_is_home() -> None:
+    inbound = [(f"198.51.{n}.7", 40000, "192.0.2.1", 53) for n in range(30)]
+    outbound = [("203.0.113.5", 40000, f"100.64.{n}.7", 443) for n in range(20)]
+    names, found = guessed(*inbound, *outbound)
+    assert names == ["192.0.2.0/24", "203.0.113.0/24"]
+    assert found.share == 1.0
+    assert "100% of 50 conversations" in found.why
+
+
+def test_a_swept_network_is_home_and_not_the_one_that_sweeps() -> None:
+    names, found = guessed(*(("198.51.100.7", 40000, f"192.0.2.{n}", 53) for n in range(1, 200)))
+    assert names == ["192.0.2.0/24"]
+    assert str(found.other) == "198.51.100.0/24"
+
+
+def test_of_two_who_talk_the_one_that_asks_is_home_though_the_other_may_be() -> None:
+    names, found = guessed(("203.0.113.5", 40000, "192.0.2.53", 53), ("192.0.2.53", 53, "203.0.113.5", 40000))
+    assert names == ["203.0.113.0/24"]
+    assert "192.0.2.0/24 may be home as well" in found.why
+
+
+def test_ipv6_is_guessed_by_48() -> None:
+    names, _ = guessed(*((f"2001:db8:{n:x}::1", 40000, "2001:db8:ffff:1::53", 53) for n in range(20)))
+    assert names == ["2001:db8:ffff::/48"]
+
+
+def test_where_nobody_stands_out_nothing_is_guessed() -> None:
+    names, found = guessed(*((f"198.51.{n}.7", 40000, f"203.0.{n}.7", 40000) for n in range(50)))
+    assert names == []
+    assert "no prefixes have an end in half of its 50 conversations" in found.why
+
+
+def test_multicast_and_the_like_are_no_conversation() -> None:
+    names, found = guessed(
+        ("192.0.2.1", 5353, "224.0.0.251", 5353),
+        ("0.0.0.0", 68, "255.255.255.255", 67),
+        ("fe80::1", 1, "ff02::1", 1),
+        ("127.0.0.1", 40000, "127.0.0.53", 53),
+    )
+    assert (names, found.conversations) == ([], 0)
+    assert "no conversations" in found.why
+
+
+def test_an_allow_list_covers_what_is_within_it() -> None:
+    allowed = Allowed(prefixes(("192.0.2.0/24", "2001:db8::/32")), ("example.net",))
+    for subject in ("192.0.2.1", "192.0.2.128/25", "2001:db8::5", "example.net", "a.example.net"):
+        assert allowed.covers(subject)
+    for subject in ("192.0.3.1", "192.0.0.0/16", "2001:db9::5", "anexample.net", "net"):
+        assert not allowed.covers(subject)
+
+
+def test_an_allow_list_is_a_line_each(tmp_path: Path) -> None:
+    path = tmp_path / "allow"
+    path.write_text("# scanners\n192.0.2.7\n 2001:db8::/32 # lab\n*.Example.NET.\n\n")
+    assert load_allowed(path) == Allowed(
+        (ip_network("192.0.2.7/32"), ip_network("2001:db8::/32")), ("example.net",)
+    )
+
+
+@pytest.mark.parametrize("line", ["192.0.2.256", "192.0.2.0/33", "exa mple.net", "a..b", "10.1"])
+def test_a_mistake_in_an_allow_list_is_named_with_its_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "allow").write_text(f"192.0.2.1\n{line}\n")
+    with pytest.raises(UsageError, match="line 2"):
+        load_allowed(tmp_path / "allow")
+
+
+def test_an_allow_list_of_octets_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "allow").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="is no text"):
+        load_allowed(tmp_path / "allow")
+
+
+def test_a_kept_query_gives_what_the_relation_gives() -> None:
+    one = entries("dnsonde.detect", Detector)["mirai_scan"]
+    tables = flows(*(("192.0.2.9", 40000, f"198.51.{n}.1", 23) for n in range(30)))
+    marked = tables["flow"].mutate(
+        protocol=ibis.literal(6, "int16"), syn=1, mirai_syn=ibis.literal(1, "int64")
+    )
+    seen = augment({**tables, "flow": marked}, prefixes(("192.0.2.0/24",)))
+    connection = tables["flow"].get_backend()
+    for name, table in seen.items():
+        connection.create_view(f"seen_{name}", table)
+    settings = one.checked({"syns_min": "2"})
+    direct = one(seen, **settings).to_pyarrow()
+    kept = compiled(one, tuple(sorted(settings.items())))
+    assert kept.run(connection).to_pylist() == direct.to_pylist()
+    assert direct.num_rows == 1
+    assert kept.home
+
+
+def test_a_file_that_grows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "growing.pcap"
+    path.write_bytes(HEAD)
+    note = watch._note_growth
+
+    def grow(name: str, reading: Reading) -> None:
+        with path.open("ab") as file:
+            file.write(bytes(100))
+        note(name, reading)
+
+    monkeypatch.setattr(watch, "_note_growth", grow)
+    taken = watch.ingest([str(path)], tmp_path / "lake", VirtualClock(), nothing)
+    assert "grew while it was read" in taken.accounts[0]["note"]
+
+
+def test_a_full_disk_under_a_temporary_lake_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.pcap").write_bytes(HEAD)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lakes.Intake, "_write_part", full)
+    with pytest.raises(SystemRefusal, match="set TMPDIR to a folder with more"):
+        watch.detect([str(tmp_path / "a.pcap")], watch.Asked(), VirtualClock(), nothing)
+
+
+def test_a_lake_is_not_read_into_another(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(HEAD)
+    watch.ingest([str(tmp_path / "a.pcap")], tmp_path / "lake", VirtualClock(), nothing)
+    with pytest.raises(UsageError, match="stands alone"):
+        watch.ingest([str(tmp_path / "lake")], tmp_path / "other", VirtualClock(), nothing)
+    with pytest.raises(UsageError, match="look into it alone"):
+        watch.detect([str(tmp_path / "lake"), "x"], watch.Asked(), VirtualClock(), nothing)
+
+
+def test_the_lake_is_of_the_schema_of_the_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(HEAD)
+    watch.ingest([str(tmp_path / "a.pcap")], tmp_path / "lake", VirtualClock(), nothing)
+    (part,) = (tmp_path / "lake").rglob("*.parquet")
+    assert pq.read_table(part)["format"].to_pylist() == ["pcap"]
+
+
+def test_findings_bear_rfc3339_times() -> None:
+    row = dict.fromkeys(("detector", "threat", "subject", "subject_kind", "severity", "title", "summary"), "")
+    row |= {"evidence": "{}", "references": "[]"}
+    times = {"first_seen": 1_700_000_000_000_001, "last_seen": 1_700_000_001_500_000}
+    table = pa.Table.from_pylist([row | times | {"confidence": 0.5, "count": 1}], FINDING.schema)
+    (told,) = watch.rows_of(table).read_all().to_pylist()
+    assert told["first_seen"] == "2023-11-14T22:13:20.000001Z"
+    assert told["last_seen"] == "2023-11-14T22:13:21.500000Z"
