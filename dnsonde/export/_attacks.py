@@ -14,6 +14,7 @@ from ibis.expr import types as ir
 
 from dnsonde.errors import UsageError
 from dnsonde.export._contract import Incident, Network, View
+from dnsonde.intel.load import amplifiers
 from dnsonde.report import readable, within
 
 ATTACKS = ("amplification", "flood", "carpet_flood")  # whose packets go to the subject
@@ -25,13 +26,8 @@ FLAG_SHARE = 0.10
 PROTOCOLS = MappingProxyType({1: "ICMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 58: "ICMPv6"})
 TCP, UDP = 6, 17
 
-# UDP services that reflect, by port (US-CERT TA14-017A and later additions).
-SERVICES = MappingProxyType({
-    17: "QOTD", 19: "CHARGEN", 53: "DNS", 69: "TFTP", 111: "Portmap", 123: "NTP", 137: "NetBIOS", 161: "SNMP",
-    177: "XDMCP", 389: "LDAP", 427: "SLP", 520: "RIP", 1194: "OpenVPN", 1434: "MSSQL", 1900: "SSDP", 3283: "ARD",
-    3389: "RDP", 3478: "STUN", 3702: "WS-Discovery", 5060: "SIP", 5093: "Sentinel", 5353: "mDNS", 5683: "CoAP",
-    10001: "Ubiquiti", 11211: "Memcached", 27015: "Steam", 30718: "Lantronix", 32414: "Plex", 37810: "DVR DHCPDiscover",
-})  # fmt: skip
+# UDP services that reflect, by port.
+SERVICES = MappingProxyType({port: one.protocol.upper() for one in amplifiers() for port in one.ports})
 # Counters of `flow` by the flags that they stand for, as nfdump writes flags.
 FLAGS = MappingProxyType({
     "syn": "......S.", "synack": "...A..S.", "ack": "...A....", "rst": ".....R..", "fin": ".......F",

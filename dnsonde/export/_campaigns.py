@@ -9,6 +9,7 @@ from dnsonde.export._contract import Incident, View
 from dnsonde.intel.load import campaigns
 
 BLOCKED = ("covert", "unknown")  # intents; those who say who they are and why may ask
+BOTS, LISTED = "botnet_c2", "indicator"  # the detector, and what it calls a contact with a listed place
 
 
 def name_of(incident: Incident) -> dns.name.Name | None:
@@ -26,6 +27,18 @@ def found(view: View) -> Iterator[tuple[dns.name.Name, str]]:
         name = name_of(incident)
         if name is not None:
             yield name, f"{incident.detector}: {incident.evidence.get('campaign', 'unknown')}"
+        for name in _servers(incident):
+            yield name, f"{incident.detector}: {incident.malware}"
+
+
+def _servers(incident: Incident) -> Iterator[dns.name.Name]:
+    """The listed names of bots' servers that a host asked for."""
+    signs, names = incident.evidence.get("signs"), incident.evidence.get("names")
+    if incident.detector == BOTS and isinstance(names, list) and LISTED in str(signs):
+        for text in names:
+            name = _name(str(text))
+            if name is not None:
+                yield name
 
 
 def listed() -> Iterator[tuple[dns.name.Name, str]]:

@@ -92,6 +92,12 @@ class Incident:
         return f"{self.detector}|{self.subject}|{self.first_us}"
 
     @property
+    def malware(self) -> str | None:
+        """The malware's name in lower case, where one is known."""
+        told = self.nature.malware or self.evidence.get("malware")
+        return told.lower() if isinstance(told, str) else None
+
+    @property
     def network(self) -> Network | None:
         """The subject as a network; None for a domain."""
         return network(self.subject) if self.kind != "domain" else None

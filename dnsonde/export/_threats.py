@@ -60,6 +60,13 @@ NATURES = {
     "mirai_scan": Nature(
         "source", "infected-system", "mirai", BLOCKS, ("connection", "infected_host"), malware="mirai"
     ),
+    "botnet_c2": Nature(
+        "source",
+        "infected-system",
+        "botnet-contact",
+        Technique("T1071", "Application Layer Protocol"),
+        ("connection", "infected_host"),
+    ),
     "telnet_bruteforce": Nature(
         "source",
         "brute-force",

@@ -38,6 +38,15 @@ class Rule:
         """Share of the legitimate packets to the same destination that the rule would have hit."""
         return self.hit / self.legitimate if self.legitimate else None
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether nothing but destination and protocol tell what it matches apart."""
+        return (
+            self.protocol in {TCP, UDP}
+            and {self.source_port, self.port, self.shortest} == {None}
+            and not self.syn
+        )
+
 
 def flowspec(
     view: View,
@@ -60,7 +69,9 @@ def flowspec(
     listed = [_rule(attack, vector, found, view) for attack in found for vector in attack.vectors]
     for rule in listed:
         if rule.share is not None and rule.share > HARM_SHARE:
-            view.warn(f"the rule for {rule.incident.subject} {_harm(rule)}")
+            view.warn(f"the rule for {rule.target} {_harm(rule)}")
+        if rule.is_wide:
+            view.warn(f"the rule for {rule.target} takes everything of {NAMES[rule.protocol]} from it")
     text = _exabgp(listed, rate) if rules == "exabgp" else _nftables(listed, rate)
     out.write(text.encode("ascii"))
 
@@ -132,6 +143,8 @@ def _about(rule: Rule) -> list[str]:
         about.append(
             f"# WARNING: more than {HARM_SHARE:.0%} of what is legitimate: narrow it before you use it."
         )
+    if rule.is_wide:
+        about.append("# WARNING: it takes everything of that protocol from the destination.")
     return about
 
 

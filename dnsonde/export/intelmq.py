@@ -69,7 +69,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
         "extra.first_seen": moment(incident.first_us).isoformat(),
         "extra.count": incident.count,
         **_owner(side, incident.owner),
-        **known(**{"malware.name": incident.nature.malware}),
+        **known(**{"malware.name": incident.malware}),
         **{f"extra.{key}": value for key, value in _flat(incident.evidence, "evidence")},
     }
     if incident.kind == "address":

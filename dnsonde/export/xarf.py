@@ -99,7 +99,7 @@ def _of_incident(incident: Incident, view: View) -> dict[str, Any] | None:
     if kind == "open_service":
         return report | {"service": "dns", "source_port": 53}
     if kind == "infected_host":
-        named = known(bot_name=incident.nature.malware)
+        named = known(bot_name=incident.malware)
         return report | named | {"protocol": "tcp", "bot_type": "malicious"}
     if kind == "vulnerability_scan":
         ports = [port for port in incident.evidence.get("scanned_ports", []) if 0 < port < 65536]

@@ -153,3 +153,14 @@ def test_settings_that_cannot_be_meant(settings: dict[str, Any], lake: View, wri
 def test_a_run_has_no_attacks(run: View, written: Written) -> None:
     with pytest.raises(UsageError, match="give a lake"):
         written(flowspec, run)
+
+
+def test_a_rule_that_takes_a_whole_protocol_says_so(written: Written) -> None:
+    flows = [
+        flow(f"203.0.113.{i}", VICTIM, at_s=1, src_port=2000 + i, dst_port=4000 + i, packets=10)
+        for i in range(60, 99)
+    ]
+    told: list[str] = []
+    text = written(flowspec, make_view(findings=[attack("flood")], flows=flows, warn=told.append))
+    assert b"WARNING: it takes everything of that protocol" in text
+    assert told == [f"the rule for {VICTIM}/32 takes everything of udp from it"]

@@ -60,6 +60,15 @@ def test_a_hostile_name_is_at_most_itself(name: str, written: Written) -> None:
     assert set(found) <= ({meant.to_text(), f"*.{meant.to_text()}"} if meant else set())
 
 
+def test_servers_of_bots_are_in_it_when_they_are_listed(written: Written) -> None:
+    listed = {"signs": ["indicator"], "names": ["cnc.rebirth.st", "st"], "malware": "Rebirth"}
+    guessed = {"signs": ["suffix"], "names": ["cnc.libre.dyn"], "malware": "unknown"}
+    view = make_view(
+        findings=[finding("botnet_c2", "192.0.2.6", "address", evidence=e) for e in (listed, guessed)]
+    )
+    assert set(triggers(written(rpz, view, zone=ZONE, known=False))) == {"cnc.rebirth.st", "*.cnc.rebirth.st"}
+
+
 def test_a_top_level_domain_is_never_in_it(written: Written) -> None:
     view = make_view(findings=[finding("dns_tunnel", name, "domain") for name in ("com", ".", "")])
     assert triggers(written(rpz, view, zone=ZONE, known=False)) == {}
