@@ -27,6 +27,7 @@ from dnsonde.errors import DnsondeError, RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Format, Options
 from dnsonde.formats._reading import PACKAGE, Reading
+from dnsonde.net.frames import listens
 from dnsonde.registry import entries
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake, is_lake
@@ -120,8 +121,8 @@ def ingest(
     lake.clean()
     if engine_name == "duckdb":
         return _take(files, lake, clock, on_progress)
-    if any(path == STDIN for path, _ in files):
-        raise UsageError("standard input is for one reader alone: leave --engine out")
+    if any(_comes_once(path) for path, _ in files):
+        raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
     with engine.connected(engine_name) as connection:
         return _take_spread(files, lake, connection, clock, on_progress)
 
@@ -139,7 +140,7 @@ def _take(files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progre
             pace.done(_size(path))
             continue
         with reading:
-            if path == STDIN:  # a pipe cannot be read twice, so its first octets alone do not make it known
+            if _comes_once(path):  # its first octets alone do not make it known
                 reading.account.file = os.urandom(16).hex()
             row = _take_one(path, reading, lake, partial(pace.tell, path))
             if row is None:
@@ -157,9 +158,14 @@ def _take_one(
     with lake.take(reading.account.file) as intake:
         if intake is None:
             return None
-        for table, batch in reading:
-            intake.append(table, batch)
-            on_read(reading.consumed, reading.account.messages)
+        try:
+            for table, batch in reading:
+                intake.append(table, batch)
+                on_read(reading.consumed, reading.account.messages)
+        except KeyboardInterrupt:
+            if not _comes_once(path):
+                raise
+            reading.account.note("stopped by Ctrl-C; what had come by then is kept")
         _note_growth(path, reading)
         row = reading.account.row()
         intake.commit(row)
@@ -242,10 +248,14 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 def _require_known(paths: Sequence[str]) -> None:
     """Refuse what cannot be read before the first hour is spent on the others."""
     for path in paths:
-        if path == STDIN or (Path(path).exists() and not Path(path).is_file()):
-            continue  # what can be opened once only
-        with Reading(path):
-            pass
+        if not _comes_once(path):
+            with Reading(path):
+                pass
+
+
+def _comes_once(path: str) -> bool:
+    """Whether an input can be opened but once: standard input, a pipe, a socket to listen on."""
+    return path == STDIN or listens(path) or (Path(path).exists() and not Path(path).is_file())
 
 
 def _size(path: str) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -331,3 +332,27 @@ def test_detectors_and_formats_are_listed_and_explained(dnsonde: Type) -> None:
         assert part in flat
     assert "**" not in flat
     assert "pcap" in dnsonde("formats").stdout
+
+
+def test_standard_input_and_pipes_are_read_once(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "dnsonde",
+        "detect",
+        "-",
+        "--home",
+        HOME,
+        "--format",
+        "jsonl",
+        "--detector",
+    ]
+    with capture.open("rb") as file:
+        said = subprocess.run(
+            [*command, "mirai_scan"], stdin=file, capture_output=True, text=True, check=False
+        )
+    assert [row["subject"] for row in found(said)] == ["192.0.2.66"]
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cp", str(capture), str(tmp_path / "pipe")]):
+        piped = dnsonde("detect", "pipe", "--home", HOME, "--format", "jsonl", "--detector", "mirai_scan")
+    assert found(piped) == found(said)
