@@ -91,6 +91,8 @@ def _greedy(ends: ir.Table, total: int, seen: Sequence[Prefix]) -> Guess:
     share = covered / total
     if share < SHARE_MEANT:
         return Guess((), share, total)
+    if other in chosen:
+        other = None
     return Guess(tuple(sorted(chosen, key=lambda p: (p.version, p))), share, total, bool(seen), other)
 
 
