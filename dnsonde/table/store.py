@@ -25,9 +25,7 @@ from dnsonde.table.schema import TABLES, TEXT, VERSION, Table
 
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
-DICTIONARY_OCTETS = (
-    1 << 23
-)  # a column's dictionary may grow to this before its texts are written as they come
+DICTIONARY_OCTETS = 1 << 23  # to which a column's dictionary grows before its texts are written as they come
 WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
 
 
@@ -303,7 +301,7 @@ def _write_part(
     temporary, final, number, descriptor = _claim(folder, number, replace=replace)
     try:
         with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
-            with pq.ParquetWriter(file, table.schema, compression="zstd", **encoding(table)) as writer:
+            with parquet_writer(file, table) as writer:
                 for rows in tables:
                     writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
             file.flush()
@@ -358,22 +356,21 @@ def _from(number: int, *, repeat: bool) -> Iterator[int]:
         number += not repeat
 
 
-def parquet_writer(
-    file: Any, table: Table, *, dictionaries: bool = False, level: int = 1
-) -> pq.ParquetWriter:
+def parquet_writer(file: Any, table: Table, *, dictionaries: bool = False) -> pq.ParquetWriter:
     """A writer of Parquet that reads as the table's schema.
 
     dictionaries: what is written has the schema `with_dictionaries`.
     """
     how = encoding(table)
+    codec = {c.name: "lz4" if c.type == pa.bool_() or c.name in FEW else "zstd" for c in table.columns}
+    how["compression"] = codec
+    how["compression_level"] = {name: 1 for name, kind in codec.items() if kind == "zstd"}
     if not dictionaries:
-        return pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=level, **how)
+        return pq.ParquetWriter(file, table.schema, **how)
     how["use_dictionary"] += [c.name for c in table.columns if c.name == "qname"]
     writer = pq.ParquetWriter(
         file,
         with_dictionaries(table),
-        compression="zstd",
-        compression_level=level,
         store_schema=False,  # or whoever reads it would get dictionaries
         dictionary_pagesize_limit=DICTIONARY_OCTETS,
         **how,
@@ -406,10 +403,17 @@ def encoding(table: Table) -> dict[str, Any]:
     return {
         "use_dictionary": [c.name for c in table.columns if c.type == TEXT and c.name not in unique],
         "column_encoding": dict.fromkeys(steady, "DELTA_BINARY_PACKED"),
-        "write_statistics": [n for n in names if n.endswith(("_us", "_net", "_host")) or n in SEARCHED],
+        "write_statistics": [n for n in names if n.endswith(("_us", "_host")) or n in SEARCHED],
         "write_batch_size": ROWS_PER_GROUP,
     }
 
+
+FEW = {  # columns of few values, or in steady steps: nothing is left of them by any means, and LZ4 is the fastest
+    "time_us", "file", "packet", "transport", "src_net", "dst_net", "src_mac", "ip_ttl", "status", "opcode", "rcode",
+    "qdcount", "ancount", "nscount", "arcount", "qtype", "qclass", "edns_size", "ecs_net", "ecs_host", "ecs_source",
+    "ede", "answers", "answer_net", "ttl_min", "embedded_kind", "embedded_net", "embedded_relation",
+    "embedded_time_kind",
+}  # fmt: skip
 
 SEARCHED = {"file", "packet", "qname", "registered_domain", "attempt", "run"}
 

@@ -94,6 +94,9 @@ def message_columns(data, offset, length, rec, want, slots, names, index, wide, 
     """
     data, want, slots, names = borrowed(data), borrowed(want), borrowed(slots), borrowed(names)
     count = 1
+    last = 0
+    last_at = np.int64(0)
+    last_size = np.int64(0)
     one = rec[0]
     for i in range(offset.size):
         rec[0] = rec[1]
@@ -111,7 +114,12 @@ def message_columns(data, offset, length, rec, want, slots, names, index, wide, 
             one.status = SHORT_HEADER
         number = 0
         if one.qname_length > 0:
-            number, count = _number(data, base + 12, np.int64(one.qname_length), slots, names, count)
+            size = np.int64(one.qname_length)
+            if size != last_size or not same_octets(data, last_at, base + 12, size):  # as of AAAA behind A
+                last, count = _number(data, base + 12, size, slots, names, count)
+            number = last
+            last_at = base + 12
+            last_size = size
         index[i] = number
         mark[i] = _marks(one, int(headed))
         wide[ANSWER_HASH, i] = one.answer_hash
