@@ -6,6 +6,7 @@ import dns.exception
 import dns.name
 
 from dnsonde.export._contract import Incident, View
+from dnsonde.intel.indicators import indicators
 from dnsonde.intel.load import campaigns
 
 BLOCKED = ("covert", "unknown")  # intents; those who say who they are and why may ask
@@ -42,11 +43,15 @@ def _servers(incident: Incident) -> Iterator[dns.name.Name]:
 
 
 def listed() -> Iterator[tuple[dns.name.Name, str]]:
-    """Zones of covert campaigns that are known, each with its name."""
+    """Zones of covert campaigns and domains of bots' servers that are known, each with whose they are."""
     for campaign in campaigns():
         if campaign.intent in BLOCKED:
             for zone in campaign.zones:
                 yield dns.name.from_text(zone), f"campaign: {campaign.name}"
+    for indicator in indicators():
+        name = _name(indicator.value) if indicator.kind == "domain" else None
+        if name is not None:
+            yield name, f"malware: {indicator.malware}"
 
 
 def _name(text: str) -> dns.name.Name | None:

@@ -23,9 +23,9 @@ def rpz(
     *,
     zone: Annotated[str, "the policy zone's name"] = "rpz.dnsonde.invalid",
     action: Annotated[str, "nxdomain, nodata, drop or passthru"] = "nxdomain",
-    known: Annotated[bool, "list the zones of covert campaigns that were not seen here, too"] = True,
+    known: Annotated[bool, "list known campaigns and bots' servers that were not seen here, too"] = True,
 ) -> None:
-    """Write the domains of covert campaigns and of stolen data as a response policy zone.
+    """Write the domains of covert campaigns, of tunnels and of bots' servers as a response policy zone.
 
     Each name stands with all below it. Probers who say who they are, and domains that are victims, are not in it.
     """

@@ -34,7 +34,7 @@ def test_campaigns_stand_with_all_below_them(lake: View, written: Written) -> No
 
 def test_known_covert_zones_are_in_it_unless_told_otherwise(run: View, written: Written) -> None:
     found = triggers(written(rpz, run, zone=ZONE))
-    assert {"secshow.net", "*.savme.xyz"} <= set(found)
+    assert {"secshow.net", "*.savme.xyz", "rebirthltd.com", "*.rebirth.st"} <= set(found)
     assert "openresolverproject.org" not in found
     assert triggers(written(rpz, run, zone=ZONE, known=False)) == {}
 
