@@ -116,12 +116,15 @@ class Looker:
         self._connection = backend.con
         self._connection.execute("SET threads = 1")  # captures are small
         self._detectors = detectors
-        relations = {name: one(seen) for name, one in detectors.items()}
-        # No prepared statements: their plans keep the statistics of the tables that they were made with.
-        self._queries = {
-            name: (backend.compile(relation), relation.schema().to_pyarrow())
-            for name, relation in relations.items()
-        }
+        # A prepared plan outlives the rows that it was made with, and must not rest on their statistics.
+        self._connection.execute(
+            "SET disabled_optimizers = 'statistics_propagation,compressed_materialization'"
+        )
+        self._schemas: dict[str, pa.Schema] = {}
+        for name, one in detectors.items():
+            relation = one(seen)
+            self._schemas[name] = relation.schema().to_pyarrow()
+            self._connection.execute(f"PREPARE {name} AS {backend.compile(relation)}")
 
     def look(self, path: Path) -> list[dict[str, Any]]:
         """The findings in a capture."""
@@ -134,8 +137,8 @@ class Looker:
                 self._connection.execute(statement)
             self._connection.unregister("fresh")
         found: list[dict[str, Any]] = []
-        for name, (query, schema) in self._queries.items():
-            rows = self._connection.execute(query).fetch_arrow_table()
+        for name, schema in self._schemas.items():
+            rows = self._connection.execute(f"EXECUTE {name}").fetch_arrow_table()
             # DuckDB's sums are wider than the relation says.
             found += findings(self._detectors[name], rows.cast(schema)).to_pylist()
         return found
