@@ -217,9 +217,11 @@ def compare(ours: float, messages: int, peers: list[str], capture: Path) -> None
     """Print how much faster we are than each."""
     for peer in peers:
         name, _, program = peer.partition("=")
-        start = time.perf_counter()
+        start, before = time.perf_counter(), os.times()
         run_peer(name, program or name, capture)
-        theirs = messages / (time.perf_counter() - start)
+        theirs, after = messages / (time.perf_counter() - start), os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        print(f"{name}: {theirs:,.0f} a second, {messages / spent:,.0f} a second of one core")
         print(f"ratio: {ours / theirs:.1f} (ours {ours:,.0f} messages/s, {name} {theirs:,.0f} messages/s)")
     if not peers:
         print(f"ours {ours:,.0f} messages/s")
