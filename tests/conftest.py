@@ -1,4 +1,4 @@
-"""What every test stands on, and the rule that CI on Debian runs the tests with real DNS servers."""
+"""What every test stands on, and the rule that CI on Debian runs the tests with real DNS servers and on Spark."""
 
 import os
 from pathlib import Path
@@ -10,27 +10,29 @@ from hypothesis import settings
 settings.register_profile("dnsonde", deadline=None)
 settings.load_profile("dnsonde")
 
-skipped_servers: list[str] = []
+# Marks of tests that scripts/test prepares a machine for.
+PREPARED = ("servers", "spark")
+skipped_prepared: list[str] = []
 
 
-def must_have_servers() -> bool:
-    """True on the machines where scripts/test installs the servers, under CI."""
+def must_be_prepared() -> bool:
+    """True on the machines where scripts/test installs what they need, under CI."""
     return os.environ.get("CI") == "true" and os.geteuid() == 0 and Path("/etc/debian_version").exists()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.skipped and "servers" in report.keywords:
-        skipped_servers.append(report.nodeid)
+    if report.skipped and any(mark in report.keywords for mark in PREPARED):
+        skipped_prepared.append(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if skipped_servers and must_have_servers():
+    if skipped_prepared and must_be_prepared():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if skipped_servers and must_have_servers():
+    if skipped_prepared and must_be_prepared():
         terminalreporter.write_line(
-            f"failed: {len(skipped_servers)} tests with real DNS servers were skipped; CI must run them here",
+            f"failed: {len(skipped_prepared)} tests with DNS servers or on Spark were skipped; CI must run them here",
             red=True,
         )

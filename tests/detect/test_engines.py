@@ -1,0 +1,247 @@
+"""Every detector finds the same on DuckDB and on Spark, and files read on Spark make the same lake."""
+
+import gc
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pytest
+
+from dnsonde import watch
+from dnsonde.clock import VirtualClock
+from dnsonde.detect._contract import Detector, findings
+from dnsonde.detect._home import guess
+from dnsonde.detect._relations import augment, prefixes
+from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.formats._reading import Reading
+from dnsonde.lab.traffic import HOME as LAB_HOME
+from dnsonde.lab.traffic import load_traffic, record
+from dnsonde.table import engine
+from dnsonde.table.lake import Lake
+from tests.detect import rows
+
+# Between them they show something to every detector.
+SCENARIOS = (
+    "adjacent_few", "backscatter", "c2_short", "carpet", "flood_short", "injection", "mirai_short", "mx",
+    "random_answers_short", "reflection_short", "scans", "sweeps", "telnet_one", "torture_short", "transparent_short",
+    "tunnels_short",
+)  # fmt: skip
+CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures"
+REAL = ("tunnel", "mirai-iot")
+HOME = LAB_HOME
+HOUR_US = 3_600_000_000
+
+# A hundred small queries: to compile them costs more than to interpret, and one partition holds all rows.
+SMALL = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+WIDE = "2001:db8:20:ffff:f123:4567:89ab:cdef"  # no float holds half of it
+
+
+def why_not() -> str:
+    """Why Spark cannot run here."""
+    if find_spec("pyspark") is None:
+        return "pyspark is not installed: pip install -c constraints.txt -e '.[dev,spark]'"
+    if shutil.which("java") is None:
+        return "there is no Java: apt-get install default-jre-headless"
+    return ""
+
+
+spark_only = [
+    pytest.mark.spark,
+    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+    pytest.mark.usefixtures("spark"),
+    pytest.mark.filterwarnings(
+        "ignore:unclosed <socket:ResourceWarning"
+    ),  # py4j leaves them to the collector
+]
+
+
+def by_hand() -> Iterator[tuple[str, pa.Table]]:
+    """Rows at the edges: IPv6 addresses of all bits, and nulls in whole and in part."""
+    asked = [
+        rows.query("2620:fe::9", WIDE, f"n{number}.example.org", time_s=number, id=number)
+        for number in range(40)
+    ]
+    told = [rows.response(one, WIDE, ip_ttl=None, edns_size=None) for one in asked]
+    odd = rows.query("198.51.100.7", "203.0.113.9", "", qtype=None, id=None, ip_ttl=None, status=3)
+    yield "message", rows._messages([*asked, *told, odd])
+    yield (
+        "flow",
+        rows._flows([rows.flow(WIDE, "2620:fe::9", ttl_min=None, ttl_max=None, payload=b"\xff\x00")]),
+    )
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Traffic of every threat, as one file would bring it."""
+    room = tmp_path_factory.mktemp("engines")
+    paths = []
+    for number, name in enumerate(SCENARIOS):
+        paths.append(room / f"{name}.pcap")
+        record(load_traffic(name), paths[-1], VirtualClock(rows.START + number * HOUR_US))
+    paths += [path for folder in REAL for path in sorted((CAPTURES / folder).glob("*")) if path.is_file()]
+    found = Lake(room / "lake", create=True, durable=False)
+    with found.take("all") as intake:
+        assert intake is not None
+        for path in paths:
+            with Reading(path) as reading:
+                for table, batch in reading:
+                    intake.append(table, batch)
+        for table, more in by_hand():
+            for batch in more.to_batches():
+                intake.append(table, batch)
+        intake.commit({**reading.account.row(), "file": "all"})
+    return found
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        # What is compiled in a hurry is soon enough ready, for as long as this takes.
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        patch.delenv("PYSPARK_PYTHON", raising=False)
+        with engine.connected("spark", room=tmp_path_factory.mktemp("spark")) as connection:
+            for name, value in SMALL.items():
+                connection._session.conf.set(name, value)
+            yield connection
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            gc.collect()  # py4j's sockets, lest they count as another test's
+
+
+def seen(lake: Lake, connection: ibis.BaseBackend) -> dict[str, ir.Table]:
+    tables = lake.tables(connection)
+    return augment({name: tables[name] for name in ("message", "flow")}, prefixes(HOME))
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(lake: Lake) -> Iterator[Mapping[str, ir.Table]]:
+    with engine.connected("duckdb") as connection:
+        yield seen(lake, connection)
+
+
+@pytest.fixture(scope="module")
+def on_spark(lake: Lake, spark: Any) -> Mapping[str, ir.Table]:
+    return seen(lake, spark)
+
+
+def told(each: Detector, tables: Mapping[str, ir.Table]) -> list[dict[str, Any]]:
+    """Findings, whole, in an order of their own."""
+    found = findings(each, each(tables).to_pyarrow()).to_pylist()
+    return sorted(found, key=lambda row: (row["subject"], row["first_seen"], row["evidence"]))
+
+
+class TestOnSpark:
+    pytestmark = spark_only
+
+    def test_each_detector_finds_the_same(
+        self, each: Detector, on_duckdb: Mapping[str, ir.Table], on_spark: Mapping[str, ir.Table]
+    ) -> None:
+        wanted = told(each, on_duckdb)
+        assert wanted, "nothing here is for it to find: add a capture to SCENARIOS"
+        assert told(each, on_spark) == wanted
+
+    def test_home_is_guessed_alike(self, lake: Lake, spark: Any) -> None:
+        tables, others = lake.tables(), lake.tables(spark)
+        names = ("message", "flow")
+        assert guess({n: tables[n] for n in names}) == guess({n: others[n] for n in names})
+
+    def test_rows_keep_their_types_with_nulls_among_them(self, lake: Lake, spark: Any) -> None:
+        columns = ("src_net", "src_host", "ip_ttl", "qname", "rd", "entropy")
+        both = [
+            message.filter(message.packet.notnull()).select(*columns).order_by(columns).to_pyarrow()
+            for message in (lake.tables()["message"], lake.tables(spark)["message"])
+        ]
+        assert both[0].num_rows > 100
+        assert both[1].schema.types == both[0].schema.types
+        assert both[0].column("ip_ttl").null_count > 0
+        assert sorted(map(str, both[1].to_pylist())) == sorted(map(str, both[0].to_pylist()))
+
+    def test_tables_without_a_part_are_empty_relations(self, lake: Lake, spark: Any) -> None:
+        table = lake.tables(spark)["verdict"]
+        assert table.count().to_pyarrow().as_py() == 0
+        assert table.schema().names == lake.tables()["verdict"].schema().names
+
+    def test_files_read_on_spark_make_the_same_lake(self, tmp_path: Path) -> None:
+        folder = tmp_path / "captures [of a week]"
+        folder.mkdir()
+        for name in ("mx", "sweeps"):
+            record(load_traffic(name), folder / f"{name}.pcap", VirtualClock())
+        shutil.copy(folder / "mx.pcap", folder / "mx again.pcap")
+        (folder / "notes.txt").write_text("nothing to read here\n")
+        taken = {}
+        for name in engine.ENGINES:
+            where = tmp_path / f"lake of {name}"
+            taken[name] = watch.ingest([str(folder)], where, VirtualClock(), lambda _: None, name)
+            assert not list((where / ".incoming").iterdir())
+        one, other = taken["duckdb"], taken["spark"]
+        assert len(one.accounts) == 2
+        kept = [
+            sorted((row["file"], row["packets"], row["messages"], row["reasons"]) for row in t.accounts)
+            for t in (one, other)
+        ]
+        assert kept[0] == kept[1]
+        assert len(other.known) == 1
+        assert other.skipped == one.skipped != []
+        lakes = [Lake(tmp_path / f"lake of {name}") for name in engine.ENGINES]
+        for table in ("message", "flow"):
+            first, second = (
+                lake.tables()[table].to_pyarrow().sort_by([("file", "ascending")]) for lake in lakes
+            )
+            assert sorted(map(str, first.to_pylist())) == sorted(map(str, second.to_pylist()))
+        again = watch.ingest(
+            [str(folder)], tmp_path / "lake of spark", VirtualClock(), lambda _: None, "spark"
+        )
+        assert (len(again.known), again.accounts) == (3, [])
+
+    def test_a_lake_is_looked_into(self, lake: Lake) -> None:
+        asked = watch.Asked(home=prefixes(HOME), detectors=("mirai_scan",))
+        found = {
+            name: watch.detect([str(lake.folder)], asked, VirtualClock(), lambda _: None, name).findings
+            for name in engine.ENGINES
+        }
+        assert found["duckdb"].num_rows
+        assert found["spark"].equals(found["duckdb"])
+
+    def test_a_relation_that_fails_is_a_refusal_in_one_sentence(self) -> None:
+        with (
+            pytest.raises(SystemRefusal, match=r"^Spark cannot finish this: [^\n]+$"),
+            engine.connected("spark") as it,
+        ):
+            it.raw_sql("SELECT nonsense FROM nowhere")
+
+
+def test_an_unknown_engine_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="duckdb, spark"), engine.connected("flink"):
+        pass
+
+
+def test_without_pyspark_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    with pytest.raises(SystemRefusal, match=r"dnsonde\[spark\]"), engine.connected("spark"):
+        pass
+
+
+def test_standard_input_is_not_for_many_readers(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="standard input"):
+        watch.ingest(["-"], tmp_path / "lake", VirtualClock(), lambda _: None, "spark")
+
+
+@pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")
+def test_without_java_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark.sql import SparkSession
+
+    monkeypatch.setattr(SparkSession, "getActiveSession", classmethod(lambda _: None))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(SystemRefusal, match="Java 17"), engine.connected("spark"):
+        pass
