@@ -18,10 +18,11 @@ find_python() {
   exit 3
 }
 
-# environment run|dev: the pinned packages in .venv; nothing to do where they already are.
+# environment run|dev|spark: the pinned packages in .venv; nothing to do where they already are.
 environment() {
   local extra="" python stamp state
   [ "$1" = dev ] && extra="[dev]"
+  [ "$1" = spark ] && extra="[dev,spark]"
   stamp=".venv/ready-$1"
   state=$(cat pyproject.toml constraints.txt | cksum)
   if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
@@ -41,8 +42,9 @@ environment() {
     say "Installing the pinned packages (a minute or two, once)."
     .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".$extra"
     printf '%s' "$state" >"$stamp"
-    # The development set holds everything that running needs.
-    [ "$1" = dev ] && printf '%s' "$state" >.venv/ready-run
+    # The development set holds everything that running needs, and Spark's holds that.
+    [ "$1" = run ] || printf '%s' "$state" >.venv/ready-run
+    [ "$1" = spark ] && printf '%s' "$state" >.venv/ready-dev
   fi
   PATH="$PWD/.venv/bin:$PATH"
   export PATH
