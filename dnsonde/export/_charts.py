@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 from dnsonde.escape import terminal
 from dnsonde.export._page import Bars, Chart, Columns, Spans, cut
 
-WIDTH = 760
-LABELS = 210  # left of the bars
+WIDTH = 860
+LABELS = 230  # left of the bars
 RIGHT = 70  # where totals are written
 ROW = 24
 BAR = 16
@@ -26,54 +26,43 @@ STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800,
            604800, 1209600, 2592000, 7776000, 15552000, 31536000, 63072000, 157680000)  # fmt: skip
 PARTS_MOST = 3.0  # pixels below which a part is widened, so that it is seen
 
-# Okabe and Ito's colours, some with a pattern of white lines (an SVG path in a square of 6).
+# Okabe and Ito's colours, and white lines over some of them.
 PAINTS = {
     "blue": ("#0072B2", ""),
-    "orange": ("#E69F00", "M0,6 l6,-6"),
+    "orange": ("#E69F00", "slanted"),
     "sky": ("#56B4E9", ""),
-    "red": ("#D55E00", "M0,3 h6"),
-    "green": ("#009E73", "M3,0 v6"),
-    "pink": ("#CC79A7", "M0,0 l6,6"),
+    "red": ("#D55E00", "level"),
+    "green": ("#009E73", "upright"),
+    "pink": ("#CC79A7", "slanted"),
     "grey": ("#8A8F94", ""),
-    "dark": ("#404040", "M0,0 h6 M0,0 v6"),
+    "dark": ("#404040", "upright"),
 }
+GAP = 6.0  # between those lines
 
 
 def svg(chart: Chart, number: int) -> Markup:
     """A chart as an SVG element to stand in a page, as the so-manieth of it."""
     name = f"c{number}"
     shape = chart.shape
-    if isinstance(shape, Bars):
-        height, body = _bars(shape, name)
-    elif isinstance(shape, Spans):
-        height, body = _spans(shape, name)
-    else:
-        height, body = _columns(shape, name)
     paints = shape.paints if isinstance(shape, Bars) and shape.paints else tuple(PAINTS)
+    if isinstance(shape, Bars):
+        height, body = _bars(shape, paints)
+    elif isinstance(shape, Spans):
+        height, body = _spans(shape, paints)
+    else:
+        height, body = _columns(shape, paints)
     head = Markup(
         '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-labelledby="{n}t {n}d" '
         'xmlns="http://www.w3.org/2000/svg"><title id="{n}t">{title}</title><desc id="{n}d">{tells}</desc>'
     ).format(w=WIDTH, h=round(height), n=name, title=_said(chart.title), tells=_said(chart.tells))
-    return head + _patterns(paints[: len(shape.series)], name) + Markup("").join(body) + Markup("</svg>")
+    return head + Markup("").join(body) + Markup("</svg>")
 
 
 def _said(text: str) -> str:
     return terminal(text, keep="")
 
 
-def _patterns(paints: Sequence[str], name: str) -> Markup:
-    """The paint of each series, as a pattern to refer to."""
-    parts = [
-        Markup(
-            '<pattern id="{n}p{i}" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" '
-            'fill="{c}"/><path d="{p}" stroke="#fff" stroke-width="1.2" fill="none"/></pattern>'
-        ).format(n=name, i=i, c=PAINTS[paint][0], p=PAINTS[paint][1])
-        for i, paint in enumerate(paints)
-    ]
-    return Markup("<defs>") + Markup("").join(parts) + Markup("</defs>")
-
-
-def _legend(series: Sequence[str], name: str) -> tuple[float, list[Markup]]:
+def _legend(series: Sequence[str], paints: Sequence[str]) -> tuple[float, list[Markup]]:
     """Coloured squares with their names, in as many lines as they need; one series needs none."""
     if len(series) < 2:
         return 4.0, []
@@ -82,7 +71,7 @@ def _legend(series: Sequence[str], name: str) -> tuple[float, list[Markup]]:
         width = 24 + 7.2 * _columns_of(text)
         if x + width > WIDTH and x:
             x, y = 0.0, y + LEGEND
-        parts.append(_rect(x, y, 12, 12, name, number, ""))
+        parts.append(_rect(x, y, 12, 12, paints[number], ""))
         parts.append(_text(x + 17, y + 10.5, text))
         x += width + 12
     return y + LEGEND + 4, parts
@@ -93,8 +82,8 @@ def _columns_of(text: str) -> int:
     return sum(2 if ord(c) > 0x2E80 else 1 for c in text)
 
 
-def _bars(shape: Bars, name: str) -> tuple[float, list[Markup]]:
-    top, parts = _legend(shape.series, name)
+def _bars(shape: Bars, paints: Sequence[str]) -> tuple[float, list[Markup]]:
+    top, parts = _legend(shape.series, paints)
     most = max((sum(values) for _, values in shape.rows), default=0) or 1
     room = WIDTH - LABELS - RIGHT
     height = top + ROW * len(shape.rows) + 22
@@ -108,7 +97,7 @@ def _bars(shape: Bars, name: str) -> tuple[float, list[Markup]]:
                 continue
             width = max(value / most * room, PARTS_MOST)
             tip = f"{label}: {shape.series[part]} {_amount(value)}"
-            parts.append(_rect(x, y + 2, width, BAR, name, part, tip))
+            parts.append(_rect(x, y + 2, width, BAR, paints[part], tip))
             x += width
         parts.append(_text(x + 6, y + BAR - 1, _amount(sum(values)), kind="n"))
     return height, parts
@@ -131,8 +120,8 @@ def _round_step(least: float) -> float:
     return next(base * f for f in (1, 2, 5, 10) if base * f >= least)
 
 
-def _columns(shape: Columns, name: str) -> tuple[float, list[Markup]]:
-    top, parts = _legend([text for text, _ in shape.series], name)
+def _columns(shape: Columns, paints: Sequence[str]) -> tuple[float, list[Markup]]:
+    top, parts = _legend([text for text, _ in shape.series], paints)
     bins = max((len(values) for _, values in shape.series), default=0)
     totals = [sum(values[at] for _, values in shape.series) for at in range(bins)]
     most = max(totals, default=0) or 1
@@ -158,8 +147,7 @@ def _columns(shape: Columns, name: str) -> tuple[float, list[Markup]]:
                         y,
                         max(width - (1.0 if width > 4 else 0.0), 0.8),
                         tall,
-                        name,
-                        number,
+                        paints[number],
                         tip,
                     )
                 )
@@ -167,8 +155,8 @@ def _columns(shape: Columns, name: str) -> tuple[float, list[Markup]]:
     return top + HEIGHT + 24, parts
 
 
-def _spans(shape: Spans, name: str) -> tuple[float, list[Markup]]:
-    top, parts = _legend(shape.series, name)
+def _spans(shape: Spans, paints: Sequence[str]) -> tuple[float, list[Markup]]:
+    top, parts = _legend(shape.series, paints)
     first = min((start for _, start, _, _ in shape.rows), default=0)
     last = max((end for _, _, end, _ in shape.rows), default=1)
     last = max(last, first + 1)
@@ -182,7 +170,7 @@ def _spans(shape: Spans, name: str) -> tuple[float, list[Markup]]:
         tip = f"{label}: {moment(start)} - {moment(end)}, {shape.series[series]}"
         parts.append(_text(LABELS - 8, y + BAR - 1, cut(label, LABEL_CHARS), "end"))
         parts.append(_line(LABELS, y + ROW, LABELS + room, y + ROW))
-        parts.append(_rect(x, y + 2, width, BAR, name, series, tip))
+        parts.append(_rect(x, y + 2, width, BAR, paints[series], tip))
     return height, parts
 
 
@@ -215,16 +203,40 @@ def _amount(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _rect(x: float, y: float, width: float, height: float, name: str, series: int, tip: str) -> Markup:
-    paint = f"url(#{name}p{series})"
+def _rect(x: float, y: float, width: float, height: float, paint: str, tip: str) -> Markup:
+    """A painted rectangle; `tip` shows when it is pointed at."""
+    colour, lines = PAINTS[paint]
     inside = Markup("<title>{}</title>").format(_said(tip)) if tip else Markup("")
-    return (
-        Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}">').format(
-            x, y, width, height, paint
-        )
-        + inside
-        + Markup("</rect>")
+    head = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}">')
+    drawn = head.format(x, y, width, height, colour) + inside + Markup("</rect>")
+    path = "".join(
+        f"M{a:.1f},{b:.1f}L{c:.1f},{d:.1f}" for a, b, c, d in _lines(lines, x, y, x + width, y + height)
     )
+    return drawn + Markup('<path d="{}" class="w"/>').format(path) if path else drawn
+
+
+def _lines(
+    kind: str, x: float, y: float, x2: float, y2: float
+) -> Iterator[tuple[float, float, float, float]]:
+    """Lines within a rectangle: drawn one by one, since fill patterns become bitmaps on paper."""
+    if kind == "level":
+        at = y + GAP / 2
+        while at < y2:
+            yield x, at, x2, at
+            at += GAP
+    elif kind == "upright":
+        at = x + GAP / 2
+        while at < x2:
+            yield at, y, at, y2
+            at += GAP
+    elif kind == "slanted":
+        at = x + GAP / 2
+        while at < x2 + (y2 - y):
+            # From the upper edge down to the left, what is outside cut off.
+            over = max(at - x2, 0.0)
+            under = max(x - (at - (y2 - y)), 0.0)
+            yield at - over, y + over, at - (y2 - y) + under, y2 - under
+            at += GAP
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "l") -> Markup:
