@@ -30,7 +30,7 @@ def test_below_a_campaign_it_is_information() -> None:
 def test_our_own_infected_host_is_worse() -> None:
     (few,) = found(mirai_scan, flows=scan(2, src="192.0.2.1", net="203.0.113"))
     (many,) = found(mirai_scan, flows=scan(40, src="192.0.2.1", net="203.0.113"))
-    assert (few["severity"], many["severity"]) == ("medium", "high")
+    assert (few["severity"], many["severity"]) == ("low", "high")
 
 
 def test_scans_without_the_mark_are_not_it() -> None:
