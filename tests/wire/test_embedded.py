@@ -244,3 +244,10 @@ def test_each_kernel_has_one_signature() -> None:
     assert len(kernel.may_embed.signatures) == 1
     assert len(kernel.embedded.signatures) == 1
     assert len(kernel.template.signatures) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("0.0.51.198", "198.51.0.0"), ("249.3.51.198", "198.51.3.249")]
+)
+def test_a_stranger_that_is_an_address_only_backwards_is_read_so(name: str, address: str) -> None:
+    assert find(f"{name}.bl.example.net")["finds"] == [("dotted_reversed", "other", address)]

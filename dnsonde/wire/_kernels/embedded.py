@@ -82,13 +82,16 @@ def propose(found, count, kind, relation, start, stop, net, host):
 
 @njit(cache=True, nogil=True)
 def propose4(found, count, kind, value, src, dst, start, stop, other):
-    """Hold one IPv4 value against the packet, read forwards and backwards; `other`: strangers count too."""
+    """Hold one IPv4 value against the packet, read forwards and backwards.
+
+    `other`: whether a stranger counts too; 0 no, 1 read forwards, 2 backwards.
+    """
     forward = relation4(value, src, dst)
     swapped = swap32(value)
     backward = relation4(swapped, src, dst)
-    if backward > forward:
+    if backward > forward or (other == 2 and forward <= OTHER):
         return propose(found, count, kind + REVERSED, backward, start, stop, 0, 0xFFFF00000000 | swapped)
-    if forward > OTHER or other:
+    if forward > OTHER or other == 1:
         return propose(found, count, kind, forward, start, stop, 0, 0xFFFF00000000 | value)
     return count
 
@@ -191,14 +194,14 @@ def decimals(data, begin, size, src, dst, now, numbers, found, count, row):
             if width <= 10:
                 value = number(data, begin + start, begin + at)
                 if value <= 0xFFFFFFFF:
-                    count = propose4(found, count, DECIMAL, value, src, dst, start, at, False)
+                    count = propose4(found, count, DECIMAL, value, src, dst, start, at, 0)
             elif width == 12 and not timed:
                 value = 0
                 for k in range(4):
                     octet = number(data, begin + start + 3 * k, begin + start + 3 * k + 3)
                     value = value << 8 | octet if octet < 256 and value >= 0 else -1
                 if value >= 0:
-                    count = propose4(found, count, ZERO_PADDED, value, src, dst, start, at, False)
+                    count = propose4(found, count, ZERO_PADDED, value, src, dst, start, at, 0)
         if runs < NUMBERS:
             one = numbers[runs]
             one.start = start
@@ -234,8 +237,12 @@ def decimals(data, begin, size, src, dst, now, numbers, found, count, row):
             if value < 0 or (padded and width == 0):
                 continue
             # Strangers: a chain of just four, or one or two addresses behind a counter.
-            other = (chain == 4 or (chain == 5 and k == first + 1)) and 0 < value >> 24 < 224
-            other = other or (chain in (8, 9) and (last - k) % 4 == 0)
+            other = 0
+            if chain == 4 or (chain == 5 and k == first + 1):
+                # Of unicast addresses the first octet is neither 0 nor 224 or more.
+                other = 1 if 0 < value >> 24 < 224 else (2 if 0 < value & 0xFF < 224 else 0)
+            elif chain in (8, 9) and (last - k) % 4 == 0:
+                other = 1
             kind = DOTTED if numbers[k + 1].sep == 46 else DASHED
             if padded:
                 kind = ZERO_PADDED
@@ -265,7 +272,7 @@ def hex_windows(data, at, size, start, source, destination, src, dst, found, cou
         stop = start + k + 1
         if digits >= 8:
             value = np.int64(host & np.uint64(0xFFFFFFFF))
-            count = propose4(found, count, HEX8, value, src, dst, stop - 8, stop, False)
+            count = propose4(found, count, HEX8, value, src, dst, stop - 8, stop, 0)
         if digits >= 32:
             related = relation6(np.int64(net), np.int64(host), source, destination)
             if related > OTHER:
@@ -318,7 +325,7 @@ def base32_windows(data, at, size, start, extended, src, dst, found, count):
         digits += 1
         value = (value << 5 | d) & 0x7FFFFFFFF
         if digits >= 7 and value & 7 == 0 and (value >> 3 == dst or value >> 3 == src):
-            count = propose4(found, count, BASE32, value >> 3, src, dst, start + k - 6, start + k + 1, False)
+            count = propose4(found, count, BASE32, value >> 3, src, dst, start + k - 6, start + k + 1, 0)
     return count
 
 
