@@ -167,7 +167,9 @@ def measure(port: int, core: int, queries: Path, seconds: float, outstanding: in
 
 def main() -> None:
     """Run, print the table and the ratio to each peer, the last peer's last."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peer", action="append", default=[], metavar="knot|nsd=PATH")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
