@@ -41,7 +41,8 @@ def mirai_scan(
     carry the mark (`service_scan` finds them); a research scanner that copies it on purpose is on no known list.
 
     **Thresholds** `syns_min` is 1, since the mark is certain. Below `campaign_min` addresses (25, the scan threshold
-    of Antonakakis et al.) a source outside is information only, and one at home low. `gap_s` is a day: a bot asks one network seldom.
+    of Antonakakis et al.) a source outside is information only, and one at home low. `gap_s` is a day: a bot asks one
+    network seldom.
     """
     marked = flow.filter((flow.protocol == 6) & (flow.mirai_syn > 0))
     marked = marked.mutate(day=(marked.start_us // (gap_s * 1_000_000)).cast("int64"))
