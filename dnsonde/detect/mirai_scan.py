@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
+from dnsonde.detect._relations import attach, count_distinct, keys, pair, same, sample, sessions
 
 SRC = keys("src")
 
@@ -44,7 +44,9 @@ def mirai_scan(
     of Antonakakis et al.) a source outside is information only, and one at home low. `gap_s` is a day: a bot asks one
     network seldom.
     """
-    marked = flow.filter((flow.protocol == 6) & (flow.mirai_syn > 0))
+    # Garbage repeats one value everywhere: nobody scans himself.
+    itself = same(pair(flow, "src"), pair(flow, "dst"))
+    marked = flow.filter((flow.protocol == 6) & (flow.mirai_syn > 0) & ~itself)
     marked = marked.mutate(day=(marked.start_us // (gap_s * 1_000_000)).cast("int64"))
     days = marked.group_by([*SRC, "src_home", "day"]).aggregate(
         first_us=marked.start_us.min(), last_us=marked.end_us.max(), syns=marked.mirai_syn.sum()

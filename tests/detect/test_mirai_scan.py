@@ -35,6 +35,8 @@ def test_our_own_infected_host_is_worse() -> None:
 
 def test_scans_without_the_mark_are_not_it() -> None:
     assert found(mirai_scan, flows=scan(100, mirai_syn=0)) == []
+    garbage = flow("170.170.170.170", "170.170.170.170", syn=1, mirai_syn=1)
+    assert found(mirai_scan, flows=[garbage]) == []
 
 
 def test_a_scan_ends_after_a_pause_and_not_at_midnight() -> None:
