@@ -49,7 +49,14 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 @click.option(
     "--border", "borders", multiple=True, metavar="MAC", help="Link-layer address of a border router."
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
 @click.option(
     "--limit", type=click.IntRange(min=0), help=f"Findings of a table, 0 for all.  [default: {LIMIT}]"

@@ -12,7 +12,14 @@ LIMIT = 50
 @click.command()
 @click.argument("folder", metavar="LAKE", type=click.Path(path_type=Path))
 @click.argument("sql", metavar="SELECT")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
 def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | None) -> None:

@@ -37,8 +37,9 @@ _MEMINFO = struct.Struct("9I")
 _MEMINFO_DROPS = 8
 
 # An ICMP error about an earlier datagram fails the next call, whatever that one was about (ip(7),
-# IP_RECVERR): asked again, it says whether this row is refused too.
-_RETRIES = 3
+# IP_RECVERR): asked again, it says whether this row is refused too. While such errors keep coming it takes several
+# questions; and a socket without a peer of its own is never refused itself.
+_RETRIES = 32
 _SEGMENTS = 64  # the most that the system cuts one datagram into (udp(7), UDP_SEGMENT)
 _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM}
 
@@ -204,7 +205,7 @@ class Udp:
                 tries = 0
             elif -done in _FULL:
                 return self._place(at) - start
-            elif tries < _RETRIES:
+            elif tries < _RETRIES or (-done == errno.ECONNREFUSED and tries < 32 * _RETRIES):
                 tries += 1
             elif self._tx.header[at]["iov_count"] > 1:
                 # Which of them it will not have is not known, or it cuts no datagrams up at all.

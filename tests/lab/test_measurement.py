@@ -49,6 +49,8 @@ name = "{place.zone}"
 authority = "{place.address}"
 authority_port = {place.port}
 control = {list(place.control)}
+[pace]
+total_pps = 40000
 [probe]
 timeout_s = {timeout_s}
 attempts = 3
@@ -102,7 +104,7 @@ def test_65536_hosts_are_all_judged_right(tmp_path: Path, labs: Labs) -> None:
     scenario = labs.on_free_ports(
         "default", host_delay_ms=(1.0, 60.0), slow_delay_ms=(100.0, 600.0), rate_limit_ms=100.0
     )
-    hosts = measure(labs, scenario, tmp_path / "run", 1.2, characterise=False)
+    hosts = measure(labs, scenario, tmp_path / "run", 2.5, characterise=False)
     assert len(hosts) == 65_536
     # Only the round of names that do not exist shows who rewrites them, and it was left out.
     found = Counter(

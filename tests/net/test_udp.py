@@ -238,6 +238,22 @@ def test_an_error_that_pends_from_the_last_call_fails_neither_send_nor_receive(
             assert receive(udp, 1) == [(here, port_of(peer), b"z")]
 
 
+def test_errors_that_keep_pending_while_a_row_goes_out_are_not_the_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, pending = _libc.sendmmsg, [errno.ECONNREFUSED] * 200
+
+    def disturbed(fd: int, headers: int, count: int) -> int:
+        return -pending.pop() if pending else real(fd, headers, count)
+
+    with Udp("127.0.0.1") as sender, Udp("127.0.0.1") as receiver:
+        monkeypatch.setattr(_libc, "sendmmsg", disturbed)
+        aim(sender, 0, "127.0.0.1", receiver.port, b"x")
+        assert sender.send(1) == 1
+        assert sender.tx_errno[0] == 0
+        assert receive(receiver, 1) == [("127.0.0.1", sender.port, b"x")]
+
+
 def test_a_socket_without_errors_has_none_and_is_not_disturbed() -> None:
     with Udp("127.0.0.1") as udp:
         aim(udp, 0, "127.0.0.1", closed_port("127.0.0.1"), b"x")
