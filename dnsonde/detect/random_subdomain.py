@@ -25,8 +25,8 @@ FAILED = (2, 3)  # SERVFAIL, NXDOMAIN
     threat="random subdomain attack",
     subject_kind="domain",
     title="Names that do not exist are asked below {subject}",
-    summary="{names} different names below {subject} were asked {count} times by {clients} clients, and {failing} of "
-    "the answers fail: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for this "
+    summary="{names} different names below {subject} were asked {count} times by {clients} clients, and the share "
+    "of {failing} fails: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for this "
     "domain, use aggressive NSEC caching (RFC 8198), and look at the clients.",
     references=(
         "RFC 8198, Aggressive Use of DNSSEC-Validated Cache",

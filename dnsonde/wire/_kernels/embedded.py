@@ -306,19 +306,22 @@ def whole_hex(data, at, size, start, now, row, found, count):
 
 
 @njit(cache=True, nogil=True)
+def base32_digit(c, extended):
+    """0 to 31, or -1: a letter or digit in RFC 4648's alphabet of section 6, or with `extended` of 7."""
+    if extended:
+        return c - 48 if c <= 57 else (c - 87 if c <= 118 else -1)
+    if c >= 97:
+        return c - 97
+    return c - 24 if 50 <= c <= 55 else -1
+
+
+@njit(cache=True, nogil=True)
 def base32_windows(data, at, size, start, extended, src, dst, found, count):
     """Every window of 7 base-32 digits (RFC 4648, 6; `extended`: 7) that is one of the packet's IPv4 addresses."""
     digits = 0
     value = 0
     for k in range(size):
-        c = np.int64(data[at + k])
-        d = -1
-        if extended:
-            d = c - 48 if c <= 57 else (c - 87 if c <= 118 else -1)
-        elif c >= 97:
-            d = c - 97
-        elif 50 <= c <= 55:
-            d = c - 24
+        d = base32_digit(np.int64(data[at + k]), extended)
         if d < 0:
             digits = 0
             continue
@@ -337,14 +340,7 @@ def base32_windows6(data, at, size, start, extended, source, destination, found,
     high = np.uint64(0)
     low = np.uint64(0)
     for k in range(size):
-        c = np.int64(data[at + k])
-        d = -1
-        if extended:
-            d = c - 48 if c <= 57 else (c - 87 if c <= 118 else -1)
-        elif c >= 97:
-            d = c - 97
-        elif 50 <= c <= 55:
-            d = c - 24
+        d = base32_digit(np.int64(data[at + k]), extended)
         if d < 0:
             digits = 0
             continue
