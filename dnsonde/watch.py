@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from dnsonde.detect._allow import Allowed
 from dnsonde.detect._compiled import compiled
 from dnsonde.detect._contract import SEVERITIES, Detector, findings
 from dnsonde.detect._home import Guess, guess
+from dnsonde.detect._kept import Look, code, keep, parts
+from dnsonde.detect._kept import kept as kept_look
 from dnsonde.detect._relations import Prefix, augment
 from dnsonde.errors import DnsondeError, RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
@@ -85,15 +87,28 @@ class Asked:
     since_us: int | None = None
     until_us: int | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Every detector as it comes, over everything: what a lake keeps the answer to."""
+        return self == Asked(self.home)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Findings (rows of `finding`), worst first; what was read; what was assumed, and what could not be looked for."""
+    """Findings (rows of `finding`), worst first; what was read; what was assumed, and what could not be looked for.
+
+    home: as given, or where nobody gave one, as it was when the lake was looked into before (`remembered`), or as
+    `guessed`. looked_us: when was looked; kept: that was before, and the same would be found now.
+    """
 
     findings: pa.Table
     taken: Taken
     guessed: Guess | None
     blind: tuple[str, ...]
+    home: tuple[Prefix, ...]
+    looked_us: int
+    remembered: bool = False
+    kept: bool = False
 
     def at_least(self, severity: str) -> int:
         """How many findings are as bad as that, or worse."""
@@ -301,14 +316,28 @@ class _Pace:
 
 
 def detect(
-    paths: Sequence[str], asked: Asked, clock: Clock, on_progress: Told, engine_name: str = "duckdb"
+    paths: Sequence[str],
+    asked: Asked,
+    clock: Clock,
+    on_progress: Told,
+    engine_name: str = "duckdb",
+    *,
+    fresh: bool = False,
 ) -> Found:
-    """Look for threats in files, or in a lake; files are read into a lake that ends with this."""
+    """Look for threats in files, or in a lake; files are read into a lake that ends with this.
+
+    A lake keeps what a plain question finds (see `Asked`), and is not looked into again while nothing has changed,
+    unless `fresh`.
+    """
     chosen = detectors(asked.detectors)
     _require_settings(asked.settings)
     lakes = [path for path in paths if path != STDIN and is_lake(Path(path))]
     if lakes and len(paths) > 1:
         raise UsageError(f"{lakes[0]} is a lake: look into it alone, or ingest the other files into it")
+    if lakes and asked.is_plain and not fresh:
+        known = kept(Path(lakes[0]), asked.home)
+        if known is not None:
+            return known
     with tempfile.TemporaryDirectory(prefix="dnsonde-") as room:
         if lakes:
             lake = Lake(Path(lakes[0]))
@@ -323,7 +352,55 @@ def detect(
                 raise UsageError(f"nothing in {', '.join(paths)} can be read; {_first_reason(taken)}")
         connected = engine.connected(engine_name, memory_limit_mib=MEMORY_MIB, room=Path(room))
         with connected as connection, _engine_errors(room):
-            return _look(lake, connection, chosen, asked, taken, clock, on_progress)
+            if not lakes:
+                return _look(lake, connection, chosen, asked, taken, clock, on_progress)
+            return _look_and_keep(lake, connection, chosen, asked, taken, clock, on_progress)
+
+
+def kept(folder: Path, home: Sequence[Prefix] = ()) -> Found | None:
+    """What a lake keeps of the last look into it, from that home's side, or whatever home's if none is named.
+
+    None where nobody looked, or the lake or the detectors have changed since. RunError where there is no lake.
+    """
+    lake = Lake(folder)
+    known = kept_look(folder)
+    if known is None:
+        return None
+    look, rows = known
+    if not look.is_of(folder) or (home and set(home) != set(look.home)):
+        return None
+    return Found(
+        rows,
+        Taken(lake.accounts()),
+        None if home else look.guessed,
+        look.blind,
+        look.home,
+        look.looked_us,
+        remembered=bool(look.given) and not home,
+        kept=True,
+    )
+
+
+def _look_and_keep(
+    lake: Lake,
+    connection: ibis.BaseBackend,
+    chosen: Mapping[str, Detector],
+    asked: Asked,
+    taken: Taken,
+    clock: Clock,
+    on_progress: Told,
+) -> Found:
+    """Look into a lake that stays, with the home that somebody gave before where none is given now."""
+    before = kept_look(lake.folder)
+    remembered = before[0].given if before and not asked.home else ()
+    seen = parts(lake.folder)  # what comes while we look was perhaps not looked into
+    found = _look(
+        lake, connection, chosen, replace(asked, home=asked.home or remembered), taken, clock, on_progress
+    )
+    if asked.is_plain:
+        look = Look(found.looked_us, seen, code(), found.home, found.guessed, found.blind)
+        keep(lake.folder, look, found.findings)
+    return replace(found, remembered=bool(remembered))
 
 
 def _look(
@@ -336,16 +413,16 @@ def _look(
     on_progress: Told,
 ) -> Found:
     """Run the detectors, one at a time."""
-    all_tables = lake.tables(connection)
-    tables = {name: _within(all_tables[name], TIME[name], asked) for name in TIME}
+    opened = lake.tables(connection, TIME)
+    tables = {name: _within(opened[name], TIME[name], asked) for name in TIME}
     guessed = None if asked.home else guess(tables)
     home = asked.home or (guessed.prefixes if guessed else ())
     seen = augment(tables, home, allow_prefixes=asked.allowed.prefixes, allow_domains=asked.allowed.domains)
-    kept = connection.name == "duckdb"  # whose SQL is kept
-    for name, table in seen.items() if kept else ():
+    by_sql = connection.name == "duckdb"  # whose SQL is kept
+    for name, table in seen.items() if by_sql else ():
         connection.create_view(f"seen_{name}", table)
     began_us = clock.monotonic_us()
-    parts = [FINDING.schema.empty_table()]
+    told = [FINDING.schema.empty_table()]
     blind = []
     for number, (name, one) in enumerate(chosen.items()):
         elapsed_s = (clock.monotonic_us() - began_us) / 1e6
@@ -354,9 +431,10 @@ def _look(
         wanted = compiled(one, tuple(sorted(settings.items())))
         if wanted.home and not home:
             blind.append(name)
-        rows = wanted.run(connection) if kept else one(seen, **settings).to_pyarrow()
-        parts.append(findings(one, rows))
-    return Found(_worst_first(pa.concat_tables(parts), asked.allowed), taken, guessed, tuple(blind))
+        rows = wanted.run(connection) if by_sql else one(seen, **settings).to_pyarrow()
+        told.append(findings(one, rows))
+    rows = _worst_first(pa.concat_tables(told), asked.allowed)
+    return Found(rows, taken, guessed, tuple(blind), tuple(home), clock.now_us())
 
 
 def detectors(names: Sequence[str] = ()) -> dict[str, Detector]:
@@ -439,14 +517,14 @@ def _engine_errors(room: str) -> Iterator[None]:
 def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchReader:
     """Rows of a SELECT over a lake's tables, at most `limit`, address pairs as text.
 
-    Nothing but the lake can be read, and nothing written. UsageError for what is no single SELECT, or one that DuckDB
-    does not understand.
+    Nothing but the lake can be read, and nothing written. `finding` is there once somebody has looked into the lake as
+    it is. UsageError for what is no single SELECT, or one that DuckDB does not understand.
     """
-    lake = Lake(folder)
+    looked = kept(folder) is not None
+    names = (*TIME, ACCOUNT.name, *([FINDING.name] if looked else []))
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
-    for name, table in lake.tables(connection).items():
-        if name in {*TIME, ACCOUNT.name}:
-            connection.create_view(name, table, overwrite=True)
+    for name, table in Lake(folder).tables(connection, names).items():
+        connection.create_view(name, table, overwrite=True)
     raw = connection.con
     parts = ", ".join(_quoted(str(part)) for part in folder.resolve().rglob("part-*.parquet"))
     try:
@@ -458,11 +536,16 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
         relation = connection.sql(sql)
         return report.readable(relation if limit is None else relation.limit(limit))
     except duckdb.Error as error:
-        raise _misunderstood(error) from error
+        raise _misunderstood(error, folder) from error
 
 
-def _misunderstood(error: duckdb.Error) -> UsageError | RunError:
+def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:
     said = " ".join(str(error).split())
+    if isinstance(error, duckdb.CatalogException) and "Table with name finding does not exist" in said:
+        return UsageError(
+            f"nobody has looked for threats in this lake as it is now: `dnsonde detect {folder}` does, and keeps what "
+            "it finds in the table finding"
+        )
     if isinstance(error, duckdb.IOException):
         return RunError(f"the lake cannot be read: {said}")
     return UsageError(f"this query cannot be answered: {said}")

@@ -1,7 +1,9 @@
 """Findings on a terminal: worst first, then what was read, and what was assumed."""
 
 import os
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
@@ -23,6 +25,30 @@ SUBJECT_WIDTH = 24
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def tell(found: "Found", form: str, output: Path | None, limit: int) -> None:
+    """Write the findings; what was assumed goes to stderr where stdout is for machines."""
+    from dnsonde import watch
+    from dnsonde.cli._terminal import console
+    from dnsonde.export._write import write
+
+    if form != "table":
+        assumed(found, console(stderr=True))
+        write(watch.rows_of(found.findings), form, output or sys.stdout.buffer)
+        return
+    if output is None:
+        show(found, console(), limit)
+        return
+    from rich.console import Console
+
+    from dnsonde.errors import SystemRefusal
+
+    try:
+        with output.open("w", encoding="utf-8") as file:
+            show(found, Console(file=file, width=100, markup=False, highlight=False, emoji=False), limit)
+    except OSError as error:
+        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
+
+
 def show(found: "Found", out: "Console", limit: int) -> None:
     """Print findings (at most `limit`, 0 for all), the files that were read, and what stands behind it."""
     assumed(found, out)
@@ -39,8 +65,17 @@ def show(found: "Found", out: "Console", limit: int) -> None:
 
 
 def assumed(found: "Found", out: "Console") -> None:
-    """Say what home was taken for, and what rests on it."""
+    """Say what home was taken for, and what rests on it; and when that was, if it is kept."""
+    if found.kept:
+        out.print(
+            f"Findings of {moment(found.looked_us)} UTC; nothing has changed since, and --fresh looks again."
+        )
+    if found.remembered:
+        names = ", ".join(map(str, found.home))
+        out.print(f"No --home was given: {names} is home, as it was when this lake was looked into before.")
     if found.guessed is None:
+        if found.kept or found.remembered:
+            out.print()
         return
     if found.guessed.prefixes:
         names = ", ".join(str(p) for p in found.guessed.prefixes)

@@ -1,13 +1,12 @@
 """`dnsonde detect`: what happened in some traffic."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from dnsonde.cli import _progress
+from dnsonde.cli import _look, _progress
 
 if TYPE_CHECKING:
     from dnsonde.clock import Clock
@@ -73,6 +72,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     show_default=True,
     help="Who looks: spark (an extra) is for a lake too big for one machine.",
 )
+@_look.fresh
 @_progress.option
 def detect(
     paths: tuple[str, ...],
@@ -90,15 +90,19 @@ def detect(
     fail_on: str | None,
     engine: str,
     mode: str,
+    *,
+    fresh: bool,
 ) -> int:
     """Find the threats in captures, logs and flows, or in a lake.
 
     Files may be compressed, folders are read with all below them, and `-` is standard input. Findings are listed worst
-    first, then what was read: every packet is parsed, ignored or malformed, and none vanishes.
+    first, then what was read: every packet is parsed, ignored or malformed, and none vanishes. A lake keeps its
+    findings: while no file was added, asking again reads them.
 
     `dnsonde formats` lists what can be read, `dnsonde detectors` what is looked for, `dnsonde explain NAME` how.
     """
     from dnsonde import run, watch
+    from dnsonde.cli import _findings
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.detect._relations import prefixes
@@ -116,36 +120,9 @@ def detect(
     )
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
-        found = watch.detect(paths, asked, clock, watcher.tell, engine)
-    _tell(found, form, output, LIMIT if limit is None else limit)
+        found = watch.detect(paths, asked, clock, watcher.tell, engine, fresh=fresh)
+    _findings.tell(found, form, output, LIMIT if limit is None else limit)
     return int(bool(fail_on and found.at_least(fail_on)))
-
-
-def _tell(found: Any, form: str, output: Path | None, limit: int) -> None:
-    """Write the findings; what was assumed goes to stderr where stdout is for machines."""
-    from dnsonde import watch
-    from dnsonde.cli import _findings
-    from dnsonde.cli._terminal import console
-    from dnsonde.export._write import write
-
-    if form != "table":
-        _findings.assumed(found, console(stderr=True))
-        write(watch.rows_of(found.findings), form, output or sys.stdout.buffer)
-        return
-    if output is None:
-        _findings.show(found, console(), limit)
-        return
-    from rich.console import Console
-
-    from dnsonde.errors import SystemRefusal
-
-    try:
-        with output.open("w", encoding="utf-8") as file:
-            _findings.show(
-                found, Console(file=file, width=100, markup=False, highlight=False, emoji=False), limit
-            )
-    except OSError as error:
-        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
 
 
 def _settings(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnsonde.cli import _progress
+from dnsonde.cli import _look, _progress
 from dnsonde.registry import names
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
     help="Say what the formats write and what can be set.",
 )  # fmt: skip
+@_look.fresh
 @_progress.option
 def export(
     folder: Path,
@@ -68,6 +69,8 @@ def export(
     homes: tuple[str, ...],
     mail: Path | None,
     mode: str,
+    *,
+    fresh: bool,
 ) -> None:
     """Write a run or a lake in a format that others read.
 
@@ -86,7 +89,8 @@ def export(
     if takes_view(form) and table is not None:
         raise click.UsageError(f"{name} is of a whole run or lake, not of one --table.")
     with _progress.watch(mode, _progress.reading) as watcher:
-        view = _view(folder, homes, watcher, looks=takes_view(form) or table in {None, "finding"})
+        looks = takes_view(form) or table in {None, "finding"}
+        view = _view(folder, homes, watcher, looks=looks, fresh=fresh)
         if takes_view(form):
             write_view(form, view, output or sys.stdout.buffer, chosen)
         else:
@@ -95,22 +99,18 @@ def export(
             _write_mails(view, chosen, mail, watcher)
 
 
-def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool) -> "View":
-    """The run or lake; in a lake that keeps no findings they are looked for."""
-    from dnsonde import run, watch
-    from dnsonde.clock import SystemClock
+def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool, fresh: bool) -> "View":
+    """The run or lake, a lake with the findings that it keeps or that are looked for now."""
     from dnsonde.detect._relations import prefixes
-    from dnsonde.export._open import has_findings, open_view
+    from dnsonde.export._open import open_view
     from dnsonde.table.lake import is_lake
 
     home = prefixes(homes)
     findings = None
-    if looks and is_lake(folder) and not has_findings(folder):
-        run.compile_once(watcher.say)
-        found = watch.detect([str(folder)], watch.Asked(home=home), SystemClock(), watcher.tell)
-        findings = found.findings
+    if looks and is_lake(folder):
+        found = _look.of_lake(folder, homes, watcher, fresh=fresh)
+        findings, home = found.findings, found.home
         if found.guessed is not None:
-            home = found.guessed.prefixes
             told = ", ".join(map(str, home)) or "nothing"
             watcher.say(f"No --home was given: {told} is taken for home, since {found.guessed.why}.")
     return open_view(folder, findings, home, lambda sentence: watcher.say(f"Note: {sentence}."))

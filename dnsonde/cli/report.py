@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnsonde.cli import _progress
+from dnsonde.cli import _look, _progress
 
 if TYPE_CHECKING:
     from dnsonde.cli._progress import Watch
@@ -39,6 +39,7 @@ BY_NAME = {".md": "markdown", ".markdown": "markdown"}
     metavar="PREFIX",
     help="Your network; may be repeated. Guessed if not given.",
 )
+@_look.fresh
 @_progress.option
 def report(
     folders: tuple[Path, ...],
@@ -48,6 +49,8 @@ def report(
     lang: str,
     homes: tuple[str, ...],
     mode: str,
+    *,
+    fresh: bool,
 ) -> None:
     r"""Write a report of a run, of a lake, or of one of each.
 
@@ -71,7 +74,9 @@ def report(
     chosen = form or BY_NAME.get(output.suffix.lower() if output else "", "html")
     write = write_markdown if chosen == "markdown" else write_html
     with _progress.watch(mode, _progress.reading) as watcher:
-        parts = [_lake(f, homes, watcher) if lakes[f] else _run(f, since, homes) for f in folders]
+        parts = [
+            _lake(f, homes, watcher, fresh=fresh) if lakes[f] else _run(f, since, homes) for f in folders
+        ]
         with target(output or sys.stdout.buffer) as out:
             write(page(parts, texts), out)
     if output is not None:
@@ -132,22 +137,13 @@ def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
     return Part(view, told)
 
 
-def _lake(folder: Path, homes: tuple[str, ...], watcher: "Watch") -> "Part":
+def _lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Part":
     """A lake, with its findings: those it keeps, or those that are looked for now."""
-    from dnsonde import run, watch
-    from dnsonde.clock import SystemClock
-    from dnsonde.detect._relations import prefixes
-    from dnsonde.export._open import has_findings, open_view
+    from dnsonde.export._open import open_view
     from dnsonde.export._page_lake import Watching
     from dnsonde.export._page_whole import Part
 
-    home = prefixes(homes)
-    if has_findings(folder):
-        return Part(open_view(folder, home=home), Watching(str(folder), tuple(map(str, home))))
-    run.compile_once(watcher.say)
-    found = watch.detect([str(folder)], watch.Asked(home=home), SystemClock(), watcher.tell)
-    guessed = ""
-    if found.guessed is not None:
-        home, guessed = found.guessed.prefixes, found.guessed.why
-    told = Watching(str(folder), tuple(map(str, home)), guessed, found.blind)
-    return Part(open_view(folder, found.findings, home), told)
+    found = _look.of_lake(folder, homes, watcher, fresh=fresh)
+    guessed = found.guessed.why if found.guessed else ""
+    told = Watching(str(folder), tuple(map(str, found.home)), guessed, found.blind)
+    return Part(open_view(folder, found.findings, found.home), told)

@@ -1,4 +1,4 @@
-"""`dnsonde show`: look at a run."""
+"""`dnsonde show`: look at a run, or at what was found in a lake."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ LIMIT = 50
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
 @click.option(
     "--class", "classes", multiple=True, metavar="CLASS", help="Only hosts of this class; may be repeated."
 )
@@ -43,7 +43,7 @@ def show(
     *,
     only_open: bool,
 ) -> None:
-    """Show a run's summary, or its hosts.
+    """Show a run's summary, or its hosts; of a lake, the findings that it keeps.
 
     With a class, a prefix, --open or a format the hosts are listed, one a row, with the sentence that says why, and
     whose they are where `dnsonde enrich` learned it.
@@ -52,7 +52,13 @@ def show(
     from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console
     from dnsonde.export._open import with_owners
+    from dnsonde.table.lake import is_lake
 
+    if is_lake(folder):
+        if classes or prefixes or only_open:
+            raise click.UsageError("--class, --prefix and --open choose hosts of a run, and this is a lake.")
+        _lake(folder, name or "table", output, limit)
+        return
     if not (classes or prefixes or name or only_open):
         measured, truth = run.look(folder)
         out = console()
@@ -64,6 +70,22 @@ def show(
     chosen = with_owners(chosen, folder, "verdict")
     known = tuple(column for column in OWNER if column in chosen.columns)
     run_export(chosen, name or "table", output, (COLUMNS[0], *known, *COLUMNS[1:]), limit)
+
+
+def _lake(folder: Path, name: str, output: Path | None, limit: int | None) -> None:
+    """The findings that a lake keeps."""
+    from dnsonde import watch
+    from dnsonde.cli import _findings
+    from dnsonde.errors import RunError
+
+    if name == "parquet" and output is None:
+        raise click.UsageError("parquet is no text: name a file with -o.")
+    found = watch.kept(folder)
+    if found is None:
+        raise RunError(
+            f"nobody has looked for threats in {folder} as it is now: `dnsonde detect {folder}` does, and keeps them"
+        )
+    _findings.tell(found, name, output, LIMIT if limit is None else limit)
 
 
 def run_export(

@@ -23,11 +23,6 @@ MEMORY_MIB = 2048  # of the engine, before it spills to disk
 OWNED = {"verdict": "target"}  # rows that tell whose their address is, by its role
 
 
-def has_findings(folder: Path) -> bool:
-    """Whether findings were kept in a lake, so that nobody has to look again."""
-    return store.row_count(folder, FINDING) > 0
-
-
 def open_view(
     folder: Path,
     findings: pa.Table | None = None,

@@ -6,6 +6,7 @@
     LAKE/message/day=2026-11-22/part-<file>-0001.parquet    rows of one source file, of one day, sorted
     LAKE/flow/day=2026-11-22/part-<file>-0001.parquet
     LAKE/account/part-<file>.parquet                      what became of each packet of that file
+    LAKE/finding/part-000001.parquet                      what was found in it, kept
     LAKE/.incoming/<file>/...                            what is being written
     LAKE/.complete/<file>/...                            written, and on its way to its places
 
@@ -18,7 +19,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,9 +71,11 @@ class Lake:
         """Whether a file of that content hash has been taken in."""
         return (self._account(file)).exists() or (self.folder / COMPLETE / file).exists()
 
-    def tables(self, connection: ibis.BaseBackend | None = None) -> dict[str, ibis.Table]:
-        """Every table as a relation, as of now; see `store.open_folder`."""
-        return open_folder(self.folder, connection)
+    def tables(
+        self, connection: ibis.BaseBackend | None = None, names: Collection[str] = TABLES
+    ) -> dict[str, ibis.Table]:
+        """Every table as a relation, or those of `names`, as of now; see `store.open_folder`."""
+        return open_folder(self.folder, connection, names)
 
     def accounts(self) -> list[dict[str, Any]]:
         """The rows of `account`, by path."""

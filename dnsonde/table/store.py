@@ -8,7 +8,7 @@ import errno
 import fcntl
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Thread
@@ -180,22 +180,45 @@ def save(table: Table, folder: Path, relation: ibis.Table) -> Path:
 
     Columns are cast to the schema and put in its order. Readers see the old content or the new, never half.
     """
-    place = Path(folder) / table.name
     schema = table.schema
     wanted = ibis.Schema.from_pyarrow(schema.remove_metadata())
     relation = relation.select(*[relation[n].cast(wanted[n].copy(nullable=True)) for n in wanted.names])
+    batches = relation.to_pyarrow_batches(chunk_size=ROWS_PER_GROUP)
+    return replace(table, folder, (pa.Table.from_batches([batch]).cast(schema) for batch in batches))
+
+
+def replace(
+    table: Table, folder: Path, rows: Iterable[pa.Table], about: Mapping[str, str] | None = None
+) -> Path:
+    """Make rows, in their order, the whole content of a table; return its part.
+
+    `about`: facts that stand or fall with these rows, kept in the same file; see `facts`. Readers see the old content
+    or the new, never half.
+    """
+    place = Path(folder) / table.name
     try:
         place.mkdir(parents=True, exist_ok=True)
         clean(place)
-        batches = relation.to_pyarrow_batches(chunk_size=ROWS_PER_GROUP)
-        tables = (pa.Table.from_batches([batch]).cast(schema) for batch in batches)
-        path, _ = _write_part(table, place, 1, tables, replace=True)
+        path, _ = _write_part(table, place, 1, rows, replace=True, about=about)
         for old in _parts(place):
             if old != path:
                 old.unlink()
     except OSError as error:
         raise refusal(place, error) from error
     return path
+
+
+def facts(folder: Path, table: Table) -> dict[str, str]:
+    """What `replace` was told about a table's rows; nothing where they came otherwise, or cannot be read."""
+    parts = _parts(Path(folder) / table.name)
+    if len(parts) != 1:
+        return {}
+    try:
+        _require_ours(parts[0], table)
+        said = pq.read_metadata(parts[0]).metadata or {}
+    except (OSError, pa.ArrowException, RunError):
+        return {}
+    return {name.decode(errors="replace"): text.decode(errors="replace") for name, text in said.items()}
 
 
 def clean(folder: Path) -> int:
@@ -228,8 +251,10 @@ def connect(
     return connection
 
 
-def open_folder(path: Path, connection: ibis.BaseBackend | None = None) -> dict[str, ibis.Table]:
-    """Every table of a run or a lake as a relation; one that is not there yet is an empty relation.
+def open_folder(
+    path: Path, connection: ibis.BaseBackend | None = None, names: Collection[str] = TABLES
+) -> dict[str, ibis.Table]:
+    """Every table of a run or a lake as a relation, or those of `names`; one that is not there yet is empty.
 
     What is seen are the parts that exist now. RunError where the folder is missing, or a part is damaged or
     of another version. Several folders may share one `connection`, which is of either engine.
@@ -239,7 +264,8 @@ def open_folder(path: Path, connection: ibis.BaseBackend | None = None) -> dict[
         raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
     connection = connection or connect()
     found = {}
-    for name, table in TABLES.items():
+    for name in names:
+        table = TABLES[name]
         parts = _parts(path / name)
         for part in parts:
             _require_ours(part, table)
@@ -295,7 +321,13 @@ def _require_ours(part: Path, table: Table) -> None:
 
 
 def _write_part(
-    table: Table, folder: Path, number: int, tables: Iterable[pa.Table], *, replace: bool = False
+    table: Table,
+    folder: Path,
+    number: int,
+    tables: Iterable[pa.Table],
+    *,
+    replace: bool = False,
+    about: Mapping[str, str] | None = None,
 ) -> tuple[Path, int]:
     """Write one part whole: temporary file, fsync, rename, fsync of the folder. OSError leaves nothing."""
     temporary, final, number, descriptor = _claim(folder, number, replace=replace)
@@ -304,6 +336,8 @@ def _write_part(
             with parquet_writer(file, table) as writer:
                 for rows in tables:
                     writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
+                if about:
+                    writer.add_key_value_metadata(dict(about))
             file.flush()
             os.fsync(file.fileno())
             temporary.rename(final)

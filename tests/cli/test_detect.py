@@ -356,3 +356,25 @@ def test_standard_input_and_pipes_are_read_once(dnsonde: Type, capture: Path, tm
     with subprocess.Popen(["cp", str(capture), str(tmp_path / "pipe")]):
         piped = dnsonde("detect", "pipe", "--home", HOME, "--format", "jsonl", "--detector", "mirai_scan")
     assert found(piped) == found(said)
+
+
+def test_a_lake_is_looked_into_once(dnsonde: Type, capture: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    none = dnsonde("show", "lake")
+    assert (none.returncode, none.stdout) == (3, "")
+    assert "`dnsonde detect lake` does, and keeps them" in " ".join(none.stderr.split())
+    first = dnsonde("detect", "lake", "--home", HOME)
+    again = dnsonde("detect", "lake")
+    said = "Findings of 20"
+    assert said not in first.stdout
+    assert again.stdout.startswith(said)
+    assert f"No --home was given: {HOME} is home" in again.stdout
+    assert again.stdout.endswith(first.stdout)
+    assert dnsonde("show", "lake").stdout == again.stdout
+    assert said not in dnsonde("detect", "lake", "--fresh").stdout
+    machine = dnsonde("detect", "lake", "--format", "jsonl")
+    assert machine.stderr.startswith(said)
+    assert dnsonde("show", "lake", "--format", "jsonl").stdout == machine.stdout
+    assert dnsonde("show", "lake", "--open").returncode == 2
+    told = dnsonde("query", "lake", "SELECT DISTINCT detector FROM finding", "--format", "jsonl")
+    assert {row["detector"] for row in found(told)} == {row["detector"] for row in found(machine)}

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.table import store
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import FINDING
-from dnsonde.table.store import Writer
 
 OWNERS = [{"prefix": "127.1.0.0/24", "asn": "AS64500", "country": "at", "abuse": "abuse@example.net"}]
 Type = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,7 +29,7 @@ def owners(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A lake that keeps a finding."""
+    """A lake that keeps a finding, as if somebody had looked into it."""
     folder = tmp_path / "lake"
     Lake(folder, create=True)
     row = {
@@ -38,8 +38,8 @@ def lake(tmp_path: Path) -> Path:
         "summary": "y",
         "evidence": "{}", "references": "[]",
     }  # fmt: skip
-    with Writer(FINDING, folder) as writer:
-        writer.append({f.name: pa.array([row[f.name]], f.type) for f in FINDING.schema})
+    look = Look(1_700_000_000_000_000, parts(folder), code(), (), None, ())
+    keep(folder, look, pa.Table.from_pylist([row], FINDING.schema))
     return folder
 
 
@@ -83,7 +83,10 @@ def test_rows_of_any_table_go_to_csv_and_parquet(dnsonde: Type, run: Path, tmp_p
 
 def test_a_lake_tells_what_it_keeps(dnsonde: Type, lake: Path) -> None:
     ran = dnsonde("export", lake, "--format", "blocklist")
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (ran.returncode, ran.stderr) == (
+        0,
+        "Findings of 2023-11-14 22:13:20 UTC; nothing has changed since.\n",
+    )
     assert "\n203.0.113.66 # mirai_scan, high" in ran.stdout
     (row,) = map(json.loads, dnsonde("export", lake, "--format", "jsonl").stdout.splitlines())
     assert row["subject"] == "203.0.113.66"

@@ -1,0 +1,27 @@
+"""What was found in a lake, for every command that tells of it: kept, or looked for now."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dnsonde.cli._progress import Watch
+    from dnsonde.watch import Found
+
+fresh = click.option("--fresh", is_flag=True, help="Look again, though the lake keeps findings.")
+
+
+def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Found":
+    """A lake's findings: those it keeps, or those that are looked for now, and then kept."""
+    from dnsonde import run, watch
+    from dnsonde.cli._findings import moment
+    from dnsonde.clock import SystemClock
+    from dnsonde.detect._relations import prefixes
+
+    run.compile_once(watcher.say)
+    asked = watch.Asked(home=prefixes(homes))
+    found = watch.detect([str(folder)], asked, SystemClock(), watcher.tell, fresh=fresh)
+    if found.kept:
+        watcher.say(f"Findings of {moment(found.looked_us)} UTC; nothing has changed since.")
+    return found
