@@ -22,6 +22,7 @@ from dnsonde.wire.lines import LineStatus, parse_lines
 
 BLOCK = 1 << 24  # octets of text in memory at a time
 LONGEST_LINE = 1 << 20
+LONGEST_PACKET = (1 << 31) - 1
 
 NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 ISO = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
@@ -277,6 +278,7 @@ def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.boo
     count = int(keep.sum())
     zero = np.zeros(count, np.int64)
     mean = taken["bytes"] / np.maximum(taken["packets"], 1)
+    length = np.minimum(mean, LONGEST_PACKET).astype(np.int32)  # counters may be anything
     filled = {
         **dict.fromkeys(
             (
@@ -295,8 +297,8 @@ def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.boo
         ),
         **taken,
         "file": account.file,
-        "length_min": mean.astype(np.int32),
-        "length_max": mean.astype(np.int32),
+        "length_min": length,
+        "length_max": length,
         "length_mean": mean,
         "payload": b"",
     }

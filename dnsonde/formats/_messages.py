@@ -31,7 +31,7 @@ def message_batch(
     """One row a message of the batch.
 
     transport: index into `TRANSPORTS`; address: columns src_net, src_host, dst_net, dst_host; more: the other
-    columns that only the reader knows (ports, link-layer address, IP facts).
+    columns that only the reader knows (ports, link-layer address, IP facts; sizes, where the batch has other ones).
     """
     told = message_columns(batch)
     columns: dict[str, Any] = {
@@ -40,8 +40,8 @@ def message_batch(
         "packet": packet,
         "transport": words(transport, TRANSPORTS),
         **address,
-        **more,
         "dns_bytes": batch.length,
+        **more,
         "qname": pa.DictionaryArray.from_arrays(pa.array(told.index), told.name),
         **told.column,
         **repeated_name_columns(told.name, told.index, address, time_us),

@@ -24,14 +24,12 @@ LOOKS_LIKE = (  # first octets of what people hand in by mistake
     (b"PAR1", "Parquet; a lake is named by its folder"),
     (b"SQLite format 3", "an SQLite database"),
     (b"\x7fELF", "a program"),
-    (b"\x0c\xa5", "an nfdump file; export it with `nfdump -r FILE -o csv`"),
-    (b"\xa5\x0c", "an nfdump file; export it with `nfdump -r FILE -o csv`"),
-    (b"\x83eC-DNS", "C-DNS (RFC 8618), which is not read"),
+    (b"\x0c\xa5", "an nfdump file of another layout than 1 and 2"),
+    (b"\x83hDNS-STAT", "a draft of C-DNS; only version 1 (RFC 8618) is read"),
     (b"<?xml", "XML"),
     (b"<!DOCTYPE", "a web page"),
     (b"<html", "a web page"),
     (b"\x89PNG", "a picture"),
-    (b"StartTime,Dur,Proto", "an Argus binetflow file, which is not read"),
     (b"ustar", "a tar archive; unpack it first"),
 )
 
@@ -118,7 +116,9 @@ def _looks_like(stream: Stream) -> str:
         return (
             f"Zeek's {path[1].decode('latin-1') if path else 'unnamed'}.log, of which dns and conn are read"
         )
-    line = head[:4096].split(b"\n", 1)[0]
+    if head.startswith(b'{"') and b'"id.orig_h"' in head[:4096]:
+        return "a Zeek log as JSON, of which dns and conn are read"
+    line = head[:4096].lstrip().split(b"\n", 1)[0]
     if not any(octet < 9 or 13 < octet < 32 for octet in line):
         with suppress(UnicodeDecodeError):
             return f"text that begins {line.decode()[:60]!r}"

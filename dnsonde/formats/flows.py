@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dnsonde.formats import _logs as logs
 from dnsonde.formats._contract import Account, Format, Options, Tables
+from dnsonde.formats._flows import Way, conversations, flag_columns
 from dnsonde.formats._stream import Stream
 
 TEXT, REAL = pa.string(), pa.float64()
@@ -52,8 +53,7 @@ CSV_HEADS = (b"ts,te,td,sa,da,sp,dp,pr,flg", b"firstSeen,duration,proto,srcAddr"
 SUMMARY = re.compile(
     r"Summary|flows,|[0-9,.]*$|Time window|Total flows|Sys:|No matched"
 )  # what nfdump ends with
-LETTERS = {"fin": "F", "syn": "S", "rst": "R", "push": "P", "ack": "A"}
-BITS = {"fin": 1, "syn": 2, "rst": 4, "push": 8, "ack": 16}
+LETTERS = "FSRPA"  # of TCP's flags, from bit 0
 
 Columns = dict[str, pa.Array]
 
@@ -179,17 +179,16 @@ def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     return first, np.maximum(first, last), known
 
 
-def _flags(column: pa.Array) -> dict[str, NDArray[np.bool_]]:
-    """Which TCP flags were seen, from letters or from a number."""
+def _flags(column: pa.Array) -> NDArray[np.int64]:
+    """Which TCP flags were seen, as bits, from letters or from a number."""
+    number, numeric = logs.integers(column, 0xFFFF)
     if pa.types.is_string(column.type):
         text = column.fill_null("")
-        number, numeric = logs.integers(text, 0xFFFF)
-        return {
-            name: np.where(numeric, number & BITS[name] != 0, logs.booleans(pc.match_substring(text, letter)))
-            for name, letter in LETTERS.items()
-        }
-    number, _ = logs.integers(column, 0xFFFF)
-    return {name: number & bit != 0 for name, bit in BITS.items()}
+        letters = [
+            logs.booleans(pc.match_substring(text, letter)) << bit for bit, letter in enumerate(LETTERS)
+        ]
+        return np.where(numeric, number, np.sum(letters, axis=0))
+    return number
 
 
 def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
@@ -205,12 +204,6 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
             )
         )
     src, dst = ends
-    good = timed & src.valid & dst.valid
-    account.parsed += int(good.sum())
-    account.malformed["no_time_or_address"] += int((~good).sum())
-    account.malformed = +account.malformed
-    if good.any():
-        account.saw(int(first[good].min()), int(last[good].max()))
     protocol = logs.protocols(rows["proto"], src)
     ports = [logs.integers(rows[f"{side}_port"], 65535)[0] for side in ("src", "dst")]
     icmp = (protocol == 1) | (protocol == 58)
@@ -221,31 +214,17 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
     rate = np.maximum(logs.integers(rows["sampling"], 1 << 32)[0], 1)
     if (rate > 1).any():
         account.note("sampled flows were scaled by their sampling rate")
-    flags = _flags(rows["flags"])
-    tcp = protocol == 6
-    counters = {
-        "syn": tcp & flags["syn"] & ~flags["ack"],
-        "synack": tcp & flags["syn"] & flags["ack"],
-        "ack": tcp & flags["ack"] & ~flags["syn"],
-        **{name: tcp & flags[name] for name in ("fin", "rst", "push")},
-    }
-    for prefix, one, other in (
-        ("", (src, ports[0]), (dst, ports[1])),
-        ("out_", (dst, ports[1]), (src, ports[0])),
-    ):
-        packets = logs.integers(rows[f"{prefix}packets"], 1 << 53)[0] * rate
-        octets = logs.integers(rows[f"{prefix}bytes"], 1 << 53)[0] * rate
-        if prefix:
-            counters = {name: np.zeros(len(first), np.int64) for name in counters}
-        yield logs.flow_rows(
-            account,
-            {
-                "start_us": first, "end_us": last, "src_net": one[0].net, "src_host": one[0].host,
-                "dst_net": other[0].net, "dst_host": other[0].host, "protocol": protocol, "src_port": one[1],
-                "dst_port": other[1], "packets": packets, "bytes": octets, **counters,
-            },
-            good & (packets > 0),
-        )  # fmt: skip
+    forth, back = (
+        Way(
+            logs.integers(rows[f"{way}packets"], 1 << 53)[0] * rate,
+            logs.integers(rows[f"{way}bytes"], 1 << 53)[0] * rate,
+        )
+        for way in ("", "out_")
+    )
+    forth.flags = flag_columns(_flags(rows["flags"]))
+    return conversations(
+        account, (first, last), (src, dst), (ports[0], ports[1]), protocol, (forth, back), timed
+    )
 
 
 flows = Format("flow records of nfdump (CSV, JSON) and goflow2 (JSON)", ("flow",), _sniff, _read)

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class _Pcap:
     most: int = LONGEST
 
     def head(self, data: NDArray[np.uint8]) -> tuple[int, str]:
-        """(octets of the file header at the start of `data`, or 0: not all there; what is wrong with it)."""
+        """As `State.head`."""
         if len(data) < 24:
             return 0, ""
         raw = data[:24].tobytes()
@@ -116,12 +117,23 @@ class _Pcapng:
         )
 
 
-def chunks(stream: Stream, account: Account) -> Iterator[Chunk]:
+class State(Protocol):
+    """What is known of a capture so far, by whose rules its packets are found."""
+
+    def head(self, data: NDArray[np.uint8]) -> tuple[int, str]:
+        """(octets of the header at the start of `data`, or 0: not all there; what is wrong with it)."""
+        ...
+
+    def index(self, data: NDArray[np.uint8], entry: NDArray[np.void]) -> tuple[int, int, Stop]:
+        """(packets, position after the last, why it ended); `Stop.OTHER`: another header stands there."""
+        ...
+
+
+def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
     """The packets of a capture, some at a time; a cut or a damage ends it, and is noted in the account.
 
     A chunk is valid until the next one is asked for: its arrays are used again.
     """
-    state: _Pcap | _Pcapng = _Pcapng() if stream.head.startswith(SECTION) else _Pcap()
     buffer = np.empty(CHUNK, np.uint8)
     room = np.zeros(PACKETS, ENTRY)
     have, base, number = 0, 0, 1
@@ -171,11 +183,16 @@ def _sniff(head: bytes) -> float:
     return 1.0 if head[:4] in MAGIC or head[:4] == SECTION else 0.0
 
 
-def _read(stream: Stream, account: Account, options: Options) -> Tables:
+def packets(stream: Stream, account: Account, options: Options, state: State) -> Tables:
+    """The rows of a capture's packets."""
     traffic = Traffic(account, options)
-    for chunk in chunks(stream, account):
+    for chunk in chunks(stream, account, state):
         yield from traffic.add(chunk)
     yield from traffic.finish()
+
+
+def _read(stream: Stream, account: Account, options: Options) -> Tables:
+    return packets(stream, account, options, _Pcapng() if stream.head.startswith(SECTION) else _Pcap())
 
 
 pcap = Format("pcap and pcapng packet captures", ("message", "flow"), _sniff, _read)

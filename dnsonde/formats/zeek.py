@@ -1,12 +1,17 @@
-"""Zeek's dns.log and conn.log, as tab-separated text or JSON; rotated ones joined, cut ones read to their cut.
+"""Zeek's dns.log and conn.log, as separated text or JSON; rotated ones joined, cut ones read to their cut.
+
+What separates the columns of text, and what stands for nothing, its header says; a header line alone, as zeek-cut
+writes it, is enough.
 
 A dns.log line is a query and, where it has a response code, its response: two messages. A conn.log line is a
 flow each way, whatever its length in time.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,9 +35,50 @@ CONN = {
     "ts": REAL, **ENDS, "duration": REAL, "orig_bytes": REAL, "resp_bytes": REAL, "conn_state": TEXT, "history": TEXT,
     "orig_pkts": REAL, "orig_ip_bytes": REAL, "resp_pkts": REAL, "resp_ip_bytes": REAL,
 }  # fmt: skip
-UNSET = ("-", "(empty)", "")
+COMMENT = "#"
+HEADER = 1 << 14  # octets among which a header's lines stand
 
 Columns = dict[str, pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a log of text is written: what separates columns, and the items of a vector; what stands for nothing."""
+
+    separator: str = "\t"
+    items: str = ","
+    empty: str = "(empty)"
+    unset: str = "-"
+    fields: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, head: bytes, before: "Style") -> "Style":
+        """As the header lines say, or as before where there are none."""
+        found: dict[str, str] = {}
+        separator = before.separator
+        for line in head[:HEADER].split(b"\n"):
+            text = line.decode("latin-1").rstrip("\r")
+            if text.lstrip().startswith("#separator "):
+                told = ESCAPE.sub(lambda octet: chr(int(octet[1], 16)), text.partition("#separator ")[2])
+                separator = told if len(told) == 1 and told.isascii() and told not in '\r\n"' else "\t"
+            elif text.startswith("#"):
+                name, _, value = text[1:].partition(separator)
+                found[name] = value
+            elif text.startswith("ts\tuid\t") and "fields" not in found:
+                found["fields"] = text
+        if "fields" not in found:
+            return before
+        return cls(
+            separator,
+            found.get("set_separator", before.items) or ",",
+            found.get("empty_field", before.empty),
+            found.get("unset_field", before.unset),
+            tuple(found["fields"].split(separator)),
+        )
+
+
+ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+PLAIN = Style()
 
 
 def _kind(fields: set[str]) -> str:
@@ -42,14 +88,6 @@ def _kind(fields: set[str]) -> str:
     if {"query", "trans_id"} <= fields:
         return "dns"
     return "conn" if "conn_state" in fields else ""
-
-
-def _fields(head: bytes) -> list[str]:
-    """Names of the columns that the header line gives."""
-    for line in head.split(b"\n"):
-        if line.startswith(b"#fields"):
-            return line.decode("latin-1").rstrip("\r").split("\t")[1:]
-    return []
 
 
 def _object(head: bytes) -> dict[str, Any]:
@@ -63,10 +101,8 @@ def _object(head: bytes) -> dict[str, Any]:
 
 
 def _sniff(head: bytes) -> float:
-    if head.startswith(b"#"):
-        return 1.0 if _kind(set(_fields(head))) else 0.0
     if not head.startswith(b"{"):
-        return 0.0
+        return 1.0 if _kind(set(Style.of(head, PLAIN).fields)) else 0.0
     return 0.9 if _kind(_known(_object(head))) else 0.0
 
 
@@ -77,13 +113,13 @@ def _known(first: dict[str, Any]) -> set[str]:
 
 def _read(stream: Stream, account: Account, options: Options) -> Tables:
     head = stream.head
-    tabs = head.startswith(b"#")
-    first = {} if tabs else _object(head)
-    kind = _kind(set(_fields(head)) if tabs else _known(first))
+    style = Style.of(head, PLAIN)
+    first = {} if style.fields else _object(head)
+    kind = _kind(set(style.fields) or _known(first))
     wanted = DNS if kind == "dns" else CONN
     if isinstance(first.get("ts"), str):
         wanted = wanted | {"ts": TEXT}
-    read = _tabs(stream, account) if tabs else _json(stream, account, wanted)
+    read = _text(stream, account) if style.fields else _json(stream, account, wanted)
     number = 1
     for count, columns in read:
         rows = {name: columns.get(name, pa.nulls(count, type_)) for name, type_ in wanted.items()}
@@ -100,13 +136,13 @@ def _json(stream: Stream, account: Account, wanted: dict[str, pa.DataType]) -> I
             yield len(table), {name: logs.one(table[name]) for name in wanted}
 
 
-def _tabs(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
+def _text(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
     """Tables of text; a header in the middle (joined files) may name other columns."""
-    fields: list[str] = []
+    style = PLAIN
     for block in logs.blocks(stream, account):
         for part in _parts(block):
-            fields = _fields(part) or fields
-            columns = _table(part, fields, account) if fields else {}
+            style = Style.of(part, style)
+            columns = _table(part, style, account) if style.fields else {}
             if columns and len(columns["ts"]):
                 yield len(columns["ts"]), columns
 
@@ -120,9 +156,11 @@ def _parts(block: bytes) -> Iterator[bytes]:
     yield block[at:]
 
 
-def _table(block: bytes, fields: list[str], account: Account) -> Columns:
+def _table(block: bytes, style: Style, account: Account) -> Columns:
+    fields = list(style.fields)
+
     def skip(row: Any) -> str:
-        if not row.text.startswith("#"):
+        if not row.text.lstrip().startswith(COMMENT):
             account.malformed["damaged_line"] += 1
         return "skip"
 
@@ -132,24 +170,32 @@ def _table(block: bytes, fields: list[str], account: Account) -> Columns:
             pa.BufferReader(block),
             read_options=pcsv.ReadOptions(column_names=fields, block_size=len(block) + 1, use_threads=False),
             parse_options=pcsv.ParseOptions(
-                delimiter="\t",
+                delimiter=style.separator,
                 quote_char=False,
                 double_quote=False,
                 invalid_row_handler=skip,
                 ignore_empty_lines=True,
             ),
             convert_options=pcsv.ConvertOptions(
-                column_types=kept, null_values=list(UNSET), strings_can_be_null=True, check_utf8=False
+                column_types=kept,
+                null_values=[style.unset, style.empty, ""],
+                strings_can_be_null=True,
+                check_utf8=False,
             ),
         )
     except pa.ArrowInvalid as error:
-        if b"\t" in block:
+        if style.separator.encode("latin-1") in block:
             account.note(f"a block of {len(block):,} octets is no table: {error}")
         return {}
-    columns = {name: logs.one(table[name]) for name in table.column_names}
-    # A comment with as many tabs as a row has columns.
-    body = pc.invert(pc.starts_with(columns[fields[0]], "#").fill_null(False))
-    return {name: column.filter(body) for name, column in columns.items()}
+    columns = {name: logs.one(column) for name, column in zip(fields, table.columns, strict=True)}
+    # A comment with as many separators as a row has columns, or a header line without its mark.
+    head = pc.or_(pc.starts_with(columns[fields[0]], COMMENT), pc.equal(columns[fields[0]], fields[0]))
+    body = pc.invert(head.fill_null(False))
+    columns = {name: column.filter(body) for name, column in columns.items()}
+    for name in ("answers", "TTLs"):
+        if name in columns:
+            columns[name] = pc.split_pattern(columns[name], style.items)
+    return columns
 
 
 def _ends(rows: Columns, account: Account) -> tuple[Columns, NDArray[np.int64], logs.Ends, logs.Ends]:
@@ -214,15 +260,13 @@ def _messages(rows: Columns, first: int, account: Account, options: Options) -> 
 
 
 def _lists(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A vector as Zeek writes it in text, comma between, as lists."""
-    if pa.types.is_string(column.type):
-        column = pc.split_pattern(column, ",")
-        if kind == REAL:
-            flat, valid = logs.numbers(pc.list_flatten(column))
-            length = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
-            offsets = np.zeros(len(column) + 1, np.int32)
-            np.cumsum(length, out=offsets[1:])
-            return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, mask=~valid))
+    """A column of vectors, of text or of numbers in text."""
+    if kind == REAL and pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
+        flat, valid = logs.numbers(pc.list_flatten(column))
+        length = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        offsets = np.zeros(len(column) + 1, np.int32)
+        np.cumsum(length, out=offsets[1:])
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, mask=~valid))
     return column
 
 

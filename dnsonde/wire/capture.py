@@ -1,4 +1,4 @@
-"""Capture files to columns: the records of pcap and the blocks of pcapng in one buffer.
+"""Capture files to columns: the records of pcap and snoop and the blocks of pcapng in one buffer.
 
 No files here: `formats.pcap` brings the octets. `ENTRY` is one row a packet, positions in the buffer.
 """
@@ -103,8 +103,17 @@ def index_pcapng(
     return count, pos, Stop(why)
 
 
+def index_snoop(
+    data: NDArray[np.uint8], stop: int, entry: NDArray[np.void], *, most: int
+) -> tuple[int, int, Stop]:
+    """The same for snoop's records (RFC 1761); the link type is the caller's to fill in."""
+    count, pos, why = kernel.snoop(frozen(data, np.uint8), stop, most, entry)
+    return count, pos, Stop(why)
+
+
 def warm() -> None:
     """Compile this facade's kernels."""
     data, entry = np.zeros(4, np.uint8), np.zeros(1, ENTRY)
     index_pcap(data, 4, entry, big=False, nano=False, header=16, most=1)
     index_pcapng(data, 4, entry, np.zeros(1, INTERFACE), 0, big=False, most=1)
+    index_snoop(data, 4, entry, most=1)

@@ -53,6 +53,10 @@ def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[
         return False
     left.sort(key=lambda name: (LONGEST.index(name) if name in LONGEST else len(LONGEST), name))
     on_progress(0, len(left), "")
+    if not stamp.exists() and any(stamp.parent.glob("dnsonde-compiled-*")):
+        # Numba asks whether a kernel's own file has changed, not whether one that it calls has.
+        for kept in stamp.parent.glob("*.nb[ic]"):
+            kept.unlink(missing_ok=True)
     for number, name in enumerate(_compiled(left), 1):
         on_progress(number, len(left), name)
     stamp.parent.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ class Link(IntEnum):
     NULL = 0
     ETHERNET = 1
     PPP = 9
+    FDDI = 10
     RAW_BSD = 12
     RAW_OPENBSD = 14
     PPP_HDLC = 50
@@ -34,9 +35,12 @@ class Link(IntEnum):
     LOOP = 108
     LINUX_SLL = 113
     RADIOTAP = 127
+    USER2 = 149  # macOS' PKTAP of old
+    PPI = 192
     IPV4 = 228
     IPV6 = 229
     NFLOG = 239
+    PKTAP = 258
     LINUX_SLL2 = 276
 
 

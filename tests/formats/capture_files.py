@@ -59,6 +59,16 @@ def pcap(
     return head + b"".join(records)
 
 
+def snoop(packets: list[bytes], *, datalink: int = 4, step_us: int = 1000) -> bytes:
+    records = []
+    for number, packet in enumerate(packets):
+        seconds, micros = divmod(number * step_us, 1_000_000)
+        padded = packet + bytes(-len(packet) % 4)
+        head = struct.pack(">6I", len(packet), len(packet), 24 + len(padded), 0, START + seconds, micros)
+        records.append(head + padded)
+    return b"snoop\0\0\0" + struct.pack(">II", 2, datalink) + b"".join(records)
+
+
 def block(order: str, kind: int, body: bytes) -> bytes:
     body += bytes(-len(body) % 4)
     size = struct.pack(f"{order}I", len(body) + 12)

@@ -27,7 +27,6 @@ DIFFERENT = {
     "linktype/dnscap__dns.pcap.xz": (41, 41, "tshark does not read xz"),
     "malformed/sidn__sidnlabs-test-xz-compression-multiple-parts-2-packets.pcap.xz": (2, 0, "tshark does not read xz"),
     "linktype/pcpp__null_loopback.pcap": (0, 0, "an address family that is none; tshark guesses Cisco HDLC"),
-    "linktype/tcpdump__LINKTYPE_USER2_PKTAP.pcap": (0, 0, "a private link type, which is not read"),
     "linktype/tcpdump__arcnet-rfc1201-arp-icmp-http.pcap": (0, 0, "ARCNET, which is not read"),
     "malformed/suri__dns-incomplete.pcap": (0, 0, "TCP on port 5353 is no DNS unless the operator says so"),
 }  # fmt: skip

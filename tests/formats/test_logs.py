@@ -172,6 +172,39 @@ def test_rotated_zeek_logs_joined_may_change_their_columns(tmp_path: Path) -> No
     assert (len(messages), account.packets, dict(account.malformed)) == (10, 5, {})
 
 
+def test_zeek_logs_with_other_separators_and_marks(tmp_path: Path) -> None:
+    """As LogAscii::separator and its kin make them."""
+    row = [value.replace(",", ";") for value in DNS_ROW]
+    row[DNS_FIELDS.index("rtt")] = "NA"
+    text = "#separator \\x2c\n#set_separator,;\n#empty_field,EMPTY\n#unset_field,NA\n#path,dns\n"
+    text += "\n".join(",".join(line) for line in (["#fields", *DNS_FIELDS], row, row[:3])) + "\n"
+    messages, _, account = read(tmp_path, text)
+    assert (len(messages), account.parsed, dict(account.malformed)) == (2, 1, {"damaged_line": 1})
+    assert messages[1]["time_us"] == messages[0]["time_us"]
+    assert (messages[1]["ancount"], messages[1]["answers"], messages[1]["ttl_min"]) == (3, 2, 60)
+
+
+def test_zeek_logs_after_zeek_cut_have_a_plain_header(tmp_path: Path) -> None:
+    text = "\n".join("\t".join(line) for line in (DNS_FIELDS, DNS_ROW, DNS_FIELDS, DNS_ROW)) + "\n"
+    messages, _, account = read(tmp_path, text)
+    check_dns(messages[:1] + messages[2:3])
+    assert (account.parsed, account.messages) == (2, 4)
+
+
+@pytest.mark.parametrize("separator", ["", "\\x0a", "ab", '"', "\\xe9"])
+def test_a_zeek_separator_that_cannot_be_is_a_tab(tmp_path: Path, separator: str) -> None:
+    text = tabs(DNS_FIELDS, [DNS_ROW]).replace("\\x09", separator)
+    check_dns(read(tmp_path, text)[0])
+
+
+def test_zeek_columns_that_are_missing_or_there_twice(tmp_path: Path) -> None:
+    keep = [at for at, name in enumerate(DNS_FIELDS) if name not in ("rtt", "TTLs", "proto", "qclass", "RD")]
+    fields, row = ([line[at] for at in keep] for line in (DNS_FIELDS, DNS_ROW))
+    messages, _, _ = read(tmp_path, tabs([*fields, "uid"], [[*row, "C1"]]))
+    assert [m["qname"] for m in messages] == ["www.example.com"] * 2
+    assert (messages[1]["ttl_min"], messages[1]["qclass"]) == (None, None)
+
+
 def test_damaged_zeek_lines_are_counted(tmp_path: Path) -> None:
     bad_time, bad_address = ["soon", *DNS_ROW[1:]], [*DNS_ROW[:2], "nobody", *DNS_ROW[3:]]
     text = tabs(DNS_FIELDS, [DNS_ROW, DNS_ROW[:9], bad_time, bad_address])

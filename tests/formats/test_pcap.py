@@ -210,6 +210,24 @@ def test_damaged_pcapng_is_read_to_its_damage(tmp_path: Path, wrong: bytes) -> N
     assert f"damaged at octet {len(data):,}" in account.row()["note"]
 
 
+def test_snoop_captures(tmp_path: Path) -> None:
+    tables, account = read(write(tmp_path, make.snoop([make.ether(p) for p in PACKETS])))
+    assert tables["message"]["qname"].to_pylist() == ["www.example.com"] * 2
+    assert tables["message"]["time_us"].to_pylist()[1] == make.START * 1_000_000 + 1000
+    assert (account.format, account.packets, account.parsed, account.notes) == ("snoop", 4, 3, [])
+    _, account = read(write(tmp_path, make.snoop(PACKETS, datalink=2)))
+    assert dict(account.ignored) == {"unknown_link": 4}
+
+
+def test_a_snoop_capture_cut_or_of_another_version(tmp_path: Path) -> None:
+    data = make.snoop([make.ether(QUERY)] * 3)
+    _, account = read(write(tmp_path, data[:-5]))
+    assert account.packets == 2
+    assert "cut short" in account.row()["note"]
+    _, account = read(write(tmp_path, data[:11] + b"\x03" + data[12:]))
+    assert "version 3 of snoop" in account.row()["note"]
+
+
 def test_chunks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 1 << 11)
     monkeypatch.setattr(module, "PACKETS", 5)
@@ -238,6 +256,14 @@ def test_unfinished_fragments_are_malformed_packets(tmp_path: Path) -> None:
     pieces = make.fragments(make.udp(bytes(500)), 64)
     _, account = read(write(tmp_path, make.pcap(pieces[1:])))
     assert (account.parsed, dict(account.malformed)) == (0, {"unfinished": len(pieces) - 1})
+
+
+def test_a_first_fragment_that_the_capture_cut_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    first, second = make.fragments(make.udp(make.dns(response=True, pad=200), 53, 4000), 128)[:2]
+    data = make.pcap([first[:100], second])
+    table = read(write(tmp_path, data))[0]["message"]
+    assert (table["qname"].to_pylist(), table["response"].to_pylist()) == (["www.example.com"], [True])
+    assert table["status"].to_pylist() != [0]
 
 
 def test_mdns_is_told_apart_and_other_ports_are_the_operators(tmp_path: Path) -> None:
@@ -322,7 +348,9 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
         (b"", "an empty file"),
         (b"%PDF-1.7", "a PDF document"),
         (b"PK\x03\x04....", "zip archive; unpack it first"),
-        (b"\x0c\xa5\x01\0" + bytes(300), "nfdump file; export it"),
+        (b"\x0c\xa5\x09\0" + bytes(300), "nfdump file of another layout"),
+        (b'{"ts": 1.5, "uid": "C1", "id.orig_h": "::1", "method": "GET"}\n', "a Zeek log as JSON"),
+        (b"\n  \nhello world\n", "text that begins 'hello world'"),
         (b"hello world\n", "text that begins 'hello world'"),
         (bytes(range(200, 256)), "binary data that begins c8 c9"),
         (gzip.compress(b"hello\n"), "text that begins 'hello'"),

@@ -96,6 +96,10 @@ SAMPLES: dict[str, tuple[int, bytes]] = {
         b"\0\0\x12\0\x03\0\0\0" + bytes(8) + b"\x20\0"
         + b"\x08\x02\0\0" + MACS + MACS[:6] + b"\0\0" + b"\xaa\xaa\x03\0\0\0\x08\0" + INNER,
     ),
+    "PPI": (192, b"\0\0\x0c\0" + b"\x01\0\0\0" + bytes(4) + ether(INNER)),
+    "PKTAP": (258, b"\x10\0\0\0" + bytes(4) + b"\x65\0\0\0" + bytes(4) + INNER),
+    "PKTAP of old": (149, b"\x10\0\0\0\x01\0\0\0\x65\0\0\0" + bytes(4) + INNER),
+    "FDDI": (10, b"\x57" + MACS + b"\xaa\xaa\x03\0\0\0\x08\0" + INNER),
     "NFLOG": (
         239,
         b"\x02\0\0\0" + b"\x05\0\x0a\0x\0\0\0" + (4 + len(INNER)).to_bytes(2, "little") + b"\x09\0" + INNER,
@@ -109,8 +113,12 @@ SAMPLES: dict[str, tuple[int, bytes]] = {
     "6in4": (101, ip4(ip6(udp(Q)), 41)),
     "6in6in6": (101, ip6(ip6(ip6(udp(Q)), 41), 41)),
     "VXLAN": (1, ether(ip4(udp(b"\x08" + bytes(7) + ether(INNER), dport=4789)))),
+    "VXLAN with a group": (1, ether(ip4(udp(b"\x88\0\0\x07" + bytes(4) + ether(INNER), dport=4789)))),
+    "VXLAN GPE": (1, ether(ip4(udp(b"\x0c\0\0\x01" + bytes(4) + INNER, dport=4790)))),
+    "VXLAN GPE Ethernet": (1, ether(ip4(udp(b"\x0c\0\0\x03" + bytes(4) + ether(INNER), dport=4789)))),
     "GENEVE": (101, ip4(udp(b"\x01\0\x65\x58" + bytes(8) + ether(INNER), dport=6081))),
     "GTP-U": (101, ip4(udp(b"\x34\xff\0\0" + bytes(4) + b"\0\0\0\x85" + b"\x01\0\0\0" + INNER, dport=2152))),
+    "GTP-U downwards": (101, ip4(udp(b"\x30\xff\0\0" + bytes(4) + INNER, sport=2152, dport=1024))),
     "GRE in UDP": (101, ip4(udp(b"\0\0\x08\0" + INNER, dport=4754))),
     "Teredo": (101, ip4(udp(b"\0\0" + bytes(6) + ip6(udp(Q)), dport=3544))),
     "EtherIP": (101, ip4(b"\x30\0" + ether(INNER), 97)),

@@ -83,6 +83,27 @@ def test_pcapng_times_are_exact(ticks: int, unit: int, offset: int) -> None:
         assert abs(int(got) - want) <= slack
 
 
+def compare_snoop(seed: int, count: int) -> None:
+    chance = random.Random(seed)
+    entry = np.zeros(50, capture.ENTRY)
+    for _ in range(count):
+        raw = [chance.randbytes(chance.randrange(60)) for _ in range(chance.randrange(8))]
+        data = bytearray(make.snoop(raw)[16:])
+        for _ in range(chance.randrange(3)):
+            if data:
+                data[chance.randrange(len(data))] = chance.choice((0, 255, chance.randrange(256)))
+        cut = bytes(data[: chance.randrange(len(data) + 1)] if chance.random() < 0.5 else data)
+        found, pos, why = capture.index_snoop(np.frombuffer(cut, np.uint8), len(cut), entry, most=2000)
+        rows = [
+            tuple(int(row[f]) for f in ("offset", "length", "original", "time_us")) for row in entry[:found]
+        ]
+        assert (rows, pos, why.name) == twin.snoop(cut, most=2000)
+
+
+def test_snoop_index_equals_its_twin_on_damaged_captures() -> None:
+    compare_snoop(1, 600)
+
+
 def compare_pcapng(seed: int, count: int) -> None:
     """Damaged blocks never make an entry outside of the data."""
     chance = random.Random(seed)
@@ -369,6 +390,7 @@ t = runpy.run_path({str(Path(__file__))!r})
 for data, how in t["damaged_captures"](5, 100):
     t["compare_pcap"](data, **how)
 t["compare_pcapng"](5, 200)
+t["compare_snoop"](5, 200)
 t["compare_flows"](5, 500)
 t["compare_streams"](5, 30)
 t["test_fragments_in_any_order_make_the_datagram"]()
@@ -383,10 +405,11 @@ def test_one_signature_each() -> None:
     compare_flows(9, 50)
     compare_streams(9, 2)
     compare_pcapng(9, 5)
+    compare_snoop(9, 5)
     read([stream(cut(STREAM, [50]))])
     joined([make.fragments(WHOLE, 512)])
     for kernel in (
-        packet_index.pcap, packet_index.pcapng, packet_flow.meter, packet_flow.place, packet_stream.gather,
-        packet_stream.follow, packet_stream.assemble,
+        packet_index.pcap, packet_index.pcapng, packet_index.snoop, packet_flow.meter, packet_flow.place,
+        packet_stream.gather, packet_stream.follow, packet_stream.assemble,
     ):  # fmt: skip
         assert len(kernel.signatures) == 1, kernel

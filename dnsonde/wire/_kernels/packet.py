@@ -318,15 +318,21 @@ def tunnel(data, start, end, row):
     pos = row.payload_start
     stop = pos + row.payload_length
     port = row.dst_port
-    if port == 4789 or port == 8472:  # VXLAN (RFC 7348, 5)
-        if stop - pos < 8 or data[pos] != 0x08:
+    if (
+        port == 4789 or port == 8472 or port == 4790
+    ):  # VXLAN (RFC 7348, 5), with a group's policy (bit G) or GPE
+        if stop - pos < 8 or data[pos] & 0x7B != 0x08:
             return pos, NOTHING
-        return pos + 8, ETHERNET
+        following = data[pos + 3] if data[pos] & 0x04 else 3  # bit P: the next protocol is told
+        pos += 8
+        if following == 3:
+            return pos, ETHERNET
+        return pos, V4 if following == 1 else V6 if following == 2 else NOTHING
     if port == 6081:  # GENEVE (RFC 8926, 3.4)
         if stop - pos < 8 or data[pos] >> 6:
             return pos, NOTHING
         return pos + 8 + int(data[pos] & 63) * 4, be16(data, pos + 2)
-    if port == 2152:
+    if port == 2152 or row.src_port == 2152:
         return gtp(data, pos, stop)
     if port == 4754:  # GRE in UDP (RFC 8086)
         return gre(data, pos, stop)

@@ -19,6 +19,7 @@ IP_TTL, IS_MDNS = range(2)
 def sort_packets(packets, ports, status, datagrams, segments, pieces):
     """(datagrams, segments, pieces): how many packets carry DNS over UDP, over TCP, or are fragments of either.
 
+    A first fragment of which the capture kept a part only is a datagram: it cannot be put together with the others.
     ports u1 (65536,): DNS, MDNS or both; status i8 (256,): how many packets had which is added. datagrams, segments,
     pieces i4, as many as packets: get their row numbers.
     """
@@ -33,7 +34,7 @@ def sort_packets(packets, ports, status, datagrams, segments, pieces):
         protocol = row.protocol
         if protocol != UDP and protocol != TCP:
             continue
-        if row.fragment:
+        if row.fragment and not (row.short and row.fragment_offset == 0 and protocol == UDP):
             pieces[parts] = i
             parts += 1
             continue

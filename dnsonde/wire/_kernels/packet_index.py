@@ -1,5 +1,5 @@
 # ruff: noqa: SIM109 - a chain of comparisons compiles to a jump; a tuple would be built
-"""Kernel: where the packets of a pcap or pcapng file begin and end, and when they were captured."""
+"""Kernel: where the packets of a pcap, pcapng or snoop file begin and end, and when they were captured."""
 
 import numpy as np
 from numba import njit
@@ -73,6 +73,33 @@ def pcap(data, stop, big, nano, header, most, entry):
         row.time_us = u32(data, pos, big) * 1000000 + (fraction // 1000 if nano else fraction)
         count += 1
         pos += header + size
+
+
+@njit(cache=True, nogil=True)
+def snoop(data, stop, most, entry):
+    """The same for snoop records (RFC 1761), which are padded and big-endian."""
+    count = 0
+    pos = 0
+    while True:
+        if pos == stop:
+            return count, pos, END
+        if count == len(entry):
+            return count, pos, FULL
+        if stop - pos < 24:
+            return count, pos, WAIT
+        size = u32(data, pos + 4, True)
+        record = u32(data, pos + 8, True)
+        if size > most or record > most + 64 or record < 24 + size:
+            return count, pos, DAMAGED
+        if stop - pos < record:
+            return count, pos, WAIT
+        row = entry[count]
+        row.offset = pos + 24
+        row.length = size
+        row.original = min(u32(data, pos, True), 0x7FFFFFFF)
+        row.time_us = u32(data, pos + 16, True) * 1000000 + u32(data, pos + 20, True)
+        count += 1
+        pos += record
 
 
 @njit(cache=True, nogil=True)

@@ -33,6 +33,12 @@ def be16(data, pos):
 
 
 @njit(cache=True, nogil=True)
+def le16(data, pos):
+    """The same, the lower octet first."""
+    return np.int64(data[pos]) | np.int64(data[pos + 1]) << 8
+
+
+@njit(cache=True, nogil=True)
 def be32(data, pos):
     """Four octets as a number."""
     return be16(data, pos) << 16 | be16(data, pos + 2)
@@ -67,7 +73,7 @@ def radio(data, pos, end):
     """(start of the 802.11 frame, its header is padded to 4 octets), start -1: short (radiotap)."""
     if end - pos < 8:
         return -1, False
-    length = np.int64(data[pos + 2]) | np.int64(data[pos + 3]) << 8
+    length = le16(data, pos + 2)
     if length < 8 or length > end - pos:
         return -1, False
     stop = pos + length
@@ -125,8 +131,8 @@ def nflog(data, pos, end):
     family = data[pos]
     pos += 4
     while end - pos >= 4:
-        size = np.int64(data[pos]) | np.int64(data[pos + 1]) << 8
-        type_ = np.int64(data[pos + 2]) | np.int64(data[pos + 3]) << 8
+        size = le16(data, pos)
+        type_ = le16(data, pos + 2)
         if size < 4 or size > end - pos:
             return pos, -SHORT_LINK, end
         if type_ == 9:  # NFULA_PAYLOAD
@@ -140,9 +146,33 @@ def nflog(data, pos, end):
 @njit(cache=True, nogil=True)
 def link_layer(data, pos, end, link, row):
     """(position, kind, end) after the outermost header, by the capture's link type; kind < 0: -status."""
+    if (
+        link == 192 or link == 258 or link == 149
+    ):  # PPI, PKTAP of macOS: a header of a stated length, and its packet
+        if end - pos < 12:
+            return pos, -SHORT_LINK, end
+        if (
+            link == 149 and le16(data, pos + 4) != 1
+        ):  # it is for private use: a packet's PKTAP header begins so
+            return pos, -UNKNOWN_LINK, end
+        if link == 192:
+            stated = le16(data, pos + 2)
+            link = le16(data, pos + 4) | le16(data, pos + 6) << 16
+        else:
+            stated = le16(data, pos) | le16(data, pos + 2) << 16
+            link = le16(data, pos + 8) | le16(data, pos + 10) << 16
+        if stated < 8 or stated > end - pos:
+            return pos, -SHORT_LINK, end
+        pos += stated
     size = end - pos
     if link == 1:
         return pos, ETHERNET, end
+    if link == 10:  # FDDI; frames with LLC in them
+        if size < 13:
+            return pos, -SHORT_LINK, end
+        row.dst_mac = mac(data, pos + 1)
+        row.src_mac = mac(data, pos + 7)
+        return pos + 13, LLC if data[pos] & 0xF0 == 0x50 else -NOT_IP, end
     if link == 101 or link == 12 or link == 14 or link == 228 or link == 229:
         return pos, IP, end
     if link == 113:  # Linux cooked
@@ -162,7 +192,7 @@ def link_layer(data, pos, end, link, row):
             return pos, -SHORT_LINK, end
         family = be32(data, pos)
         if family > 0xFFFF:
-            family = np.int64(data[pos]) | np.int64(data[pos + 1]) << 8
+            family = le16(data, pos)
         if family == 2 or family == 10 or family == 24 or family == 28 or family == 30:
             return pos + 4, IP, end
         return pos, -NOT_IP, end

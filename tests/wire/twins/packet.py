@@ -106,8 +106,23 @@ def nflog(view: bytes) -> tuple[bytes, str]:
 
 
 def link_layer(view: bytes, link: int, row: Row) -> tuple[bytes, str]:
+    if link in (149, 192, 258):
+        need(view, 12, S.SHORT_LINK)
+        if link == 149 and view[4:6] != b"\x01\0":
+            raise GiveUp(S.UNKNOWN_LINK)
+        size, inner = (view[2:4], view[4:8]) if link == 192 else (view[:4], view[8:12])
+        stated, link = int.from_bytes(size, "little"), int.from_bytes(inner, "little")
+        if not 8 <= stated <= len(view):
+            raise GiveUp(S.SHORT_LINK)
+        view = view[stated:]
     if link == 1:
         return view, "ethernet"
+    if link == 10:
+        need(view, 13, S.SHORT_LINK)
+        row.dst_mac, row.src_mac = number(view[1:7]), number(view[7:13])
+        if view[0] & 0xF0 != 0x50:
+            raise GiveUp(S.NOT_IP)
+        return view[13:], "llc"
     if link in (12, 14, 101, 228, 229):
         return view, "ip"
     if link == 113:
@@ -376,13 +391,16 @@ def tunnel(body: bytes, payload: bytes, ip: dict[str, int]) -> tuple[bytes, str]
         return (body[2:], "ethernet") if len(body) >= 2 and body[0] == 0x30 else None
     if protocol != 17:
         return None
-    if ip["dst_port"] in (4789, 8472):
-        return (payload[8:], "ethernet") if len(payload) >= 8 and payload[0] == 8 else None
+    if ip["dst_port"] in (4789, 4790, 8472):
+        if len(payload) < 8 or payload[0] & ~0x84 != 8:
+            return None
+        inside = {1: "v4", 2: "v6", 3: "ethernet"}.get(payload[3] if payload[0] & 4 else 3)
+        return (payload[8:], inside) if inside else None
     if ip["dst_port"] == 6081:
         if len(payload) < 8 or payload[0] >> 6:
             return None
         return payload[8 + (payload[0] & 63) * 4 :], f"type {number(payload[2:4])}"
-    if ip["dst_port"] == 2152:
+    if 2152 in (ip["src_port"], ip["dst_port"]):
         return gtp(payload)
     if ip["dst_port"] == 4754:
         return gre(payload)

@@ -34,6 +34,23 @@ def pcap(
         pos += header + size
 
 
+def snoop(data: bytes, *, most: int) -> tuple[list[tuple[int, int, int, int]], int, str]:
+    """The same of snoop's records (RFC 1761)."""
+    pos = 0
+    found: list[tuple[int, int, int, int]] = []
+    while pos < len(data):
+        if len(data) - pos < 24:
+            return found, pos, "WAIT"
+        original, size, record, _drops, seconds, micros = struct.unpack(">6I", data[pos : pos + 24])
+        if size > most or record > most + 64 or record < size + 24:
+            return found, pos, "DAMAGED"
+        if len(data) - pos < record:
+            return found, pos, "WAIT"
+        found.append((pos + 24, size, min(original, 2**31 - 1), seconds * 1_000_000 + micros))
+        pos += record
+    return found, pos, "END"
+
+
 def microseconds(ticks: int, unit: int, offset_us: int) -> int:
     """A pcapng timestamp in exact arithmetic."""
     scale: int = 2 ** (unit & 0x7F) if unit & 0x80 else 10**unit
