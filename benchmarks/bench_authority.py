@@ -97,8 +97,8 @@ def write_queries(path: Path, count: int) -> None:
     names = ProbeNames(ZONE.name)
     targets = np.zeros(count, ADDRESS)
     targets["host"] = MAPPED | np.random.default_rng(SEED).permutation(1 << 24)[:count] + 0x0A00_0000
-    there = probe_text(names, targets, 1, Kind.SWEEP, 0, bytes(16), RUN).to_pylist()
-    absent = probe_text(names, targets, 1, Kind.NXDOMAIN, 0, bytes(16), RUN).to_pylist()
+    there = probe_text(names, targets, 1, Kind.SWEEP, 0, bytes(16), RUN)[0].to_pylist()
+    absent = probe_text(names, targets, 1, Kind.NXDOMAIN, 0, bytes(16), RUN)[0].to_pylist()
     asked = [absent[i] if i % 4 == 3 else there[i] for i in range(count)]
     path.write_text("".join(f"{name} A\n" for name in asked))
 

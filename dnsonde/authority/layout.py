@@ -287,7 +287,7 @@ def _keys(zone: Zone) -> NDArray[np.uint8]:
     keys[NameStatus.APEX, :, Ask.SOA] = Shape.SOA
     keys[NameStatus.APEX, :, Ask.TXT] = Shape.NOTICE
     keys[NameStatus.APEX, :, Ask.ANY] = Shape.HINFO
-    keys[[NameStatus.UNKNOWN, NameStatus.RESERVED]] = Shape.NXDOMAIN
+    keys[NameStatus.UNKNOWN] = Shape.NXDOMAIN
     keys[:, :, Ask.META] = Shape.REFUSED
     keys[NameStatus.FOREIGN] = Shape.REFUSED
     return keys.reshape(-1)

@@ -591,5 +591,5 @@ class World:
 def _socket(port: int, batch: int, *, gather: bool = False) -> Udp:
     return Udp(
         "0.0.0.0", port, batch=batch, size=WIDTH, receive_buffer=BUFFER, send_buffer=BUFFER, device="lo",
-        gather=gather,
+        gather=gather, note=False,
     )  # fmt: skip

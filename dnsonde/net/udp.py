@@ -41,12 +41,14 @@ _MEMINFO_DROPS = 8
 # questions; and a socket without a peer of its own is never refused itself.
 _RETRIES = 32
 _SEGMENTS = 64  # the most that the system cuts one datagram into (udp(7), UDP_SEGMENT)
+_NO_ERRORS = (np.zeros(0, ICMP_ERROR), Batch.of([]))
 _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Udp:
     """One UDP socket with room for `batch` datagrams of up to `size` octets in each direction.
 
+    send_size: octets of a row to send, where that is not `size`: rows that lie close are quicker to send.
     address, port: what to bind; an IPv6 address serves IPv6 only; port 0 lets the kernel choose.
     receive_buffer, send_buffer: octets asked of the kernel; beyond its limit only root gets them.
     device: bind to this interface, so that a wildcard address is not open to the world.
@@ -55,11 +57,12 @@ class Udp:
     from the address named there.
     gather: rows of a `send` that go to one peer and are equally long go through the system's stack together, which
     is worth it where few peers ask much; the rows of a `send` then leave ordered by peer.
+    note: tell `ttl` and `time_us` of what arrives; whoever needs neither saves the system that work.
 
     Raises SystemRefusal when the socket cannot be had.
     """
 
-    tx_data: NDArray[np.uint8]  # (batch, size)
+    tx_data: NDArray[np.uint8]  # (batch, send_size)
     tx: NDArray[np.void]  # DATAGRAM (batch,)
     tx_errno: NDArray[np.int32]  # (batch,): 0, or why the kernel refused the row
     rx_data: NDArray[np.uint8]  # (batch, size)
@@ -72,12 +75,14 @@ class Udp:
         *,
         batch: int = 512,
         size: int = 1500,
+        send_size: int | None = None,
         receive_buffer: int = 4 << 20,
         send_buffer: int = 4 << 20,
         device: str | None = None,
         errors: bool = False,
         choose_source: bool = True,
         gather: bool = False,
+        note: bool = True,
     ) -> None:
         self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
@@ -85,13 +90,13 @@ class Udp:
         except OSError as error:
             raise refusal(error, "udp", address, port) from error
         try:
-            self._open(address, port, device, errors, choose_source, receive_buffer, send_buffer)
+            self._open(address, port, device, errors, choose_source, note, receive_buffer, send_buffer)
         except OSError as error:
             self._socket.close()
             raise refusal(error, "udp", address, port, device) from error
         self.batch, self.size = batch, size
         self.address, self.port = self._socket.getsockname()[:2]
-        self.tx_data = np.zeros((batch, size), np.uint8)
+        self.tx_data = np.zeros((batch, send_size or size), np.uint8)
         self.tx = np.zeros(batch, DATAGRAM)
         self.tx_errno = np.zeros(batch, np.int32)
         self.rx_data = np.zeros((batch, size), np.uint8)
@@ -104,10 +109,12 @@ class Udp:
         self._fd = self._socket.fileno()
         self._tx_header = _libc.address_of(self._tx.header)
         self._rx_header = _libc.address_of(self._rx.header)
+        self._error_frame: datagram.Frame | None = None
         if errors:
             self._error_data = np.zeros((batch, size), np.uint8)
             self._error = np.zeros(batch, ICMP_ERROR)
             self._error_frame = datagram.Frame.around(self._error_data)
+            self._error_header = _libc.address_of(self._error_frame.header)
 
     def _open(
         self,
@@ -116,6 +123,7 @@ class Udp:
         device: str | None,
         errors: bool,
         choose_source: bool,
+        note: bool,
         receive_buffer: int,
         send_buffer: int,
     ) -> None:
@@ -123,20 +131,20 @@ class Udp:
         sock.setblocking(False)
         self._buffer(_SO_RCVBUFFORCE, socket.SO_RCVBUF, receive_buffer)
         self._buffer(_SO_SNDBUFFORCE, socket.SO_SNDBUF, send_buffer)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, int(note))
         if device is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
         # Path MTUs are learnt from ICMP that anyone can forge: fragment by the interface's MTU and set no DF
         # (RFC 9715, appendix on Linux; what BIND, NSD and Unbound do).
         if self.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
-            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, int(note))
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, int(choose_source))
             sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(errors))
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, int(note))
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, int(choose_source))
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(errors))
         sock.bind((address, port))
@@ -241,13 +249,15 @@ class Udp:
         next call.
         """
         done = 0
-        if hasattr(self, "_error"):
-            header = _libc.address_of(self._error_frame.header)
-            done = max(_libc.recvmmsg(self._fd, header, self.batch, _libc.MSG_ERRQUEUE | _libc.MSG_TRUNC), 0)
-            datagram.unpack_errors(self._error_frame, self._error, done)
-            rows = self._error[:done]
-            return rows, Batch.rows(self._error_data[:done], rows["length"])
-        return np.zeros(0, ICMP_ERROR), Batch.of([])
+        if self._error_frame is not None:
+            done = _libc.recvmmsg(
+                self._fd, self._error_header, self.batch, _libc.MSG_ERRQUEUE | _libc.MSG_TRUNC
+            )
+        if done <= 0 or self._error_frame is None:
+            return _NO_ERRORS
+        datagram.unpack_errors(self._error_frame, self._error, done)
+        rows = self._error[:done]
+        return rows, Batch.rows(self._error_data[:done], rows["length"])
 
     def wait(self, timeout_us: int, *, writable: bool = False) -> bool:
         """Wait until something can be received (or sent), at most `timeout_us`; whether it can.

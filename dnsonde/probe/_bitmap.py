@@ -14,7 +14,7 @@ RESERVED = 1 << 30  # octets up to which the disk must have the room from the be
 
 
 class Bitmap:
-    """Bits 0 .. size-1, all clear at first; `count` of them are set.
+    """Bits 0 .. size-1, all clear at first; `count` of them are set. `bits`: uint8, eight each, the lowest first.
 
     UsageError above MOST, SystemRefusal where the file cannot be had.
     """
@@ -32,7 +32,7 @@ class Bitmap:
                 if octets <= RESERVED:
                     # A page of a hole that finds the disk full is no error but the end of the process (SIGBUS).
                     os.posix_fallocate(file.fileno(), 0, octets)
-                self._bits = np.memmap(file, np.uint8, "r+")
+                self.bits = np.memmap(file, np.uint8, "r+").view(np.ndarray)
         except OSError as error:
             raise SystemRefusal(
                 f"cannot keep {size:,} bits in {folder} ({error.strerror}): free some space, or choose another folder"
@@ -40,7 +40,7 @@ class Bitmap:
 
     def get(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which bits (positions int64) are set."""
-        found: NDArray[np.bool_] = (self._bits[index >> 3] >> (index & 7).astype(np.uint8) & 1).view(np.bool_)
+        found: NDArray[np.bool_] = (self.bits[index >> 3] >> (index & 7).astype(np.uint8) & 1).view(np.bool_)
         return found
 
     def set(self, index: NDArray[np.int64]) -> int:
@@ -50,6 +50,6 @@ class Bitmap:
             return 0  # duplicates and late replies
         clear.sort()
         fresh = 1 + int(np.count_nonzero(clear[1:] != clear[:-1]))
-        np.bitwise_or.at(self._bits, clear >> 3, np.uint8(1) << (clear & 7).astype(np.uint8))
+        np.bitwise_or.at(self.bits, clear >> 3, np.uint8(1) << (clear & 7).astype(np.uint8))
         self.count += fresh
         return fresh

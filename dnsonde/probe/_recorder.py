@@ -19,11 +19,12 @@ from dnsonde.table.schema import PROBE, REPLY
 from dnsonde.table.store import Writer
 from dnsonde.wire.encode import probe_text
 from dnsonde.wire.name import ProbeNames
+from dnsonde.wire.replied import REPLIED
 
 SENT = np.dtype([("index", "i8"), ("time_us", "i8"), ("query_bytes", "i4"), ("errno", "i4")])
 
 WAITING = 2  # checkpoints that may wait before `full`
-CHUNK = 16_384  # rows turned into columns at once
+CHUNK = 4096  # rows turned into columns at once: as many as stay in a processor's cache
 
 Rows = NDArray[np.void]
 
@@ -39,6 +40,44 @@ class Asked:
     known: str = ""
 
 
+class Chunks:
+    """Replies (REPLIED) in memory that is used again and again: its pages are known to the system."""
+
+    def __init__(self) -> None:
+        self._free: deque[Rows] = deque()
+        self._full: list[Rows] = []
+        self._rows, self._used = np.zeros(CHUNK, REPLIED), 0
+
+    def __len__(self) -> int:
+        return self._used + sum(map(len, self._full))
+
+    def room(self, count: int) -> Rows:
+        """Where the next `count` rows may be written, at most CHUNK; they count once they are kept."""
+        if self._used + count > CHUNK:
+            self._close()
+        return self._rows[self._used : self._used + count]
+
+    def keep(self, count: int) -> None:
+        """So many rows at the beginning of the last `room` are to stay."""
+        self._used += count
+
+    def take(self) -> list[Rows]:
+        """All rows that were kept; to be given back when they are written."""
+        if self._used:
+            self._close()
+        taken, self._full = self._full, []
+        return taken
+
+    def give_back(self, chunk: Rows) -> None:
+        """Nobody needs this one any more."""
+        assert chunk.base is not None
+        self._free.append(chunk.base)
+
+    def _close(self) -> None:
+        self._full.append(self._rows[: self._used])
+        self._rows, self._used = self._free.popleft() if self._free else np.zeros(CHUNK, REPLIED), 0
+
+
 class Recorder:
     """Write probes and replies of one run in a thread of its own.
 
@@ -46,13 +85,14 @@ class Recorder:
     written any more after an error: what is on disk stays a true checkpoint.
     """
 
-    def __init__(self, folder: Path, scope: Scope, names: ProbeNames, secret: Secret) -> None:
+    def __init__(self, folder: Path, scope: Scope, names: ProbeNames, secret: Secret, chunks: Chunks) -> None:
         self._folder = folder
         self._scope, self._names, self._secret = scope, names, secret
         # A checkpoint is a part: parts are flushed, never filled up.
         self._replies = Writer(REPLY, folder, rows_per_part=1 << 40)
         self._probes = Writer(PROBE, folder, rows_per_part=1 << 40)
-        self._waiting: deque[tuple[Asked, Rows, Rows, State]] = deque()
+        self._chunks = chunks
+        self._waiting: deque[tuple[Asked, list[Rows], list[Rows], State]] = deque()
         self._changed = Condition()
         self._failure: BaseException | None = None
         self._closing = False
@@ -69,8 +109,8 @@ class Recorder:
         """Everything that was handed over is on disk (or failed, see `check`)."""
         return not self._waiting or self._failure is not None
 
-    def put(self, asked: Asked, probes: Rows, replies: Rows, state: State) -> None:
-        """Hand over settled probes (SENT) of one round, the replies (REPLIED) received until now, the state then."""
+    def put(self, asked: Asked, probes: list[Rows], replies: list[Rows], state: State) -> None:
+        """Hand over settled probes (SENT) of one round, the replies received until now (Chunks), the state then."""
         self.check()
         with self._changed:
             self._waiting.append((asked, probes, replies, state))
@@ -104,15 +144,19 @@ class Recorder:
             with self._changed:
                 self._waiting.popleft()
 
-    def _write(self, asked: Asked, probes: Rows, replies: Rows, state: State) -> None:
-        sorts = replies["outcome"].astype(np.int64) * 256 + replies["kind"]
-        for sort in np.unique(sorts):
-            alike = np.flatnonzero(sorts == sort)
-            for start in range(0, len(alike), CHUNK):
-                self._replies.append(reply_columns(replies[alike[start : start + CHUNK]]))
+    def _write(self, asked: Asked, probes: list[Rows], replies: list[Rows], state: State) -> None:
+        for chunk in replies:
+            sorts = chunk["outcome"].astype(np.uint16) << np.uint16(8) | chunk["kind"]
+            if (sorts == sorts[0]).all():
+                self._replies.append(reply_columns(chunk))
+            else:
+                for sort in np.unique(sorts):
+                    self._replies.append(reply_columns(chunk[sorts == sort]))
+            self._chunks.give_back(chunk)
         self._replies.flush()
-        for start in range(0, len(probes), CHUNK):
-            self._probes.append(self._columns(asked, probes[start : start + CHUNK]))
+        settled = np.concatenate(probes) if probes else np.zeros(0, SENT)
+        for start in range(0, len(settled), CHUNK):
+            self._probes.append(self._columns(asked, settled[start : start + CHUNK]))
         self._probes.flush()
         save(self._folder, state)
 
@@ -131,6 +175,5 @@ class Recorder:
         }
         if asked.known:
             return columns | {"qname": asked.known}
-        names = probe_text(self._names, targets, asked.attempt, asked.kind, asked.step, key, run)
-        tags = self._names.tags(key, run, targets, asked.attempt, asked.kind)
+        names, tags = probe_text(self._names, targets, asked.attempt, asked.kind, asked.step, key, run)
         return columns | {"qname": names, "tag": tags}

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError
 from dnsonde.probe._bitmap import Bitmap
-from dnsonde.probe.match import KINDS, NO_KIND, REPLIED, Outcome, lessons
+from dnsonde.probe._window import Window
+from dnsonde.probe.match import KINDS
 from dnsonde.probe.order import Scope
 from dnsonde.table.schema import PROBE, REPLY, Table
 from dnsonde.wire.batch import ADDRESS
+from dnsonde.wire.replied import NO_KIND, REPLIED, Fresh, Outcome, learn
 
 ROWS = 65_536
 
@@ -48,12 +50,18 @@ class Marks:
         """Nothing is known of anybody."""
         return cls(*(Bitmap(folder, size) for _ in range(4)))
 
-    def take(self, rows: NDArray[np.void]) -> int:
-        """Learn from replies (REPLIED) that belong to targets; how many targets are answered that were not."""
-        index, told = np.ascontiguousarray(rows["index"]), lessons(rows)
-        self.recursive.set(index[told.proven])
-        self.plain.set(index[told.plain])
-        return self.answered.set(index[told.conclusive])
+    def take(self, rows: NDArray[np.void], window: Window | None = None) -> Fresh:
+        """Learn from replies (REPLIED), and let those leave the window that were under way."""
+        answered, recursive, plain = self.answered.bits, self.recursive.bits, self.plain.bits
+        if window is None:
+            fresh = learn(rows, answered, recursive, plain)
+        else:
+            fresh = learn(rows, answered, recursive, plain, window.heard.bits, window.kind, window.attempt)
+            window.answered(fresh.heard)
+        self.answered.count += fresh.answered
+        self.recursive.count += fresh.recursive
+        self.plain.count += fresh.plain
+        return fresh
 
 
 def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int) -> dict[str, int]:

@@ -11,11 +11,11 @@ I64 = NDArray[np.int64]
 class Window:
     """Holds one round's probes under way to at most `limit`, so that no state table on the way fills up.
 
-    A probe leaves with its first reply, whatever that says, or when its time is up.
+    A probe leaves with its first reply to `attempt` and `kind`, whatever that says, or when its time is up.
     """
 
     def __init__(self, limit: int, heard: Bitmap, kind: int, attempt: int) -> None:
-        self._limit, self._heard, self._kind, self._attempt = limit, heard, kind, attempt
+        self._limit, self.heard, self.kind, self.attempt = limit, heard, kind, attempt
         self._under_way = 0
 
     @property
@@ -28,14 +28,14 @@ class Window:
         """So many were sent."""
         self._under_way += count
 
-    def replies(self, rows: NDArray[np.void]) -> None:
-        """Take note of REPLIED rows that belong to targets."""
-        mine = (rows["kind"] == self._kind) & (rows["attempt"] == self._attempt)
-        self._leave(self._heard.set(np.ascontiguousarray(rows["index"][mine])))
+    def answered(self, count: int) -> None:
+        """So many have replied for the first time: their bits in `heard` were clear, and are set now."""
+        self.heard.count += count
+        self._leave(count)
 
     def over(self, index: I64) -> None:
         """The time of the probes to these targets, positions in the scope, is up."""
-        self._leave(int(np.count_nonzero(~self._heard.get(index))))
+        self._leave(int(np.count_nonzero(~self.heard.get(index))))
 
     def _leave(self, count: int) -> None:
         # A late reply to an earlier probe with the same name may have been counted already.

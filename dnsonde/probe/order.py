@@ -210,7 +210,8 @@ def _changes(wanted: NDArray[np.bool_]) -> tuple[I64, I64]:
 class Scope:
     """The addresses of a measurement: sorted, each once, IPv4 before IPv6 as far as their numbers are.
 
-    `size` of them stand at positions 0 .. size-1. ValueError above MOST (2**62).
+    `size` of them stand at positions 0 .. size-1; `start` and `first` are what `wire.permute` takes. ValueError above
+    MOST (2**62).
     """
 
     def __init__(self, ranges: Ranges) -> None:
@@ -218,11 +219,11 @@ class Scope:
         self.size = ranges.count()
         if self.size > MOST:
             raise ValueError(f"{self.size} addresses are more than 2**62")
-        self._first = np.zeros(len(ranges), ADDRESS)
-        self._first["net"] = ranges.net.view(np.int64)
-        self._first["host"] = ranges.host.view(np.int64)
-        self._start = np.zeros(len(ranges) + 1, np.int64)
-        np.cumsum((ranges.last_host - ranges.host).view(np.int64) + 1, out=self._start[1:])
+        self.first = np.zeros(len(ranges), ADDRESS)
+        self.first["net"] = ranges.net.view(np.int64)
+        self.first["host"] = ranges.host.view(np.int64)
+        self.start = np.zeros(len(ranges) + 1, np.int64)
+        np.cumsum((ranges.last_host - ranges.host).view(np.int64) + 1, out=self.start[1:])
         self.ranges = ranges
 
     def __len__(self) -> int:
@@ -233,11 +234,11 @@ class Scope:
         index = np.ascontiguousarray(index, np.int64)
         if index.size and (int(index.min()) < 0 or int(index.max()) >= self.size):
             raise IndexError(f"positions go from 0 to {self.size - 1}")
-        return permute.range_addresses(index, self._start, self._first)
+        return permute.range_addresses(index, self.start, self.first)
 
     def index(self, addresses: NDArray[np.void]) -> I64:
         """The position (int64) of each address (ADDRESS), -1 where it is not in the scope."""
-        return permute.range_positions(addresses, self._start, self._first)
+        return permute.range_positions(addresses, self.start, self.first)
 
     def contains(self, addresses: NDArray[np.void]) -> NDArray[np.bool_]:
         """Which addresses (ADDRESS) are in the scope."""

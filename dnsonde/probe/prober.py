@@ -20,20 +20,22 @@ from dnsonde.net.pace import Pace
 from dnsonde.net.udp import Udp
 from dnsonde.probe import state as states
 from dnsonde.probe._bitmap import Bitmap
-from dnsonde.probe._recorder import SENT, Recorder
+from dnsonde.probe._recorder import SENT, Chunks, Recorder
 from dnsonde.probe._recover import Marks, recover
 from dnsonde.probe._rounds import SIZE_EDNS, rounds
 from dnsonde.probe._supply import Supply
 from dnsonde.probe._window import Window
-from dnsonde.probe.match import KINDS, REPLIED, Matcher, Outcome, Secret
+from dnsonde.probe.match import KINDS, Matcher, Secret
 from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan
 from dnsonde.wire.batch import MAPPED, address_array
 from dnsonde.wire.encode import encode_fixed, encode_probes
 from dnsonde.wire.name import Kind, ProbeNames, parse_name, probe_ids
+from dnsonde.wire.replied import Outcome
 
 BATCH = 512
 ROW_OCTETS = 4160  # what the size round asks for; 65 cache lines, so that the rows spread over the cache
+QUERY_OCTETS = 320  # header, the longest name, type and class, OPT: 282
 RECEIVE_TURNS = 4  # batches taken before sending gets its turn again, whatever floods in
 IDLE_US = 1000  # longest sleep while something is to be sent
 REPORT_US = 250_000
@@ -127,7 +129,7 @@ class Prober:
                 clock=self._clock, batch=self._batch,
             )  # fmt: skip
             self._sockets = self._open()
-            self._recorder = Recorder(self._folder, self._scope, self._names, secret)
+            self._recorder = Recorder(self._folder, self._scope, self._names, secret, self._replies)
             try:
                 self._measure()
             finally:
@@ -165,7 +167,7 @@ class Prober:
         self._window: Window | None = None
         self._settled: list[Rows] = []
         self._settled_rows = 0
-        self._replies: list[Rows] = []
+        self._replies = Chunks()
         self._dropped = 0
         self._errno = self._refused_in_a_row = 0
         now = self._clock.monotonic_us()
@@ -185,10 +187,13 @@ class Prober:
             addresses.append(source if ":" in source else "::")
         self._both = len(addresses) == 2
         self._lengths = np.zeros(self._batch, np.int32)
-        return [
-            Udp(a, batch=self._batch, size=ROW_OCTETS, device=self._device, errors=True, choose_source=False)
-            for a in addresses
-        ]
+        return [self._socket(address) for address in addresses]
+
+    def _socket(self, address: str) -> Udp:
+        return Udp(
+            address, batch=self._batch, size=ROW_OCTETS, send_size=QUERY_OCTETS, device=self._device, errors=True,
+            choose_source=False,
+        )  # fmt: skip
 
     # The loop ---------------------------------------------------------------------------------------------------
 
@@ -356,37 +361,42 @@ class Prober:
                 count = socket.receive()
                 if count == 0:
                     break
-                self._book(self._matcher.replies(socket.received, socket.rx[:count], attempt=attempt))
+                rows = self._matcher.replies(
+                    socket.received, socket.rx[:count], attempt=attempt, now_us=self._clock.now_us(),
+                    out=self._replies.room(count),
+                )  # fmt: skip
+                self._book(rows)
                 if count < self._batch:
                     break
             icmp, quoted = socket.errors()
             if len(icmp):
-                self._book(self._matcher.errors(icmp, quoted, kind=asked.kind, attempt=asked.attempt))
+                rows = self._replies.room(len(icmp))
+                rows[:] = self._matcher.errors(
+                    icmp, quoted, kind=asked.kind, attempt=asked.attempt, now_us=self._clock.now_us()
+                )
+                self._book(rows)
 
     def _book(self, rows: Rows) -> None:
-        """Count rows (REPLIED), learn from them, and keep them, within bounds."""
-        counts = np.bincount(rows["outcome"], minlength=len(Outcome)).tolist()
-        kept = np.ones(len(rows), np.bool_)
-        for outcome in (Outcome.MISMATCHED, Outcome.FORGED, Outcome.MALFORMED):
-            if counts[outcome]:
+        """Learn from the rows in the last `room`, count them, and keep them, within bounds."""
+        counts = self._marks.take(rows, self._window).outcomes
+        if counts[Outcome.ANSWERED] < len(rows):
+            kept = np.ones(len(rows), np.bool_)
+            for outcome in (Outcome.MISMATCHED, Outcome.FORGED, Outcome.MALFORMED):
                 room = max(STRAY_ROWS - self._counts[outcome.name.lower()], 0)
                 if counts[outcome] > room:
                     kept[np.flatnonzero(rows["outcome"] == outcome)[room:]] = False
+        else:
+            kept = None
         for outcome in Outcome:
             self._counts[outcome.name.lower()] += counts[outcome]
-        unknown = rows["time_us"] == 0
-        if unknown.any():
-            rows["time_us"][unknown] = self._clock.now_us()
-        ours = rows[rows["index"] >= 0] if counts[0] + counts[1] < len(rows) else rows
-        if len(ours):
-            self._marks.take(ours)
-            if self._window is not None:
-                self._window.replies(ours)
         if self._counts["answered"] + self._counts["icmp"] > REPEATS * (self._counts["sent"] + BATCH):
-            kept &= rows["index"] < 0  # one true reply, repeated without end
-        rows = rows if kept.all() else rows[kept]
-        if len(rows):
-            self._replies.append(rows)
+            mine = rows["index"] >= 0  # one true reply, repeated without end
+            kept = ~mine if kept is None else kept & ~mine
+        count = len(rows)
+        if kept is not None and not kept.all():
+            count = int(np.count_nonzero(kept))
+            rows[:count] = rows[kept]
+        self._replies.keep(count)
 
     # Record -----------------------------------------------------------------------------------------------------
 
@@ -402,10 +412,8 @@ class Prober:
             return
         if self._refused_in_a_row and self._counts["sent"] == 0:
             self._refuse()
-        probes = np.concatenate([np.zeros(0, SENT), *self._settled])
-        replies = np.concatenate([np.zeros(0, REPLIED), *self._replies])
-        self._settled, self._settled_rows, self._replies = [], 0, []
-        self._recorder.put(self._asked, probes, replies, self._with_counts())
+        probes, self._settled, self._settled_rows = self._settled, [], 0
+        self._recorder.put(self._asked, probes, self._replies.take(), self._with_counts())
         now = self._clock.monotonic_us()
         self._checkpointed_us = now
         # A slow run of weeks shall not leave a part every half minute.

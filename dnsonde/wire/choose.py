@@ -16,6 +16,7 @@ from dnsonde.wire.datagram import DATAGRAM
 from dnsonde.wire.message import MESSAGE, PROBE_NAME, REPLY_SPEC
 
 ASKS = kernel.ASKS  # groups of query types that tables can tell apart
+STATUSES = 5  # of `wire.name.NameStatus`
 EGRESS = 16  # octets of an asker's address; IPv4 is the last four
 
 # Shapes that every table has at these places, decided here: no reply (responses, shorter than a header, closed
@@ -73,7 +74,7 @@ class Tables:
             raise ValueError("tables whose names lie outside their octets")
         if len(self.asks) != 1 << 16 or self.asks.max() >= ASKS or largest >= len(self.shapes):
             raise ValueError("tables that point outside each other")
-        if len(self.keys) != 6 * 4 * ASKS * 2 or len(self.shapes) <= SIZE:
+        if len(self.keys) != STATUSES * 4 * ASKS * 2 or len(self.shapes) <= SIZE:
             raise ValueError("tables that are too short")
 
 
@@ -135,7 +136,7 @@ def warm() -> None:
     nothing = np.zeros(0, np.uint8)
     tables = Tables(
         np.zeros(1 << 16, np.uint8),
-        np.zeros(6 * 4 * ASKS * 2, np.uint8),
+        np.zeros(STATUSES * 4 * ASKS * 2, np.uint8),
         np.zeros(8, SHAPE),
         np.zeros(0, FIXED),
         nothing,

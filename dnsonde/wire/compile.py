@@ -28,7 +28,9 @@ WIRE = "dnsonde.wire"
 KERNELS = "dnsonde.wire._kernels"
 
 # What probing, answering and the lab run on; the other modules read traffic.
-MEASURING = ("choose", "cookie", "datagram", "decode", "encode", "lines", "name", "pacing", "permute")
+MEASURING = (
+    "choose", "cookie", "datagram", "decode", "encode", "lines", "name", "pacing", "permute", "replied",
+)  # fmt: skip
 
 LONGEST = (
     "embedded",

@@ -7,13 +7,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from dnsonde.wire import decode
 from dnsonde.wire._arrays import frozen, rows
 from dnsonde.wire._kernels import message_encode as kernel
 from dnsonde.wire.batch import ADDRESS, Batch
 from dnsonde.wire.codes import Class, Flag, Type
 from dnsonde.wire.message import MESSAGE, RECORD_SPEC, REPLY_SPEC
-from dnsonde.wire.name import ProbeNames, secret, spread
+from dnsonde.wire.name import ProbeNames, secret, show_name, spread
 
 HEADER = 12
 LONGEST_TARGET = 46  # octets of an IPv6 target's label
@@ -63,14 +62,23 @@ def probe_text(
     step: int,
     key: bytes,
     run: str,
-) -> pa.StringArray:
-    """The names that `encode_probes` asks for, in presentation form."""
+) -> tuple[pa.StringArray, NDArray[np.uint64]]:
+    """The names that `encode_probes` asks for, in presentation form, and their tags."""
     n = len(targets)
-    out = np.empty((n, HEADER + LONGEST_TARGET + len(names.tail(run, kind, step)) + 4), np.uint8)
-    length = np.empty(n, np.int32)
-    encode_probes(names, out, length, targets, attempt, kind, step, Type.A, key, run, 0)
-    batch = Batch.rows(out, length)
-    return decode.name_text(batch, decode.decode_messages(batch))
+    tail = f".{show_name(names.tail(run, kind, step))}".encode()
+    out = np.empty(n * (LONGEST_TARGET - 1 + len(tail)), np.uint8)
+    ends, tags = np.empty(n + 1, np.int32), np.empty(n, np.uint64)
+    written = kernel.probe_text(
+        frozen(targets, ADDRESS),
+        spread(attempt, n),
+        int(kind),
+        *secret(key, run),
+        frozen(np.frombuffer(tail, np.uint8), np.uint8),
+        out,
+        ends,
+        tags,
+    )
+    return pa.StringArray.from_buffers(n, pa.py_buffer(ends), pa.py_buffer(out[:written])), tags
 
 
 def encode_fixed(
@@ -141,6 +149,7 @@ def warm() -> None:
     encode_probes(
         ProbeNames("example"), out, length, np.zeros(1, ADDRESS), 1, 0, 0, Type.A, bytes(16), "0" * 8, 0
     )
+    probe_text(ProbeNames("example"), np.zeros(1, ADDRESS), 1, 0, 0, bytes(16), "0" * 8)
     requests = Batch.rows(out.copy(), length.copy())
     nothing = np.zeros(0, np.uint8)
     encode_responses(

@@ -73,10 +73,7 @@ PROBE_NAME = np.dtype(
         ("target", ADDRESS),
         ("attempt", "u1"),
         ("kind", "u1"),  # wire.name.Kind
-        (
-            "step",
-            "u2",
-        ),  # octets asked for (size), steps left (chain), index into wire.name.RESERVED (reserved)
+        ("step", "u2"),  # octets asked for (size), steps left (chain)
         ("tag", "u8"),  # 48 bits
         ("mixed_case", "b1"),
         ("labels", "u1"),  # labels below the zone

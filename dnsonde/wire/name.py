@@ -28,9 +28,6 @@ MAX_NAME = 255  # octets (RFC 1035, 2.3.4)
 RUN_DIGITS = 8
 MAX_BELOW = 46 + 6 + 1 + RUN_DIGITS  # octets of the labels left of the zone, at most
 
-# Labels directly below the zone that the authority answers for itself; PROBE_NAME.step is the index into this.
-RESERVED = ("ns", "ns1", "ns2", "www")
-
 _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 _SPECIAL = b'"$().;@\\'
 
@@ -52,7 +49,6 @@ class NameStatus(IntEnum):
     APEX = 2
     EMPTY = 3  # an empty non-terminal that could lead to a probe's name (RFC 8020, RFC 9156)
     UNKNOWN = 4  # in the zone, but no name that we give
-    RESERVED = 5  # one of `RESERVED`
 
 
 def parse_name(text: str) -> bytes:
@@ -152,9 +148,6 @@ class ProbeNames:
             )
         self.zone = show_name(self.wire)
         self._zone = frozen(np.frombuffer(self.wire, np.uint8), np.uint8)
-        self._reserved = frozen(
-            np.frombuffer(b"".join(parse_name(r)[:-1] for r in RESERVED), np.uint8), np.uint8
-        )
 
     def parse(self, batch: Batch, messages: NDArray[np.void]) -> NDArray[np.void]:
         """What each message's asked name is, as `PROBE_NAME` rows; the tag is read, not verified."""
@@ -162,7 +155,7 @@ class ProbeNames:
             raise ValueError(f"{len(messages)} rows for {len(batch)} messages")
         out = np.zeros(len(batch), PROBE_NAME)
         data, offset = frozen(batch.data, np.uint8), frozen(batch.offset, np.int64)
-        probe_name.parse(data, offset, frozen(messages, MESSAGE), self._zone, self._reserved, out)
+        probe_name.parse(data, offset, frozen(messages, MESSAGE), self._zone, out)
         return out
 
     def tags(

@@ -38,7 +38,7 @@ PATIENCE_S = 20.0  # a failing test's wait; one that passes waits for nothing
 
 def probe_name(kind: int = 0, step: int = 0, *, target: str = "192.0.2.1", attempt: int = 1) -> str:
     """The name of one probe below ZONE."""
-    names = probe_text(ProbeNames(ZONE.name), address_array([target]), attempt, kind, step, KEY, RUN)
+    names, _ = probe_text(ProbeNames(ZONE.name), address_array([target]), attempt, kind, step, KEY, RUN)
     return str(names[0].as_py())
 
 

@@ -25,7 +25,7 @@ def question(
     host: str, kind: Kind = Kind.SWEEP, step: int = 0, rtype: str = "A", attempt: int = 1
 ) -> dns.message.Message:
     names = ProbeNames("probe.example.net")
-    name = probe_text(names, address_array([host]), attempt, kind, step, KEY, RUN)[0].as_py()
+    name = probe_text(names, address_array([host]), attempt, kind, step, KEY, RUN)[0][0].as_py()
     return dns.message.make_query(name, rtype, use_edns=0, payload=4096)
 
 

@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 
 from dnsonde.probe.match import (
     KINDS,
-    NO_KIND,
-    REPLIED,
-    Lessons,
     Matcher,
-    Outcome,
     Secret,
-    lessons,
     reply_columns,
 )
 from dnsonde.probe.order import Ranges, Scope
@@ -31,6 +26,7 @@ from dnsonde.wire.codes import Type
 from dnsonde.wire.datagram import DATAGRAM, ICMP_ERROR
 from dnsonde.wire.encode import encode_fixed, encode_probes
 from dnsonde.wire.name import Kind, ProbeNames, parse_name, probe_ids
+from dnsonde.wire.replied import NO_KIND, REPLIED, Outcome, learn
 
 ZONE = "probe.example.net"
 SECRET = Secret(bytes(range(16)), "0123abcv")
@@ -239,12 +235,18 @@ def test_icmp_error_that_quotes_little_is_told_by_address_and_id() -> None:
 
 
 def taught(payload: bytes) -> tuple[bool, bool, bool]:
-    rows = matcher().replies(Batch.of([payload]), datagrams(TARGET), attempt=3)
-    return as_flags(lessons(rows))
+    return learnt(matcher().replies(Batch.of([payload]), datagrams(TARGET), attempt=3))
 
 
-def as_flags(told: Lessons) -> tuple[bool, bool, bool]:
-    return bool(told.conclusive[0]), bool(told.proven[0]), bool(told.plain[0])
+def learnt(rows: NDArray[np.void]) -> tuple[bool, bool, bool]:
+    """Whether a row is conclusive, proves recursion, asks for another try without EDNS."""
+    bits = [np.zeros(64, np.uint8) for _ in range(3)]
+    fresh = learn(rows, bits[0], bits[1], bits[2])
+    counts = [int(np.unpackbits(b).sum()) for b in bits]
+    assert counts == [fresh.answered, fresh.recursive, fresh.plain]
+    for count, set_bits in zip(counts, bits, strict=True):
+        assert count == 0 or np.unpackbits(set_bits, bitorder="little")[rows["index"][0]]
+    return counts[0] == 1, counts[1] == 1, counts[2] == 1
 
 
 def test_what_replies_teach() -> None:
@@ -271,7 +273,7 @@ def test_what_replies_teach() -> None:
 )  # fmt: skip
 def test_only_a_final_icmp_error_ends_the_sweep(about: str, kind: int, code: int, ends: bool) -> None:
     row = icmp_error(query(about), about, kind=kind, code=code)
-    assert as_flags(lessons(np.array([row], REPLIED))) == (ends, False, False)
+    assert learnt(np.array([row], REPLIED)) == (ends, False, False)
 
 
 def test_rows_become_columns_of_the_table() -> None:

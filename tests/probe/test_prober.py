@@ -182,7 +182,7 @@ def test_one_reply_repeated_without_end_does_not_fill_the_disk(
     monkeypatch.setattr(prober, "REPEATS", 2)
     monkeypatch.setattr(prober, "BATCH", 1)
     responder = respond(lambda query, last: refused(query, last) * 100)
-    done = run(make_plan(responder.port, "127.9.0.0/28"), tmp_path / "run", batch=8)
+    done = run(make_plan(responder.port, "127.9.0.0/28", timeout_s=1.0), tmp_path / "run", batch=8)
     assert (done.replies, done.answered) == (1600, 16)
     assert len(table(tmp_path / "run", "reply")) < 200
 
@@ -193,7 +193,14 @@ def test_stopped_run_says_so_and_continues_without_asking_twice(
     responder = respond(refused)
     plan = make_plan(responder.port, pace="total_pps = 2000", timeout_s=0.3)
     first = Prober(plan, tmp_path / "run", device="lo")
-    stopped = first.run(lambda now: first.stop() if now.sent else None)
+    asked_to = []
+
+    def stop(now: prober.Progress) -> None:
+        if now.sent and not asked_to:  # a second time would not wait for replies
+            asked_to.append(now)
+            first.stop()
+
+    stopped = first.run(stop)
     found = state.load(tmp_path / "run")
     assert found is not None
     assert not stopped.complete

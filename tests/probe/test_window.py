@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from dnsonde.probe._bitmap import Bitmap
+from dnsonde.probe._recover import Marks
 from dnsonde.probe._window import Window
-from dnsonde.probe.match import REPLIED
 from dnsonde.wire.name import Kind
+from dnsonde.wire.replied import REPLIED
 
 
 def replied(
@@ -18,12 +19,19 @@ def replied(
     return rows
 
 
-def window(folder: Path, limit: int = 8) -> Window:
-    return Window(limit, Bitmap(folder, 100), Kind.SWEEP, 1)
+class Held(Window):
+    """A window, and the marks that replies leave."""
+
+    def __init__(self, folder: Path, limit: int = 8) -> None:
+        super().__init__(limit, Bitmap(folder, 100), Kind.SWEEP, 1)
+        self._marks = Marks.clear(folder, 100)
+
+    def replies(self, rows: np.ndarray[tuple[int], np.dtype[np.void]]) -> None:
+        self._marks.take(rows, self)
 
 
 def test_probes_leave_with_their_first_reply_or_when_their_time_is_up(tmp_path: Path) -> None:
-    held = window(tmp_path)
+    held = Held(tmp_path)
     held.sent(8)
     assert held.room == 0
     held.replies(replied(1, 2, 2, 1))
@@ -33,14 +41,14 @@ def test_probes_leave_with_their_first_reply_or_when_their_time_is_up(tmp_path: 
 
 
 def test_nothing_is_sent_until_a_quarter_is_free(tmp_path: Path) -> None:
-    held = window(tmp_path)
+    held = Held(tmp_path)
     held.sent(8)
     held.replies(replied(1))
     assert held.room == 0
 
 
 def test_replies_to_other_rounds_free_nothing(tmp_path: Path) -> None:
-    held = window(tmp_path)
+    held = Held(tmp_path)
     held.sent(8)
     held.replies(replied(1, 2, 3, attempt=2))
     held.replies(replied(4, 5, 6, kind=Kind.NXDOMAIN))

@@ -17,7 +17,7 @@ from dnsonde.wire import choose
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import reply_choose as kernel
 from dnsonde.wire.batch import Batch, address_pair
-from dnsonde.wire.choose import ASKS, EGRESS, FIXED, SHAPE, Tables, choose_replies
+from dnsonde.wire.choose import ASKS, EGRESS, FIXED, SHAPE, STATUSES, Tables, choose_replies
 from dnsonde.wire.datagram import DATAGRAM
 from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.message import REPLY_SPEC
@@ -54,7 +54,7 @@ def some_tables(seed: int) -> Tables:
         row["shapes"] = chance.integers(8, 40, ASKS)
     return Tables(
         asks=chance.integers(0, ASKS, 1 << 16).astype(np.uint8),
-        keys=chance.integers(6, 40, 6 * 4 * ASKS * 2).astype(np.uint8),
+        keys=chance.integers(6, 40, STATUSES * 4 * ASKS * 2).astype(np.uint8),
         shapes=shapes,
         fixed=fixed,
         wire=np.frombuffer(b"".join(names), np.uint8),

@@ -83,8 +83,12 @@ def test_probe_text_is_the_name_that_is_asked() -> None:
     out, length = rows(2)
     encode.encode_probes(NAMES, out, length, targets, 3, Kind.CHAIN, 4, 1, KEY, RUN, 1232)
     batch = Batch.rows(out, length)
-    told = encode.probe_text(NAMES, targets, 3, Kind.CHAIN, 4, KEY, RUN)
+    told, tags = encode.probe_text(NAMES, targets, 3, Kind.CHAIN, 4, KEY, RUN)
     assert told.equals(decode.name_text(batch, decode.decode_messages(batch)))
+    assert tags.tolist() == NAMES.tags(KEY, RUN, targets, 3, Kind.CHAIN).tolist()
+    escaped = ProbeNames(r"a\.b\200.example")
+    (name,), _ = encode.probe_text(escaped, targets[:1], 1, Kind.SWEEP, 0, KEY, RUN)
+    assert name.as_py().endswith(rf".{RUN}.a\.b\200.example")
 
 
 def test_rows_that_are_too_short_are_refused() -> None:

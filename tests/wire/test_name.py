@@ -138,7 +138,7 @@ def test_any_name_is_parsed_as_the_twin_does(parts: list[bytes]) -> None:
         (f"7f0000010{'0' * 12}.{RUN}.probe.example.net", NameStatus.UNKNOWN),  # attempt 0
         (f"7f0000011{'0' * 12}.{RUN}.probe.example.net", NameStatus.PROBE),
         (f"x.7f0000011{'0' * 12}.{RUN}.probe.example.net", NameStatus.UNKNOWN),
-        ("www.probe.example.net", NameStatus.RESERVED),
+        ("www.probe.example.net", NameStatus.UNKNOWN),
         ("mail.probe.example.net", NameStatus.UNKNOWN),
     ],
 )

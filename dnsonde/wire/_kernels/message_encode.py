@@ -67,6 +67,35 @@ def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edn
         length[i] = at + tail.size - i * stride
 
 
+@njit(cache=True, nogil=True)
+def probe_text(targets, attempts, kind, run, k0, k1, tail, out, ends, tags):
+    """The names that `encode_probes` asks for as text, `tail` behind each, and their tags; octets of `out` used."""
+    out, tail = borrowed(out), borrowed(tail)
+    at = 0
+    ends[0] = 0
+    for i in range(targets.size):
+        net = targets[i].net
+        host = targets[i].host
+        attempt = np.int64(attempts[i])
+        secret = tag(net, host, attempt, kind, run, k0, k1)
+        if net == 0 and host >> 32 == 0xFFFF:
+            _put_hex(out, at, np.uint64(host), 8)
+            at += 8
+        else:
+            _put_hex(out, at, np.uint64(net), 16)
+            _put_hex(out, at + 16, np.uint64(host), 16)
+            at += 32
+        _put_hex(out, at, np.uint64(attempt), 1)
+        _put_hex(out, at + 1, secret, 12)
+        at += 13
+        for k in range(tail.size):
+            out[at + k] = tail[k]
+        at += tail.size
+        ends[i + 1] = at
+        tags[i] = secret
+    return at
+
+
 @helper
 def _put_octets(out, at, blob, start, octets):
     for k in range(octets):

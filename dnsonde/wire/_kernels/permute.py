@@ -7,6 +7,8 @@ from typing import Any
 
 from numba import njit
 
+from dnsonde.wire._kernels.borrow import helper
+
 _MIX1 = -0x61C8864680B583EB  # 2^64 / golden ratio, odd
 _MIX2 = -0x4B47D0C55E6A21B7
 _LOW = 0xFFFF_FFFF
@@ -81,25 +83,30 @@ def range_addresses(index: Any, start: Any, first: Any, out: Any) -> None:
         out[i].host = host
 
 
+@helper
+def range_position(net: int, host: int, start: Any, first: Any) -> int:
+    """The position of one address, -1 where no range has it."""
+    low, high = -1, start.size - 1  # the last range that begins at or before the address
+    while high - low > 1:
+        middle = (low + high) >> 1
+        there = first[middle].net ^ _TOP
+        same = there == net ^ _TOP
+        if there < net ^ _TOP or (same and (first[middle].host ^ _TOP) <= (host ^ _TOP)):
+            low = middle
+        else:
+            high = middle
+    if low < 0:
+        return -1
+    step = host - first[low].host
+    carry = 1 if (host ^ _TOP) < (first[low].host ^ _TOP) else 0
+    if net - first[low].net - carry == 0 and 0 <= step < start[low + 1] - start[low]:
+        place: int = start[low] + step
+        return place
+    return -1
+
+
 @njit(cache=True, nogil=True)
 def range_positions(addresses: Any, start: Any, first: Any, out: Any) -> None:
     """The inverse of `range_addresses`: the position of each address, -1 where no range has it."""
-    last = start.size - 1
     for i in range(addresses.size):
-        out[i] = -1
-        net, host = addresses[i].net, addresses[i].host
-        low, high = -1, last  # the last range that begins at or before the address
-        while high - low > 1:
-            middle = (low + high) >> 1
-            there = first[middle].net ^ _TOP
-            same = there == net ^ _TOP
-            if there < net ^ _TOP or (same and (first[middle].host ^ _TOP) <= (host ^ _TOP)):
-                low = middle
-            else:
-                high = middle
-        if low < 0:
-            continue
-        step = host - first[low].host
-        carry = 1 if (host ^ _TOP) < (first[low].host ^ _TOP) else 0
-        if net - first[low].net - carry == 0 and 0 <= step < start[low + 1] - start[low]:
-            out[i] = start[low] + step
+        out[i] = range_position(addresses[i].net, addresses[i].host, start, first)

@@ -5,7 +5,7 @@ from numba import njit
 
 from dnsonde.wire._kernels.borrow import borrowed, helper
 
-PROBE, FOREIGN, APEX, EMPTY, UNKNOWN, RESERVED = 0, 1, 2, 3, 4, 5
+PROBE, FOREIGN, APEX, EMPTY, UNKNOWN = 0, 1, 2, 3, 4
 SWEEP, NXDOMAIN, SIZE, CHAIN = 0, 1, 2, 3
 MAPPED = 0xFFFF_0000_0000
 
@@ -113,24 +113,7 @@ def _target(data, at, row):
 
 
 @helper
-def _reserved(data, at, reserved):
-    """Index of the label at `at` among `reserved` (length octet and label, one after another), or -1."""
-    index = 0
-    entry = 0
-    while entry < reserved.size:
-        size = int(reserved[entry])
-        k = 0
-        while k <= size and _lower(data[at + k]) == int(reserved[entry + k]):
-            k += 1
-        if k > size:
-            return index
-        entry += size + 1
-        index += 1
-    return -1
-
-
-@helper
-def _classify(data, at, octets, zone, reserved, row):
+def classify(data, at, octets, zone, row):
     """The status of the uncompressed name at `at`; fills `row` with what it says."""
     below = octets - zone.size
     labels = 0
@@ -153,13 +136,7 @@ def _classify(data, at, octets, zone, reserved, row):
     if labels == 0:
         return APEX
     if labels == 1:
-        if _run(data, at, row):
-            return EMPTY
-        index = _reserved(data, at, reserved)
-        if index < 0:
-            return UNKNOWN
-        row.step = index
-        return RESERVED
+        return EMPTY if _run(data, at, row) else UNKNOWN
     if labels == 2 and _run(data, first, row):
         if _target(data, at, row):
             return PROBE
@@ -171,9 +148,9 @@ def _classify(data, at, octets, zone, reserved, row):
 
 
 @njit(cache=True, nogil=True)
-def parse(data, offset, messages, zone, reserved, out):
+def parse(data, offset, messages, zone, out):
     """Fill `out` (zeroed PROBE_NAME rows) from the messages' questions; `zone` is a lower-case wire name."""
-    data, zone, reserved = borrowed(data), borrowed(zone), borrowed(reserved)
+    data, zone = borrowed(data), borrowed(zone)
     for i in range(offset.size):
         row = out[i]
         octets = np.int64(messages[i].qname_length)
@@ -182,7 +159,7 @@ def parse(data, offset, messages, zone, reserved, out):
         row.mixed_case = messages[i].mixed_case
         if octets < zone.size or at < 0 or at > data.size - octets:
             continue
-        status = _classify(data, at, octets, zone, reserved, row)
+        status = classify(data, at, octets, zone, row)
         row.status = status
         if status == UNKNOWN:  # half a name says nothing
             row.run = _0

@@ -31,8 +31,8 @@ def shape(request: bytes, message: Any, name: Any, v6: bool, tables: Any) -> int
     if message["qclass"] != 1:
         return fixed(request, message, ask, tables, REFUSED)
     kind = 0 if name["kind"] == 3 and name["step"] == 0 else int(name["kind"])
-    found = int(tables.keys.reshape(6, 4, 8, 2)[int(name["status"]), kind, ask, int(v6)])
-    return fixed(request, message, ask, tables, found) if name["status"] in {4, 5} else found
+    found = int(tables.keys.reshape(5, 4, 8, 2)[int(name["status"]), kind, ask, int(v6)])
+    return fixed(request, message, ask, tables, found) if name["status"] == 4 else found
 
 
 def reply(

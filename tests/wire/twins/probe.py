@@ -12,7 +12,6 @@ NAME = re.compile(
     rb"(?:(?P<kind>nx|s(?P<octets>[0-9]{3,4})|c(?P<steps>[0-9a-f]))\.)?"
     rb"(?P<run>[0-9a-v]{8})"
 )
-RESERVED = [b"ns", b"ns1", b"ns2", b"www"]
 
 
 def rotate(x: int, bits: int) -> int:
@@ -88,8 +87,6 @@ def parse(labels: tuple[bytes, ...], zone: tuple[bytes, ...]) -> dict[str, Any]:
     row["labels"] = below
     if below == 0:
         return row | {"status": 2}
-    if below == 1 and lower[0] in RESERVED:
-        return row | {"status": 5, "step": RESERVED.index(lower[0])}
     # A dot within a label would look like two labels.
     match = NAME.fullmatch(b".".join(lower[:below])) if not any(b"." in label for label in lower) else None
     if not match:
