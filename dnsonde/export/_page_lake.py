@@ -226,7 +226,7 @@ def _plain(value: object) -> str:
 
 def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     names = list(dict.fromkeys(i.subject for i in incidents))[:CAMPAIGNS]
-    yield from _timeline(view, names, words)
+    yield from timeline(view, names, words)
     probing = [i for i in incidents if "targets" in i.evidence][:CAMPAIGNS]
     if probing:
         yield _reached(probing, words)
@@ -252,7 +252,7 @@ def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Itera
         yield Para(words("campaigns.note"), "note")
 
 
-def _timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
+def timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
     """Messages of each campaign over time."""
     message = view.tables["message"]
     wanted = ibis.memtable(pa.table({"domain": pa.array(names, pa.string())}))
