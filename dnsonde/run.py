@@ -76,11 +76,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed between two runs: a relation of hosts, counts by change, rows by prefix."""
+    """What changed between two runs: a relation of hosts, counts by change, and by group (`by`: `report.GROUPS`)."""
 
     hosts: ibis.Table
     counts: dict[str, int]
-    prefixes: list[dict[str, Any]]
+    by: str
+    groups: list[dict[str, Any]]
 
     @property
     def total(self) -> int:
@@ -404,8 +405,11 @@ def verdicts(folder: Path) -> ibis.Table:
     return found
 
 
-def difference(before: Path, after: Path, prefixes: Iterable[str] = ()) -> Difference:
-    """Compare two runs, within some prefixes or everywhere."""
+def difference(before: Path, after: Path, prefixes: Iterable[str] = (), by: str = "prefix") -> Difference:
+    """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`.
+
+    Whose an address is, the later run tells; of hosts that only the earlier one has, that.
+    """
     chosen = tuple(prefixes)
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     old, new = (
@@ -414,7 +418,23 @@ def difference(before: Path, after: Path, prefixes: Iterable[str] = ()) -> Diffe
     hosts = report.compare(old, new).cache()
     counted = hosts.group_by("change").aggregate(hosts=_.count()).to_pyarrow().to_pylist()
     counts = dict.fromkeys(report.CHANGES, 0) | {row["change"]: row["hosts"] for row in counted}
-    return Difference(hosts, counts, report.readable(report.by_prefix(hosts)).read_all().to_pylist())
+    earlier, later = (store.open_folder(f, connection)["enrichment"] for f in (before, after))
+    owners = later.union(earlier.anti_join(later, ["address_net", "address_host"]))
+    report.require_owners(owners, by, after)
+    return Difference(hosts, counts, by, report.changes_by(hosts, by, owners))
+
+
+def groups(folder: Path, relation: ibis.Table, by: str) -> list[dict[str, Any]]:
+    """Hosts of a run by prefix, system or country: `group`, hosts that answered, open ones, and the strongest."""
+    owners = store.open_folder(folder, relation.get_backend())["enrichment"]
+    report.require_owners(owners, by, folder)
+    measures = {
+        "hosts": _.count(),
+        "answered": (~_["class"].isin(["silent", "not_sent"])).sum(),
+        "open": _.open.sum(),
+        "strongest": _.amplification.max(where=_.open),
+    }
+    return report.grouped(relation, by, owners, measures, first="open", having="answered")
 
 
 def export(

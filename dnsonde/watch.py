@@ -33,7 +33,7 @@ from dnsonde.net.frames import listens
 from dnsonde.registry import entries
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake, is_lake
-from dnsonde.table.schema import ACCOUNT, FINDING
+from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 STDIN = "-"
@@ -539,7 +539,7 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     it is. UsageError for what is no single SELECT, or one that DuckDB does not understand.
     """
     looked = kept(folder) is not None
-    names = (*TIME, ACCOUNT.name, *([FINDING.name] if looked else []))
+    names = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     for name, table in Lake(folder).tables(connection, names).items():
         connection.create_view(name, table, overwrite=True)

@@ -115,6 +115,7 @@ def detect(
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.detect._relations import prefixes
+    from dnsonde.table.lake import is_lake
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
@@ -132,7 +133,8 @@ def detect(
         found = watch.detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=watch.on_ports(ports)
         )
-    _findings.tell(found, form, output, LIMIT if limit is None else limit)
+    lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
+    _findings.tell(found, form, output, LIMIT if limit is None else limit, lake)
     return int(bool(fail_on and found.at_least(fail_on)))
 
 
