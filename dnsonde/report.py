@@ -1,8 +1,10 @@
 """Verdicts as people read them: addresses as text, what a class means, what stands out, what changed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
 
 import ibis
 import numpy as np
@@ -10,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from dnsonde.errors import UsageError
+from dnsonde.errors import RunError, UsageError
 from dnsonde.wire.batch import MAPPED, address_pair, address_text
 
 TARGET = ("target_net", "target_host")
@@ -195,20 +197,77 @@ def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     )
 
 
-def by_prefix(changes: ibis.Table, prefix4: int = 24, prefix6: int = 48) -> ibis.Table:
-    """How many hosts of each prefix changed in which way: prefix_net, prefix_host, and a column a change."""
-    mask4, mask6 = -(1 << (32 - prefix4)), -(1 << (64 - min(prefix6, 64)))
-    four = (changes.target_net == 0) & (changes.target_host >= MAPPED) & (changes.target_host < MAPPED << 1)
-    keyed = changes.mutate(
-        prefix_net=four.ifelse(changes.target_net, changes.target_net & mask6),
-        prefix_host=four.ifelse(changes.target_host & mask4, 0),
-    )
+def changes_by(changes: ibis.Table, by: str, enrichment: ibis.Table) -> list[dict[str, Any]]:
+    """How many hosts of each group changed in which way, most first: `group`, a number a change, `hosts`."""
     counts = {name: (_.change == name).sum() for name in CHANGES}
-    return (
-        keyed.group_by("prefix_net", "prefix_host")
-        .aggregate(**counts, hosts=_.count())
-        .order_by([ibis.desc("hosts"), "prefix_net", "prefix_host"])
+    return grouped(changes, by, enrichment, {**counts, "hosts": _.count()}, first="hosts")
+
+
+GROUPS = ("prefix", "asn", "country")
+UNKNOWN = "-"  # the group of what nobody told of
+
+
+def grouped(
+    rows: ibis.Table,
+    by: str,
+    enrichment: ibis.Table,
+    measures: Mapping[str, Any],
+    *,
+    first: str,
+    role: str = "target",
+    having: str | None = None,
+    most: int | None = None,
+) -> list[dict[str, Any]]:
+    """Measures of the rows by prefix (/24, /48), system or country of the address in `role`, ordered by `first`, down.
+
+    Each row has `group`, a text (see `group_text`). having: a measure that must not be 0; most: so many rows.
+    """
+    if by == "prefix":
+        net, host = rows[f"{role}_net"], rows[f"{role}_host"]
+        four = (net == 0) & (host >= MAPPED) & (host < MAPPED << 1)
+        rows = rows.mutate(
+            prefix_net=four.ifelse(net, net & -(1 << 16)), prefix_host=four.ifelse(host & -256, 0)
+        )
+        keys = ["prefix_net", "prefix_host"]
+    else:
+        rows = owned(rows, enrichment, role)
+        keys = [by]
+        if by == "asn":
+            measures = {**measures, "as_name": rows.as_name.max()}
+    each = rows.group_by(keys).aggregate(**measures)
+    if having is not None:
+        each = each.filter(each[having] > 0)
+    each = each.order_by([ibis.desc(first), *keys])
+    found = readable(each if most is None else each.limit(most)).read_all().to_pylist()
+    return [{"group": group_text(row, by), **row} for row in found]
+
+
+def group_text(row: Mapping[str, Any], by: str) -> str:
+    """A group as people write it: 192.0.2.0/24, AS64500 Example, AT; `UNKNOWN` for what nobody told of."""
+    value = row[by]
+    if value is None:
+        return UNKNOWN
+    if by == "prefix":
+        return f"{value}/48" if ":" in value else f"{value}/24"
+    return f"AS{value} {row.get('as_name') or ''}".strip() if by == "asn" else str(value)
+
+
+def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
+    """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
+    known = enrichment.select(
+        "asn", "as_name", "prefix", "country", "abuse", known_net=_.address_net, known_host=_.address_host
     )
+    on = [rows[f"{role}_net"] == known.known_net, rows[f"{role}_host"] == known.known_host]
+    return rows.left_join(known, on).drop("known_net", "known_host")
+
+
+def require_owners(enrichment: ibis.Table, by: str, folder: Path) -> None:
+    """RunError where rows are to be grouped by what nobody has learned."""
+    if by != "prefix" and not int(enrichment.count().to_pyarrow().as_py()):
+        raise RunError(
+            f"whose the addresses of {folder} are is not known yet: `dnsonde enrich {folder} FILE...` learns it from "
+            "files that you have"
+        )
 
 
 @dataclass(frozen=True, slots=True)

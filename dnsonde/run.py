@@ -76,11 +76,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What changed between two runs: a relation of hosts, counts by change, rows by prefix."""
+    """What changed between two runs: a relation of hosts, counts by change, and by group (`by`: `report.GROUPS`)."""
 
     hosts: ibis.Table
     counts: dict[str, int]
-    prefixes: list[dict[str, Any]]
+    by: str
+    groups: list[dict[str, Any]]
 
     @property
     def total(self) -> int:
@@ -129,23 +130,26 @@ def measure(
                 "and join its sightings afterwards."
             )
     _keep_plan(plan_path, folder)
-    _probe(plan, folder, clock, beside, on_progress, say)
+    drive(_prober(plan, folder, clock), plan, clock, beside, on_progress, say)
     judge(folder)
     return look(folder)[0]
 
 
-def _probe(
+def _prober(plan: Plan, folder: Path, clock: Clock) -> Prober:
+    # A lab's probes cannot leave the machine, whatever its routes say.
+    return Prober(plan, folder, clock=clock, device="lo" if plan.is_loopback else None)
+
+
+def drive(
+    prober: Prober,
     plan: Plan,
-    folder: Path,
     clock: Clock,
     beside: AbstractContextManager[object],
     on_progress: Callable[[Progress], None],
     say: Callable[[str], None],
 ) -> None:
-    """Run the prober, with somebody beside."""
+    """Run a prober of that plan to its end, with somebody beside."""
     began_us = clock.monotonic_us()
-    # A lab's probes cannot leave the machine, whatever its routes say.
-    prober = Prober(plan, folder, clock=clock, device="lo" if plan.is_loopback else None)
     with beside as helper:
 
         def told(now: prober_room.Progress) -> None:
@@ -315,12 +319,9 @@ def demo(
 
     Where its ports are taken, by another lab perhaps, it gets others.
     """
-    place = msgspec.structs.replace(
-        chosen.authority, port=free_port(chosen.authority.address, chosen.authority.port)
-    )
-    chosen = msgspec.structs.replace(chosen, port=free_port("0.0.0.0", chosen.port), authority=place)
-    plan = load_plan(_lab_plan(chosen, folder))
-    _probe(plan, folder, clock, Beside(_lab, chosen, folder), on_progress, say)
+    chosen = on_free_ports(chosen)
+    plan = load_plan(lab_plan(chosen, folder))
+    drive(_prober(plan, folder, clock), plan, clock, Beside(_lab, chosen, folder), on_progress, say)
     judge(folder)
     measured, truth = look(folder)
     if truth is None:
@@ -328,9 +329,17 @@ def demo(
     return measured, truth
 
 
+def on_free_ports(chosen: Scenario) -> Scenario:
+    """The same lab; where its ports are taken, on others."""
+    place = msgspec.structs.replace(
+        chosen.authority, port=free_port(chosen.authority.address, chosen.authority.port)
+    )
+    return msgspec.structs.replace(chosen, port=free_port("0.0.0.0", chosen.port), authority=place)
+
+
 def serve_lab(chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Path], None]) -> Served:
     """Serve a lab until Ctrl-C; `ready` is told the plan that measures it."""
-    plan = _lab_plan(chosen, folder)
+    plan = lab_plan(chosen, folder)
     stop = Event()
     with server.stopped_by_signals(stop):
         return serve_lab_hosts(chosen, folder, clock, stop, on_ready=lambda *_: ready(plan))
@@ -346,8 +355,8 @@ def _lab(chosen: Scenario, folder: Path, stop: Event, ready: Ready) -> None:
     serve_lab_hosts(chosen, folder, SystemClock(), stop, on_ready=lambda *_: ready())
 
 
-def _lab_plan(chosen: Scenario, folder: Path) -> Path:
-    """Write the plan that measures a lab."""
+def lab_plan(chosen: Scenario, folder: Path, probe: str = "") -> Path:
+    """Write the plan that measures a lab; `probe`: more lines of its section `[probe]`."""
     place = chosen.authority
     text = f"""\
 [scope]
@@ -365,7 +374,7 @@ total_pps = {LAB_PPS}
 
 [probe]
 timeout_s = 2.0
-"""
+{probe}"""
     path = folder / PLAN
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -396,8 +405,11 @@ def verdicts(folder: Path) -> ibis.Table:
     return found
 
 
-def difference(before: Path, after: Path, prefixes: Iterable[str] = ()) -> Difference:
-    """Compare two runs, within some prefixes or everywhere."""
+def difference(before: Path, after: Path, prefixes: Iterable[str] = (), by: str = "prefix") -> Difference:
+    """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`.
+
+    Whose an address is, the later run tells; of hosts that only the earlier one has, that.
+    """
     chosen = tuple(prefixes)
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     old, new = (
@@ -406,7 +418,23 @@ def difference(before: Path, after: Path, prefixes: Iterable[str] = ()) -> Diffe
     hosts = report.compare(old, new).cache()
     counted = hosts.group_by("change").aggregate(hosts=_.count()).to_pyarrow().to_pylist()
     counts = dict.fromkeys(report.CHANGES, 0) | {row["change"]: row["hosts"] for row in counted}
-    return Difference(hosts, counts, report.readable(report.by_prefix(hosts)).read_all().to_pylist())
+    earlier, later = (store.open_folder(f, connection)["enrichment"] for f in (before, after))
+    owners = later.union(earlier.anti_join(later, ["address_net", "address_host"]))
+    report.require_owners(owners, by, after)
+    return Difference(hosts, counts, by, report.changes_by(hosts, by, owners))
+
+
+def groups(folder: Path, relation: ibis.Table, by: str) -> list[dict[str, Any]]:
+    """Hosts of a run by prefix, system or country: `group`, hosts that answered, open ones, and the strongest."""
+    owners = store.open_folder(folder, relation.get_backend())["enrichment"]
+    report.require_owners(owners, by, folder)
+    measures = {
+        "hosts": _.count(),
+        "answered": (~_["class"].isin(["silent", "not_sent"])).sum(),
+        "open": _.open.sum(),
+        "strongest": _.amplification.max(where=_.open),
+    }
+    return report.grouped(relation, by, owners, measures, first="open", having="answered")
 
 
 def export(

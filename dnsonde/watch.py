@@ -33,7 +33,7 @@ from dnsonde.net.frames import listens
 from dnsonde.registry import entries
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake, is_lake
-from dnsonde.table.schema import ACCOUNT, FINDING
+from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 STDIN = "-"
@@ -123,7 +123,12 @@ Told = Callable[[Progress], None]
 
 
 def ingest(
-    paths: Sequence[str], folder: Path, clock: Clock, on_progress: Told, engine_name: str = "duckdb"
+    paths: Sequence[str],
+    folder: Path,
+    clock: Clock,
+    on_progress: Told,
+    engine_name: str = "duckdb",
+    options: Options = OPTIONS,
 ) -> Taken:
     """Read files, and folders of files, into a lake; each file's rows become visible together.
 
@@ -135,19 +140,26 @@ def ingest(
     lake = Lake(folder, create=True)
     lake.clean()
     if engine_name == "duckdb":
-        return _take(files, lake, clock, on_progress)
+        return _take(files, lake, clock, on_progress, options)
     if any(_comes_once(path) for path, _ in files):
         raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
     with engine.connected(engine_name) as connection:
-        return _take_spread(files, lake, connection, clock, on_progress)
+        return _take_spread(files, lake, connection, clock, on_progress, options)
 
 
-def _take(files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told) -> Taken:
+def on_ports(ports: Sequence[int]) -> Options:
+    """How files are read when DNS is spoken on those ports too."""
+    return replace(OPTIONS, ports=tuple(sorted({*OPTIONS.ports, *ports})))
+
+
+def _take(
+    files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told, options: Options
+) -> Taken:
     taken = Taken()
     pace = _Pace(clock, on_progress, sum(_size(path) for path, _ in files))
     for path, named in files:
         try:
-            reading = Reading(path, OPTIONS)
+            reading = Reading(path, options)
         except DnsondeError as error:
             if named:
                 raise
@@ -192,7 +204,12 @@ TOLD = pa.schema([("state", pa.string()), ("text", pa.string())])
 
 
 def _take_spread(
-    files: Sequence[tuple[str, bool]], lake: Lake, connection: Any, clock: Clock, on_progress: Told
+    files: Sequence[tuple[str, bool]],
+    lake: Lake,
+    connection: Any,
+    clock: Clock,
+    on_progress: Told,
+    options: Options,
 ) -> Taken:
     """Take files in on all workers of Spark, the longest first."""
     files = sorted(files, key=lambda file: (-_size(file[0]), file[0]))
@@ -202,7 +219,7 @@ def _take_spread(
     def on_done(number: int) -> None:
         pace.tell(f"{number:,} of {len(files):,} files", sum(sizes[:number]), 0)
 
-    work = partial(_take_there, str(lake.folder.absolute()))
+    work = partial(_take_there, str(lake.folder.absolute()), options)
     taken = Taken()
     told = connection.spread(work, [path for path, _ in files], TOLD, on_done)
     for (path, named), said in zip(files, told, strict=True):
@@ -217,10 +234,10 @@ def _take_spread(
     return taken
 
 
-def _take_there(folder: str, path: str) -> dict[str, str]:
+def _take_there(folder: str, options: Options, path: str) -> dict[str, str]:
     """Take one file in, in a worker: its row of TOLD."""
     try:
-        with Reading(path, OPTIONS) as reading:
+        with Reading(path, options) as reading:
             row = _take_one(path, reading, Lake(Path(folder)), lambda *_: None)
     except DnsondeError as error:
         return {"state": type(error).__name__, "text": str(error)}
@@ -323,6 +340,7 @@ def detect(
     engine_name: str = "duckdb",
     *,
     fresh: bool = False,
+    options: Options = OPTIONS,
 ) -> Found:
     """Look for threats in files, or in a lake; files are read into a lake that ends with this.
 
@@ -347,7 +365,7 @@ def detect(
             _require_known([path for path, named in files if named])
             lake = Lake(Path(room) / "lake", create=True, durable=False)
             with _in_temporary_room(room):
-                taken = _take(files, lake, clock, on_progress)
+                taken = _take(files, lake, clock, on_progress, options)
             if not taken.accounts:
                 raise UsageError(f"nothing in {', '.join(paths)} can be read; {_first_reason(taken)}")
         connected = engine.connected(engine_name, memory_limit_mib=MEMORY_MIB, room=Path(room))
@@ -521,7 +539,7 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     it is. UsageError for what is no single SELECT, or one that DuckDB does not understand.
     """
     looked = kept(folder) is not None
-    names = (*TIME, ACCOUNT.name, *([FINDING.name] if looked else []))
+    names = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     for name, table in Lake(folder).tables(connection, names).items():
         connection.create_view(name, table, overwrite=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from dnsonde.wire.compile import compile_all
+
 # A first call compiles a kernel: time is not what these properties are about.
 settings.register_profile("dnsonde", deadline=None)
 settings.load_profile("dnsonde")
@@ -18,6 +20,12 @@ skipped_prepared: list[str] = []
 def must_be_prepared() -> bool:
     """True on the machines where scripts/test installs what they need, under CI."""
     return os.environ.get("CI") == "true" and os.geteuid() == 0 and Path("/etc/debian_version").exists()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # A lab's hosts do not wait seconds for a kernel; workers find what the first process compiled.
+    if not hasattr(session.config, "workerinput"):
+        compile_all(lambda *_: None)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -19,6 +19,7 @@ FLOORS = (
     {"report", "lab"},
     {"export"},
     {"run", "watch", "doctor", "enrich"},
+    {"loop"},
     {"cli", "web"},
     {"__main__"},
 )

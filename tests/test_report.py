@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ibis import _
 
 from dnsonde import report
 from dnsonde.errors import UsageError
 from dnsonde.probe import _rules
 from dnsonde.probe._facts import Mask
-from dnsonde.table.schema import VERDICT
+from dnsonde.table.schema import ENRICHMENT, VERDICT
 from dnsonde.wire.batch import address_pair
 
 
@@ -42,6 +43,22 @@ def verdicts(*rows: tuple[str, str, bool]) -> ibis.Table:
         made.append(row)
     schema = pa.schema([pa.field(f.name, f.type) for f in VERDICT.schema])
     return ibis.memtable(pa.Table.from_pylist(made, schema=schema))
+
+
+def owned_by(*rows: tuple[str, int, str | None, str]) -> ibis.Table:
+    """An enrichment table of (address, asn, as_name, country) rows."""
+    made = []
+    for address, *facts in rows:
+        net, host = address_pair(address)
+        made.append(
+            {
+                "address_net": net,
+                "address_host": host,
+                **dict(zip(("asn", "as_name", "country"), facts, strict=True)),
+            }
+        )
+    schema = pa.schema([pa.field(f.name, f.type) for f in ENRICHMENT.schema])
+    return ibis.memtable(pa.Table.from_pylist(made, schema))
 
 
 THREE = (
@@ -110,11 +127,33 @@ def test_compare_tells_opened_closed_changed_appeared_gone() -> None:
         ("192.0.2.5", "gone"),
         ("198.51.100.7", "appeared"),
     ]
-    prefixes = report.readable(report.by_prefix(changes)).read_all().to_pylist()
-    assert [(p["prefix"], p["hosts"], p["opened"], p["appeared"]) for p in prefixes] == [
-        ("192.0.2.0", 4, 1, 0),
-        ("198.51.100.0", 1, 0, 1),
+    owners = owned_by(("192.0.2.1", 64500, "Example", "AT"), ("198.51.100.7", 64501, None, "AT"))
+    told = {by: report.changes_by(changes, by, owners) for by in report.GROUPS}
+    assert [
+        [(g["group"], g["hosts"], g["opened"], g["appeared"]) for g in rows] for rows in told.values()
+    ] == [
+        [("192.0.2.0/24", 4, 1, 0), ("198.51.100.0/24", 1, 0, 1)],
+        [("-", 3, 0, 0), ("AS64500 Example", 1, 1, 0), ("AS64501", 1, 0, 1)],
+        [("-", 3, 0, 0), ("AT", 2, 1, 1)],
     ]
+
+
+def test_prefixes_of_both_families_are_groups() -> None:
+    rows = verdicts(
+        ("192.0.2.1", "refused", False),
+        ("2001:db8::1", "refused", False),
+        ("2001:db8:0:9::1", "refused", True),
+    )
+    empty = owned_by()
+    measures = {"n": _.count(), "open": _.open.sum()}
+    found = report.grouped(rows, "prefix", empty, measures, first="n")
+    assert [(r["group"], r["n"], r["open"]) for r in found] == [
+        ("2001:db8::/48", 2, 1),
+        ("192.0.2.0/24", 1, 0),
+    ]
+    assert [
+        r["group"] for r in report.grouped(rows, "asn", empty, measures, first="n", having="open", most=1)
+    ] == ["-"]
 
 
 def test_the_same_run_twice_differs_in_nothing() -> None:

@@ -45,7 +45,18 @@ def measured(
     """A lab measured by the command, as a user types it."""
     folder = tmp_path_factory.mktemp("lab") / "run"
     ran = subprocess.run(
-        [*COMMAND, "lab", "demo", "--scenario", str(scenario), "-o", str(folder), "--progress", "jsonl"],
+        [
+            *COMMAND,
+            "lab",
+            "demo",
+            "--scenario",
+            str(scenario),
+            "--no-loop",
+            "-o",
+            str(folder),
+            "--progress",
+            "jsonl",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -71,7 +71,7 @@ class Authority:
 
     Port 0 lets the kernel choose for the first address, and the others follow. sightings: where rows go, closed
     with the authority; None for none. device: bind to this interface. secret: 16 octets that make server cookies;
-    drawn anew when None. Raises SystemRefusal when a socket cannot be had.
+    drawn anew when None. names: another make of names for probes. Raises SystemRefusal when a socket cannot be had.
     """
 
     def __init__(
@@ -85,12 +85,13 @@ class Authority:
         policy: Policy | None = None,
         secret: bytes | None = None,
         device: str | None = None,
+        names: ProbeNames | None = None,
     ) -> None:
         self.zone, self.policy = zone, policy or Policy()
         self.progress = Progress()
         self._clock, self._sightings = clock, sightings
         self._secret = secret or secrets.token_bytes(16)
-        self._names = ProbeNames(zone.name)
+        self._names = names or ProbeNames(zone.name)
         self._layout = lay_out(zone, BATCH, f"dnsonde {version('dnsonde')}")
         self._limit = self._limiter()
         self._limited = 0

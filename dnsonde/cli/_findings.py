@@ -14,8 +14,11 @@ from dnsonde.cli._progress import duration, octets
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
+    from dnsonde.export._contract import Owner
     from dnsonde.watch import Found, Taken
 
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", "info": "dim"}
@@ -25,18 +28,24 @@ SUBJECT_WIDTH = 24
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def tell(found: "Found", form: str, output: Path | None, limit: int) -> None:
-    """Write the findings; what was assumed goes to stderr where stdout is for machines."""
+def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path | None = None) -> None:
+    """Write the findings; what was assumed goes to stderr where stdout is for machines.
+
+    lake: where whose their subjects are may be known.
+    """
     from dnsonde import watch
     from dnsonde.cli._terminal import console
+    from dnsonde.export._open import open_view
+    from dnsonde.export._whose import owners_of, with_owners
     from dnsonde.export._write import write
 
+    owners = owners_of(open_view(lake, found.findings)) if lake else {}
     if form != "table":
         assumed(found, console(stderr=True))
-        write(watch.rows_of(found.findings), form, output or sys.stdout.buffer)
+        write(watch.rows_of(with_owners(found.findings, owners)), form, output or sys.stdout.buffer)
         return
     if output is None:
-        show(found, console(), limit)
+        show(found, console(), limit, owners)
         return
     from rich.console import Console
 
@@ -44,19 +53,20 @@ def tell(found: "Found", form: str, output: Path | None, limit: int) -> None:
 
     try:
         with output.open("w", encoding="utf-8") as file:
-            show(found, Console(file=file, width=100, markup=False, highlight=False, emoji=False), limit)
+            out = Console(file=file, width=100, markup=False, highlight=False, emoji=False)
+            show(found, out, limit, owners)
     except OSError as error:
         raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
 
 
-def show(found: "Found", out: "Console", limit: int) -> None:
+def show(found: "Found", out: "Console", limit: int, owners: "Mapping[str, Owner] | None" = None) -> None:
     """Print findings (at most `limit`, 0 for all), the files that were read, and what stands behind it."""
     assumed(found, out)
     rows = found.findings.to_pylist()
     if not rows:
         out.print(Text("Nothing was found.", style="bold"))
     else:
-        _table(rows[: limit or None], out)
+        _table(rows[: limit or None], out, owners or {})
         left = len(rows) - len(rows[: limit or None])
         if left:
             out.print(f"... and {left:,} more: --limit 0 shows all, --format csv -o FILE keeps them.")
@@ -90,8 +100,10 @@ def assumed(found: "Found", out: "Console") -> None:
     out.print()
 
 
-def _table(rows: list[dict[str, Any]], out: "Console") -> None:
-    """A line a finding, in columns; the summary below it where it asks for something to be done."""
+def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Owner]") -> None:
+    """A line a finding, in columns; below it whose the subject is, and the summary where something is to be done."""
+    from dnsonde.export._whose import owner_text
+
     subject = min(max(len(row["subject"]) for row in rows), SUBJECT_WIDTH)
     count = max(5, *(len(f"{row['count']:,}") for row in rows))
     names = ("severity", "subject", "what", "since (UTC)", "for", "count", "sure")
@@ -109,6 +121,9 @@ def _table(rows: list[dict[str, Any]], out: "Console") -> None:
             Text(f"{row['confidence']:.0%}"),
         ]
         out.print(_line(cells, subject, count))
+        if row["subject"] in owners:
+            whose = owner_text(owners[row["subject"]])
+            out.print(Padding(Text(terminal(whose, keep=""), style="dim"), (0, 0, 0, 10)))
         if row["severity"] in SUMMARISED:
             out.print(Padding(Text(terminal(row["summary"], keep="")), (0, 0, 0, 10)))
 

@@ -49,6 +49,14 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     "--border", "borders", multiple=True, metavar="MAC", help="Link-layer address of a border router."
 )
 @click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="DNS is spoken on this port of the files too, not only on 53; may be repeated.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(FORMATS),
@@ -84,6 +92,7 @@ def detect(
     since: str | None,
     until: str | None,
     borders: tuple[str, ...],
+    ports: tuple[int, ...],
     form: str,
     output: Path | None,
     limit: int | None,
@@ -106,6 +115,7 @@ def detect(
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.detect._relations import prefixes
+    from dnsonde.table.lake import is_lake
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
@@ -120,8 +130,11 @@ def detect(
     )
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
-        found = watch.detect(paths, asked, clock, watcher.tell, engine, fresh=fresh)
-    _findings.tell(found, form, output, LIMIT if limit is None else limit)
+        found = watch.detect(
+            paths, asked, clock, watcher.tell, engine, fresh=fresh, options=watch.on_ports(ports)
+        )
+    lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
+    _findings.tell(found, form, output, LIMIT if limit is None else limit, lake)
     return int(bool(fail_on and found.at_least(fail_on)))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from dnsonde.cli import _groups
 from dnsonde.cli.show import FORMATS, LIMIT, run_export
 
 COLUMNS = ("target", "change", "class_before", "class_after", "egress", "why")
@@ -22,6 +23,7 @@ CHANGES = ("opened", "closed", "changed", "appeared", "gone")
     "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
 )
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
+@_groups.by_option
 @click.option(
     "--fail-on",
     type=click.Choice(CHANGES),
@@ -35,13 +37,14 @@ def diff(
     name: str | None,
     output: Path | None,
     limit: int | None,
+    by: str,
     fail_on: tuple[str, ...],
     *,
     listed: bool,
 ) -> int:
     r"""Tell what changed between two runs.
 
-    Newly open, closed, and of another class, by prefix.
+    Newly open, closed, and of another class, by prefix; or by system or country, where `dnsonde enrich` learned them.
 
     \b
     opened           resolves for strangers now, did not before
@@ -49,12 +52,10 @@ def diff(
     changed          another class, as open as it was
     appeared, gone   open, and asked in one of the two runs only
     """
-    from rich.table import Table
-
     from dnsonde import run
     from dnsonde.cli._terminal import console
 
-    found = run.difference(before, after, prefixes)
+    found = run.difference(before, after, prefixes, by)
     if listed or name:
         run_export(found.hosts, name or "table", output, COLUMNS, limit)
     else:
@@ -63,12 +64,6 @@ def diff(
             out.print("Nothing changed.")
         else:
             out.print(", ".join(f"{found.counts[c]:,} {c}" for c in CHANGES if found.counts[c]) + ".")
-            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-            table.add_column("prefix", no_wrap=True)
-            for change in CHANGES:
-                table.add_column(change, justify="right")
-            for row in found.prefixes[: LIMIT if limit is None else limit or None]:
-                table.add_row(row["prefix"], *(f"{row[c]:,}" if row[c] else "-" for c in CHANGES))
-            out.print(table)
+            out.print(_groups.table(found.groups[: LIMIT if limit is None else limit or None], by, CHANGES))
             out.print(f"Next: dnsonde diff {before} {after} --list", soft_wrap=True)
     return int(any(found.counts[change] for change in fail_on))

@@ -19,8 +19,16 @@ ENGINES = ("duckdb", "spark")
     show_default=True,
     help="spark (an extra) reads many files at once, one a core of DNSONDE_SPARK_MASTER.",
 )
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="DNS is spoken on this port too, not only on 53; may be repeated.",
+)
 @_progress.option
-def ingest(paths: tuple[str, ...], folder: Path, engine: str, mode: str) -> None:
+def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, ...], mode: str) -> None:
     """Read captures, logs and flows into a lake, to look into often.
 
     A lake is a folder of Parquet. Each file is read once, however often it is named: it is known by its content. Its
@@ -33,7 +41,7 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, mode: str) -> None
 
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
-        taken = watch.ingest(paths, folder, SystemClock(), watcher.tell, engine)
+        taken = watch.ingest(paths, folder, SystemClock(), watcher.tell, engine, watch.on_ports(ports))
     out = console()
     _findings.read(taken, out)
     out.print(f"Next: dnsonde detect {folder} --home PREFIX", soft_wrap=True)

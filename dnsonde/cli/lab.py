@@ -27,15 +27,21 @@ def lab() -> None:
 @click.option(
     "-o", "folder", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/demo-TIME]"
 )
+@click.option(
+    "--no-loop", is_flag=True, help="Only the measurement: no prober like SecShow's, and no report."
+)
 @_progress.option
-def demo(name: str, hosts: int | None, seed: int | None, folder: Path | None, mode: str) -> int:
-    """Measure a lab and hold the verdicts against the truth.
+def demo(
+    name: str, hosts: int | None, seed: int | None, folder: Path | None, mode: str, *, no_loop: bool
+) -> int:
+    """Measure a lab and hold the verdicts against the truth; then let a prober like SecShow's come, and watch it.
 
-    65,536 DNS hosts of every kind come up on 127.0.0.0/8 and are measured like a real network. No packet leaves the
-    machine. About a minute.
+    65,536 DNS hosts of every kind come up on 127.0.0.0/8 and are measured like a real network. Then the lab's own
+    prober sweeps them with names like SecShow's, its traffic is captured to a file and watched, and a report shows both
+    views side by side. No packet leaves the machine. About a minute.
     """
     from dnsonde import run
-    from dnsonde.cli import _summary
+    from dnsonde.cli import _loop, _summary
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
 
@@ -52,6 +58,8 @@ def demo(name: str, hosts: int | None, seed: int | None, folder: Path | None, mo
     if not measured.finished:
         out.print("Stopped before the end.")
         return STOPPED
+    if not no_loop:
+        return _loop.run_and_show(scenario, folder, clock, mode, out)
     return 0
 
 

@@ -25,8 +25,8 @@ LIMIT = 50
 def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | None) -> None:
     r"""Ask a lake with SQL, as DuckDB has it.
 
-    The tables are message, flow and account. A pair of columns X_net and X_host becomes the address X. The lake is only
-    read, and nothing else can be.
+    The tables are message, flow, account, enrichment (what `dnsonde enrich` learned) and, where somebody has looked,
+    finding. A pair of columns X_net and X_host becomes the address X. The lake is only read, and nothing else can be.
 
     \b
     dnsonde query LAKE "SELECT registered_domain, count(*) AS n FROM message GROUP BY ALL ORDER BY n DESC"

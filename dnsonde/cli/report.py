@@ -126,7 +126,7 @@ def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
     before = None
     if since is not None:
         changed = run.difference(since, folder)
-        before = Before(str(since), changed.counts, changed.prefixes)
+        before = Before(str(since), changed.counts, changed.groups)
     told = Measurement(
         str(folder),
         delegated=not plan.is_known,

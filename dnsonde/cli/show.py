@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from dnsonde.cli._groups import CHOICES
+
 FORMATS = ("table", "jsonl", "csv", "parquet")
 COLUMNS = (
     "target",
@@ -33,6 +35,7 @@ LIMIT = 50
     "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
 )
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
+@click.option("--by", type=CHOICES, help="Count hosts, or a lake's findings, by prefix, asn or country.")
 def show(
     folder: Path,
     classes: tuple[str, ...],
@@ -40,16 +43,18 @@ def show(
     name: str | None,
     output: Path | None,
     limit: int | None,
+    by: str | None,
     *,
     only_open: bool,
 ) -> None:
     """Show a run's summary, or its hosts; of a lake, the findings that it keeps.
 
     With a class, a prefix, --open or a format the hosts are listed, one a row, with the sentence that says why, and
-    whose they are where `dnsonde enrich` learned it.
+    whose they are where `dnsonde enrich` learned it. With --by they are counted, and so are a lake's findings, by whose
+    their subject is.
     """
     from dnsonde import report, run
-    from dnsonde.cli import _summary
+    from dnsonde.cli import _groups, _summary
     from dnsonde.cli._terminal import console
     from dnsonde.export._open import with_owners
     from dnsonde.table.lake import is_lake
@@ -57,9 +62,11 @@ def show(
     if is_lake(folder):
         if classes or prefixes or only_open:
             raise click.UsageError("--class, --prefix and --open choose hosts of a run, and this is a lake.")
-        _lake(folder, name or "table", output, limit)
+        _lake(folder, name or "table", output, limit, by)
         return
-    if not (classes or prefixes or name or only_open):
+    if by and name:
+        raise click.UsageError("--by counts hosts, and --format lists them: leave one of them out.")
+    if not (classes or prefixes or name or only_open or by):
         measured, truth = run.look(folder)
         out = console()
         _summary.show(measured, out, truth)
@@ -67,15 +74,21 @@ def show(
     chosen = report.select(run.verdicts(folder), classes, prefixes)
     if only_open:
         chosen = chosen.filter(chosen.open)
+    if by:
+        counted = run.groups(folder, chosen, by)
+        names = ("hosts", "answered", "open", "strongest")
+        console().print(_groups.table(counted[: LIMIT if limit is None else limit or None], by, names))
+        return
     chosen = with_owners(chosen, folder, "verdict")
     known = tuple(column for column in OWNER if column in chosen.columns)
     run_export(chosen, name or "table", output, (COLUMNS[0], *known, *COLUMNS[1:]), limit)
 
 
-def _lake(folder: Path, name: str, output: Path | None, limit: int | None) -> None:
-    """The findings that a lake keeps."""
+def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: str | None) -> None:
+    """The findings that a lake keeps, one by one or counted."""
     from dnsonde import watch
-    from dnsonde.cli import _findings
+    from dnsonde.cli import _findings, _groups
+    from dnsonde.cli._terminal import console
     from dnsonde.errors import RunError
 
     if name == "parquet" and output is None:
@@ -85,7 +98,18 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None) -> No
         raise RunError(
             f"nobody has looked for threats in {folder} as it is now: `dnsonde detect {folder}` does, and keeps them"
         )
-    _findings.tell(found, name, output, LIMIT if limit is None else limit)
+    most = LIMIT if limit is None else limit
+    if by is None:
+        _findings.tell(found, name, output, most, folder)
+        return
+    from dnsonde.export._open import open_view
+    from dnsonde.export._whose import SERIOUS, groups
+    from dnsonde.report import require_owners
+
+    view = open_view(folder, found.findings)
+    require_owners(view.tables["enrichment"], by, folder)
+    counted = groups(view.incidents(), by)
+    console().print(_groups.table(counted[: most or None], by, ("subjects", "findings", *SERIOUS)))
 
 
 def run_export(

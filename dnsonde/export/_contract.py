@@ -20,13 +20,12 @@ from typing import Any, Literal
 
 import ibis
 import pyarrow as pa
-from ibis import _
 
 from dnsonde.detect._contract import Parameter
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.export._threats import Nature, nature
 from dnsonde.registry import entries
-from dnsonde.report import readable
+from dnsonde.report import owned, readable
 from dnsonde.wire.batch import address_pair
 
 Network = IPv4Network | IPv6Network
@@ -193,15 +192,6 @@ class View:
     def is_home(self, place: Network) -> bool:
         """Whether an address or a prefix lies in the operator's own."""
         return any(place.version == own.version and place.subnet_of(own) for own in self.home)  # type: ignore[arg-type]
-
-
-def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
-    """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
-    known = enrichment.select(
-        "asn", "as_name", "prefix", "country", "abuse", known_net=_.address_net, known_host=_.address_host
-    )
-    on = [rows[f"{role}_net"] == known.known_net, rows[f"{role}_host"] == known.known_host]
-    return rows.left_join(known, on).drop("known_net", "known_host")
 
 
 def _owner(row: Mapping[str, Any]) -> Owner:

@@ -11,9 +11,9 @@ import ibis
 import pyarrow as pa
 
 from dnsonde.errors import RunError, SystemRefusal, UsageError
-from dnsonde.export._contract import Network, View, network, owned
+from dnsonde.export._contract import Network, View, network
 from dnsonde.probe.plan import load_plan
-from dnsonde.report import readable
+from dnsonde.report import owned, readable
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, FINDING, VERDICT

@@ -103,7 +103,15 @@ class Fold:
     id: str = ""
 
 
-Block: TypeAlias = Para | Figures | Table | Code | Chart | Fold
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two views of one thing, each with its title; beside each other where there is room."""
+
+    left: tuple[str, "tuple[Block, ...]"]
+    right: tuple[str, "tuple[Block, ...]"]
+
+
+Block: TypeAlias = Para | Figures | Table | Code | Chart | Fold | Sides
 
 
 @dataclass(frozen=True, slots=True)

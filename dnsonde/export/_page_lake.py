@@ -10,7 +10,7 @@ import pyarrow as pa
 from ibis import _
 
 from dnsonde.export._charts import STEPS_S, moment
-from dnsonde.export._contract import Incident, View
+from dnsonde.export._contract import NOBODY, Incident, View
 from dnsonde.export._page import (
     Bars,
     Block,
@@ -26,8 +26,11 @@ from dnsonde.export._page import (
     Table,
     cut,
 )
+from dnsonde.export._whose import SERIOUS, groups, owner_text
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import Words
+from dnsonde.report import grouped
+from dnsonde.wire.batch import address_pair
 
 FINDINGS = 50  # in the table
 EXPLAINED = 25  # with their evidence
@@ -38,10 +41,12 @@ BINS = 60
 ATTACKS = 25
 INFECTED = 40
 FILES = 20
+OWNERS = 15  # systems or countries
 SEVERITIES = ("critical", "high", "medium", "low", "info")
 PAINTS = {"critical": "dark", "high": "red", "medium": "orange", "low": "sky", "info": "grey"}
 GRAVE = ("critical", "high", "medium")
 FLOODS = ("amplification", "flood", "carpet_flood", "backscatter", "random_subdomain")
+SENT = ("amplification", "flood")  # whose packets go to the subject
 BOTS = ("infected-system", "brute-force")
 STEPS_US = tuple(1_000_000 * step for step in STEPS_S)
 
@@ -67,7 +72,8 @@ def sections(view: View, told: Watching, words: Words) -> Iterator[Section]:
         yield Section("campaigns", words("campaigns.title"), tuple(_campaigns(view, campaigns, words)))
     attacks = [i for i in incidents if i.detector in FLOODS]
     if attacks:
-        yield Section("attacks", words("attacks.title"), tuple(_attacks(attacks, words)))
+        blocks = (*_attacks(attacks, words), *_senders(view, attacks, words))
+        yield Section("attacks", words("attacks.title"), blocks)
     bots = [i for i in incidents if i.nature.kind in BOTS]
     if bots:
         yield Section("bots", words("bots.title"), tuple(_bots(view, bots, words)))
@@ -151,15 +157,16 @@ def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     )
     yield Chart(words("findings.chart"), words("findings.tells", findings=len(incidents)), bars, table)
     shown = incidents[:FINDINGS]
-    head = tuple(
-        words(f"head.{n}") for n in ("severity", "subject", "what", "since", "for", "count", "sure", "do")
-    )
+    owned = any(i.owner != NOBODY for i in shown)
+    whose = ("owner",) if owned else ()
+    head = ("severity", "subject", *whose, "what", "since", "for", "count", "sure", "do")
     yield Table(
         words("findings.caption", shown=len(shown), findings=len(incidents)),
-        head,
-        "lmllrrrl",
-        tuple(_line(i, words) for i in shown),
+        tuple(words(f"head.{n}") for n in head),
+        "lmlllrrrl" if owned else "lmllrrrl",
+        tuple(_line(i, words, owned=owned) for i in shown),
     )
+    yield from _by_owner(incidents, words)
     for incident in [i for i in shown if i.severity in GRAVE][:EXPLAINED]:
         title, summary = _said(incident, words)
         parts: list[Block] = [Para(summary), _evidence(incident, words)]
@@ -168,11 +175,34 @@ def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
         yield Fold(cut(f"{words(f'severity.{incident.severity}')}: {title}"), tuple(parts))
 
 
-def _line(incident: Incident, words: Words) -> tuple[Cell, ...]:
+def _by_owner(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    """Findings by the system and the country of their subject, where `dnsonde enrich` learned them."""
+    if all(i.owner == NOBODY for i in incidents):
+        return
+    for by in ("asn", "country"):
+        rows = groups(incidents, by)[:OWNERS]
+        names = ("subjects", "findings", *SERIOUS)
+        yield Table(
+            words(f"owners.{by}"),
+            (
+                words(f"head.{by}"),
+                words("head.subjects"),
+                words("lake.findings"),
+                *(words(f"severity.{s}") for s in SERIOUS),
+            ),
+            "lrrrrr",
+            tuple(
+                (cut(row["group"], 60), *(f"{row[n]:,}" if row[n] else "-" for n in names)) for row in rows
+            ),
+        )
+
+
+def _line(incident: Incident, words: Words, *, owned: bool) -> tuple[Cell, ...]:
     title, _summary = _said(incident, words)
     return (
         words(f"severity.{incident.severity}"),
         cut(incident.subject, 100),
+        *([cut(owner_text(incident.owner) or "-", 60)] if owned else []),
         title
         if words.has(f"finding.{incident.detector}.title")
         else title.removeprefix(f"{incident.subject} "),
@@ -226,7 +256,7 @@ def _plain(value: object) -> str:
 
 def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     names = list(dict.fromkeys(i.subject for i in incidents))[:CAMPAIGNS]
-    yield from _timeline(view, names, words)
+    yield from timeline(view, names, words)
     probing = [i for i in incidents if "targets" in i.evidence][:CAMPAIGNS]
     if probing:
         yield _reached(probing, words)
@@ -252,7 +282,7 @@ def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Itera
         yield Para(words("campaigns.note"), "note")
 
 
-def _timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
+def timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
     """Messages of each campaign over time."""
     message = view.tables["message"]
     wanted = ibis.memtable(pa.table({"domain": pa.array(names, pa.string())}))
@@ -365,6 +395,45 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     )
     bars = Bars((words("head.events"),), tuple((name, (n,)) for name, n in ranked))
     yield Chart(words("vectors.chart"), words("vectors.tells"), bars, counted)
+
+
+def _senders(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    """Who sent the packets of the attacks, reflectors among them, by system; where `dnsonde enrich` learned it."""
+    known = view.tables["enrichment"]
+    hit = [i for i in incidents if i.kind == "address" and i.detector in SENT]
+    if not hit or not int(known.count().to_pyarrow().as_py()):
+        return
+    pairs = [address_pair(i.subject) for i in hit]
+    victims = ibis.memtable(
+        pa.table(
+            {
+                "net": [net for net, _host in pairs],
+                "host": [host for _net, host in pairs],
+                "first": [i.first_us for i in hit],
+                "last": [i.last_us for i in hit],
+            }
+        )
+    )
+    flow = view.tables["flow"]
+    sent = flow.semi_join(
+        victims,
+        [
+            flow.dst_net == victims.net,
+            flow.dst_host == victims.host,
+            flow.end_us >= victims.first,
+            flow.start_us <= victims.last,
+        ],
+    )
+    each = sent.group_by("src_net", "src_host").aggregate(packets=_.packets.sum())
+    measures = {"sources": _.count(), "packets": _.packets.sum()}
+    rows = grouped(each, "asn", known, measures, first="packets", role="src", most=OWNERS)
+    if rows:
+        yield Table(
+            words("owners.senders"),
+            tuple(words(f"head.{n}") for n in ("asn", "sources", "packets")),
+            "lrr",
+            tuple((cut(r["group"], 60), f"{r['sources']:,}", f"{int(r['packets']):,}") for r in rows),
+        )
 
 
 def _vector(incident: Incident, words: Words) -> str:

@@ -8,12 +8,11 @@ import ibis
 from ibis import _
 
 from dnsonde.export._charts import moment
-from dnsonde.export._contract import View, owned
+from dnsonde.export._contract import View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import Words
-from dnsonde.report import CHANGES, CLASSES, TARGET, Summary, readable, summarise
-from dnsonde.wire.batch import MAPPED
+from dnsonde.report import CHANGES, CLASSES, Summary, grouped, owned, readable, summarise
 
 PREFIXES = 20  # shown, of those with the most open hosts
 HOSTS = 25
@@ -28,11 +27,12 @@ KIND_OF = {"recursive_resolver": 0, "recursive_forwarder": 1, "transparent_forwa
 
 @dataclass(frozen=True)
 class Before:
-    """What changed since another run: that run's name, hosts by change, and rows by prefix."""
+    """What changed since another run: that run's name, hosts by change, and by group (`by`: `report.GROUPS`)."""
 
     name: str
     counts: Mapping[str, int]
-    prefixes: list[dict[str, Any]]
+    groups: list[dict[str, Any]]
+    by: str = "prefix"
 
 
 @dataclass(frozen=True)
@@ -151,19 +151,12 @@ def _classes(found: Summary, words: Words) -> Iterator[Block]:
 
 def _prefixes(view: View, words: Words) -> Iterator[Block]:
     verdict = view.tables["verdict"]
-    four = (verdict.target_net == 0) & (verdict.target_host >= MAPPED) & (verdict.target_host < MAPPED << 1)
-    keyed = verdict.mutate(
-        prefix_net=four.ifelse(verdict.target_net, verdict.target_net & -(1 << 16)),
-        prefix_host=four.ifelse(verdict.target_host & -256, 0),
-    )
-    by = keyed.group_by("prefix_net", "prefix_host").aggregate(
-        asked=_.count(), open=_.open.sum(), most=_.amplification.max(), **_kinds(keyed)
-    )
-    with_open = by.filter(_.open > 0)
-    number = int(with_open.count().to_pyarrow().as_py())
-    chosen = with_open.order_by([ibis.desc("open"), "prefix_net", "prefix_host"]).limit(PREFIXES)
-    rows = readable(chosen).read_all().to_pylist()
-    names = [row["prefix"] + ("/48" if ":" in row["prefix"] else "/24") for row in rows]
+    measures = {
+        "asked": _.count(), "open": _.open.sum(), "most": _.amplification.max(), **_kinds(),
+    }  # fmt: skip
+    every = grouped(verdict, "prefix", view.tables["enrichment"], measures, first="open", having="open")
+    number, rows = len(every), every[:PREFIXES]
+    names = [row["group"] for row in rows]
     table = Table(
         words("prefixes.caption"),
         _head(words, "prefix", "asked", "open", *KINDS, "strongest"),
@@ -190,30 +183,33 @@ def _prefixes(view: View, words: Words) -> Iterator[Block]:
 
 
 def _systems(view: View, words: Words) -> Iterator[Block]:
-    """Open hosts by the network that announces them, where `dnsonde enrich` learned it."""
-    if not int(view.tables["enrichment"].count().to_pyarrow().as_py()):
+    """Open hosts by the network that announces them and by country, where `dnsonde enrich` learned it."""
+    known = view.tables["enrichment"]
+    if not int(known.count().to_pyarrow().as_py()):
         return
-    hosts = view.tables["verdict"].filter(_.open).select(*TARGET)
-    by = (
-        owned(hosts, view.tables["enrichment"], "target")
-        .group_by("asn", "as_name", "country")
-        .aggregate(open=_.count(), abuse=_.abuse.max())
-        .order_by([ibis.desc("open"), "asn"])
-        .limit(PREFIXES)
+    hosts = view.tables["verdict"].filter(_.open)
+    abuse = (
+        owned(hosts, known, "target").group_by("asn").aggregate(abuse=_.abuse.max()).to_pyarrow().to_pylist()
     )
-    rows = tuple(
-        (
-            "-" if row["asn"] is None else f"AS{row['asn']}",
-            cut(row["as_name"] or "-", 60),
-            row["country"] or "-",
-            f"{row['open']:,}",
-            cut(row["abuse"] or "-", 80),
+    contact = {row["asn"]: row["abuse"] for row in abuse}
+    for by in ("asn", "country"):
+        measures = {"open": _.count(), "most": _.amplification.max()}
+        rows = grouped(hosts, by, known, measures, first="open", most=PREFIXES)
+        more = ("abuse",) if by == "asn" else ()
+        yield Table(
+            words(f"systems.{by}"),
+            _head(words, by, "open", "strongest", *more),
+            "lrr" + "m" * len(more),
+            tuple(
+                (
+                    cut(row["group"], 60),
+                    f"{row['open']:,}",
+                    _fold(row["most"], words),
+                    *(cut(contact.get(row["asn"]) or "-", 80) for _m in more),
+                )
+                for row in rows
+            ),
         )
-        for row in by.to_pyarrow().to_pylist()
-    )
-    yield Table(
-        words("systems.caption"), _head(words, "asn", "as_name", "country", "open", "abuse"), "mllrm", rows
-    )
 
 
 def _first(found: Summary, words: Words) -> Iterator[Block]:
@@ -239,7 +235,7 @@ def _first(found: Summary, words: Words) -> Iterator[Block]:
 
 def _egress(verdict: ibis.Table, words: Words) -> Iterator[Block]:
     hosts = verdict.filter(_.open & _.egress_host.notnull())
-    by = hosts.group_by("egress_net", "egress_host").aggregate(hosts=_.count(), **_kinds(hosts))
+    by = hosts.group_by("egress_net", "egress_host").aggregate(hosts=_.count(), **_kinds())
     total = by.aggregate(egresses=_.count(), hosts=_.hosts.sum()).to_pyarrow().to_pylist()[0]
     if not total["egresses"]:
         return
@@ -285,9 +281,9 @@ def _changes(before: Before, words: Words) -> Iterator[Block]:
             closed=before.counts["closed"],
         )
     )
-    rows = before.prefixes[:CHANGED]
-    head = ("prefix", *CHANGES)
-    shown = [row["prefix"] + ("/48" if ":" in row["prefix"] else "/24") for row in rows]
+    rows = before.groups[:CHANGED]
+    head = (before.by, *CHANGES)
+    shown = [cut(row["group"], 60) for row in rows]
     table = Table(
         words("changes.caption"),
         _head(words, *head),
@@ -312,14 +308,11 @@ def _changes(before: Before, words: Words) -> Iterator[Block]:
     yield Para(words("changes.note"), "note")
 
 
-def _kinds(table: ibis.Table) -> dict[str, ibis.Value]:
+def _kinds() -> dict[str, Any]:
     """Open hosts of each kind, as aggregates."""
-    name = table["class"]
-    counts = {
-        KINDS[place]: (table.open & (name == known)).sum().fill_null(0) for known, place in KIND_OF.items()
-    }
-    counts["other"] = (table.open & ~name.isin(list(KIND_OF))).sum().fill_null(0)
-    return counts
+    name = _["class"]
+    counts = {KINDS[place]: (_.open & (name == known)).sum().fill_null(0) for known, place in KIND_OF.items()}
+    return counts | {"other": (_.open & ~name.isin(list(KIND_OF))).sum().fill_null(0)}
 
 
 def _head(words: Words, *names: str) -> tuple[str, ...]:

@@ -4,20 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import ibis
-from ibis import _
-
-from dnsonde.export import _page_lake, _page_run
+from dnsonde.export import _page_both, _page_lake, _page_run
 from dnsonde.export._contract import View
 from dnsonde.export._documents import release
-from dnsonde.export._page import Bars, Block, Chart, Code, Fold, Page, Para, Section, Table
+from dnsonde.export._page import Block, Code, Fold, Page, Para, Section, Table
 from dnsonde.export._page_lake import Watching
 from dnsonde.export._page_run import Measurement, present
 from dnsonde.intel.remedies import Measure, remedies
 from dnsonde.lang.words import Words
 from dnsonde.report import summarise
-
-SEEN_MOST = 1 << 20  # addresses of a lake that are compared with a run
 
 
 @dataclass(frozen=True)
@@ -33,10 +28,10 @@ def page(parts: Sequence[Part], words: Words) -> Page:
     runs = [(p.view, p.told) for p in parts if isinstance(p.told, Measurement)]
     lakes = [(p.view, p.told) for p in parts if isinstance(p.told, Watching)]
     sections: list[Section] = []
+    if runs and lakes:
+        sections += _page_both.sections(runs[0][0], lakes[0][0], words)
     for view, told in runs:
         sections += _page_run.sections(view, told, words)
-    if runs and lakes:
-        sections += _both(runs[0][0], lakes[0][0], words)
     for view, seen in lakes:
         sections += _page_lake.sections(view, seen, words)
     sections += _advice([v for v, _t in runs], [v for v, _t in lakes], words)
@@ -68,48 +63,6 @@ def alone(view: View, words: Words) -> Page:
     else:
         told = Watching("lake", tuple(map(str, view.home)))
     return page([Part(view, told)], words)
-
-
-def _both(run: View, lake: View, words: Words) -> Iterator[Section]:
-    """The run's hosts as the lake's traffic shows them."""
-    verdict = (
-        run.tables["verdict"]
-        .filter(~_["class"].isin(["not_sent"]))
-        .select("target_net", "target_host", "open")
-    )
-    ports = sorted({53, run.port})
-    message = lake.tables["message"].filter(_.transport.isin(["udp", "tcp"]))
-    # The two are of different connections: what is few is carried over.
-    asked = (
-        message.filter(~_.response & _.dst_port.isin(ports)).select(net="dst_net", host="dst_host").distinct()
-    )
-    gave = (
-        message.filter(_.response & _.src_port.isin(ports)).select(net="src_net", host="src_host").distinct()
-    )
-    found = []
-    for seen in (asked, gave):
-        table = ibis.memtable(seen.limit(SEEN_MOST).to_pyarrow())
-        known = verdict.semi_join(table, [verdict.target_net == table.net, verdict.target_host == table.host])
-        counts = known.group_by("open").aggregate(n=_.count()).to_pyarrow().to_pylist()
-        found.append({row["open"]: row["n"] for row in counts})
-    opened = int(verdict.filter(_.open).count().to_pyarrow().as_py())
-    if not (opened and (found[0] or found[1])):
-        return
-    lines = (
-        (words("both.open"), opened),
-        (words("both.asked"), found[0].get(True, 0)),
-        (words("both.answered"), found[1].get(True, 0)),
-        (words("both.other_answered"), found[1].get(False, 0)),
-    )
-    table = Table(
-        words("both.caption"),
-        (words("head.what"), words("head.hosts")),
-        "lr",
-        tuple((text, f"{n:,}") for text, n in lines),
-    )
-    bars = Bars((words("head.hosts"),), tuple((text, (n,)) for text, n in lines))
-    chart = Chart(words("both.chart"), words("both.tells"), bars, table, folded=False)
-    yield Section("both", words("both.title"), (chart,))
 
 
 def _advice(runs: Sequence[View], lakes: Sequence[View], words: Words) -> Iterator[Section]:

@@ -6,7 +6,7 @@ from typing import Annotated, BinaryIO
 
 from dnsonde.escape import terminal
 from dnsonde.export._contract import View
-from dnsonde.export._page import Block, Cell, Chart, Code, Figures, Fold, Link, Page, Para, Table
+from dnsonde.export._page import Block, Cell, Chart, Code, Figures, Fold, Link, Page, Para, Sides, Table
 from dnsonde.export._page_whole import alone
 from dnsonde.lang.words import DEFAULT, words
 
@@ -42,6 +42,11 @@ def _lines(block: Block, page: Page) -> list[str]:
         return [f"#### {_plain(block.title)}", "", "```", block.text, "```", "", _plain(source), ""]
     if isinstance(block, Chart):
         return [f"**{_plain(block.title)}** {_plain(block.tells)}", "", *_table(block.table)]
+    if isinstance(block, Sides):
+        lines = []
+        for title, blocks in (block.left, block.right):
+            lines += [f"### {_plain(title)}", "", *(line for inner in blocks for line in _lines(inner, page))]
+        return lines
     if isinstance(block, Fold):
         inside = [line for inner in block.blocks for line in _lines(inner, page)]
         return [f"### {_plain(block.title)}", "", *inside]

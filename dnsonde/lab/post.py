@@ -5,16 +5,21 @@ from numpy.typing import NDArray
 
 from dnsonde.lab.network import Leg
 from dnsonde.lab.rewrite import get16
+from dnsonde.lab.tape import Tape
 from dnsonde.net.udp import Udp
 
+BUFFER = 16 << 20  # octets asked of the kernel, which gives less to others than root
 PATIENCE_US = 50_000  # for room in a socket's send buffer
 
 
 class Post:
-    """Sends what lies in `udp`'s buffer by way of `leg`; `undelivered` counts what the kernel had no room for."""
+    """Sends what lies in `udp`'s buffer by way of `leg`; `undelivered` counts what the kernel had no room for.
 
-    def __init__(self, udp: Udp, leg: Leg) -> None:
-        self.udp, self.leg = udp, leg
+    tape: keeps what was sent, if given.
+    """
+
+    def __init__(self, udp: Udp, leg: Leg, tape: Tape | None = None) -> None:
+        self.udp, self.leg, self.tape = udp, leg, tape
         self.undelivered = 0
 
     def send(
@@ -57,9 +62,23 @@ class Post:
                 break
             done += more
         self.undelivered += count - done
+        if self.tape is not None:
+            rows = self.udp.done_rows(done)
+            self.tape.sent(self.udp.tx_data, self.udp.tx, rows, self.udp.port)
 
 
 def key_of(address: NDArray[np.integer], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """What tells one datagram from another: an IPv4 address and the DNS id."""
     low = address.astype(np.int64).view(np.uint64) & np.uint64(0xFFFF_FFFF)
     return (low << np.uint64(16)) | get16(data, 0).astype(np.uint64)
+
+
+def loopback(port: int, batch: int, width: int, *, gather: bool = False, note: bool = False) -> Udp:
+    """A socket for all of 127.0.0.0/8, and for nothing else: it is bound to the loopback interface.
+
+    note: tell when what arrives did, and its TTL (see `net.udp`).
+    """
+    return Udp(
+        "0.0.0.0", port, batch=batch, size=width, receive_buffer=BUFFER, send_buffer=BUFFER, device="lo",
+        gather=gather, note=note,
+    )  # fmt: skip

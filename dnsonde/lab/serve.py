@@ -1,6 +1,7 @@
 """A lab with its authority, in one process, for as long as it is wanted."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -11,10 +12,12 @@ from dnsonde.authority.sighting import Sightings
 from dnsonde.authority.zone import Zone
 from dnsonde.clock import Clock
 from dnsonde.lab.scenario import Scenario
+from dnsonde.lab.tape import Tape
 from dnsonde.lab.truth import write_truth
 from dnsonde.lab.world import World
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import Writer
+from dnsonde.wire.name import ProbeNames
 
 STEP_US = 100_000
 PROGRESS_US = 1_000_000
@@ -53,12 +56,15 @@ def serve(
     on_progress: Callable[[Served], None] | None = None,
     truth: bool = True,
     sightings: bool = True,
+    names: ProbeNames | None = None,
+    tape: Path | None = None,
 ) -> Served:
     """Serve the scenario's hosts and its authority until `stop` is set.
 
     Tables `truth` (before the first probe is answered) and `sighting` (as queries come) are written below
     `folder`. `on_ready` is called once both answer, `on_progress` every second. The authority has a thread of its
-    own, which shares the work between two cores as both spend their time in kernels and system calls. Raises
+    own, which shares the work between two cores as both spend their time in kernels and system calls. `names`:
+    another make of names for probes; `tape`: a capture file for what passes the border of the lab's network. Raises
     SystemRefusal when a port or the disk is not to be had; an error of either side ends both.
     """
     failure: list[BaseException] = []
@@ -71,8 +77,10 @@ def serve(
         clock=clock,
         policy=POLICY,
         device="lo",
+        names=names,
     )
-    with authority, World(scenario, clock=clock) as world:
+    taped = nullcontext() if tape is None else Tape(tape, scenario, clock)
+    with authority, taped as kept, World(scenario, clock=clock, tape=kept) as world:
         if truth:
             write_truth(scenario, folder, icmp=world.icmp)
 

@@ -22,9 +22,10 @@ from dnsonde.lab.counters import Counters
 from dnsonde.lab.icmp import Icmp
 from dnsonde.lab.network import Leg
 from dnsonde.lab.pending import FINAL, MINIMISED, OCTETS_MAX, PENDING, SIDE, Pending
-from dnsonde.lab.post import Post, key_of
+from dnsonde.lab.post import Post, key_of, loopback
 from dnsonde.lab.reply import Composer
 from dnsonde.lab.scenario import Scenario
+from dnsonde.lab.tape import Tape
 from dnsonde.net.udp import Udp
 from dnsonde.wire.batch import MAPPED, Batch, address_pair
 from dnsonde.wire.codes import Flag, Type
@@ -32,7 +33,6 @@ from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.message import MESSAGE
 
 BATCH = 512
-BUFFER = 16 << 20  # octets asked of the kernel, which gives less to others than root
 EDNS_MAX = 4096
 WIDTH = 4224  # that and a little: a power of two would crowd the rows into the same cache sets
 TABLE_MAX = 1 << 20  # so many hosts are described once; more are described each time that one is asked
@@ -49,11 +49,17 @@ class World:
     """All hosts of a scenario, on 0.0.0.0:`port` of the loopback interface.
 
     Raises SystemRefusal when a socket cannot be had. `icmp` tells whether this process may send ICMP; if not,
-    the hosts that would are silent.
+    the hosts that would are silent. `tape` keeps the datagrams that pass the border of the lab's network.
     """
 
     def __init__(
-        self, scenario: Scenario, *, clock: Clock | None = None, batch: int = BATCH, icmp: bool = True
+        self,
+        scenario: Scenario,
+        *,
+        clock: Clock | None = None,
+        batch: int = BATCH,
+        icmp: bool = True,
+        tape: Tape | None = None,
     ) -> None:
         self.scenario = scenario
         self.counters = Counters()
@@ -63,9 +69,11 @@ class World:
         if scenario.size <= TABLE_MAX:
             every = (np.arange(scenario.size) + scenario.first).astype(np.uint32)
             self._table = self._behavior.describe(every)
-        self._ingress = _socket(scenario.port, batch)
+        noted = tape is not None
+        self._ingress = loopback(scenario.port, batch, WIDTH, note=noted)
         try:
-            self._egress = _socket(0, batch, gather=True)  # hosts behind one resolver ask from one address
+            # Hosts behind one resolver ask from one address.
+            self._egress = loopback(0, batch, WIDTH, gather=True, note=noted)
         except BaseException:
             self._ingress.close()
             raise
@@ -77,8 +85,9 @@ class World:
             name: Leg(getattr(network, name), scenario.seed, 100 + k, capacity=scenario.held, width=WIDTH)
             for k, name in enumerate(("probe", "reply", "ask", "answer"))
         }
-        self._to_client = Post(self._ingress, self._legs["reply"])
-        self._to_authority = Post(self._egress, self._legs["ask"])
+        self._tape = tape
+        self._to_client = Post(self._ingress, self._legs["reply"], tape)
+        self._to_authority = Post(self._egress, self._legs["ask"], tape)
         self._pending = Pending()
         self._cache = Cache()
         control = tuple(ip_address(a).packed for a in scenario.authority.control)
@@ -151,27 +160,29 @@ class World:
     def _turn(self) -> int:
         now = self._clock.monotonic_us()
         probe, reply, ask, answer = self._legs.values()
-        handled = count = self._ingress.receive()
-        if count:
-            udp = self._ingress
-            data, meta = udp.rx_data[:count], udp.rx[:count]
-            if not probe.link.clear:
-                data, meta = probe.send(data, meta, key_of(meta["local_host"], data), now)
+        handled, data, meta = self._heard(self._ingress, probe, now)
+        if handled:
             self._probed(data, meta, now)
-        handled += self._release(probe, now)
-        handled += self._release(ask, now)
-        count = self._egress.receive()
+        handled += self._release(probe, now) + self._release(ask, now)
+        count, data, meta = self._heard(self._egress, answer, now)
         if count:
-            udp = self._egress
-            data, meta = udp.rx_data[:count], udp.rx[:count]
-            if not answer.link.clear:
-                data, meta = answer.send(data, meta, key_of(meta["local_host"], data), now)
             self._answered(data, meta, now)
-        handled += count + self._release(answer, now) + self._release(reply, now)
+        handled += count
+        handled += self._release(answer, now) + self._release(reply, now)
         if now >= self._expiry_us:
             self._expiry_us = now + EXPIRY_US
             self._expire(now)
         return handled
+
+    def _heard(self, udp: Udp, leg: Leg, now: int) -> tuple[int, Rows, Records]:
+        """How many datagrams came to a socket, and those that come through `leg` at once."""
+        count = udp.receive()
+        data, meta = udp.rx_data[:count], udp.rx[:count]
+        if count and self._tape is not None:
+            self._tape.received(data, meta, udp.port)
+        if count and not leg.link.clear:
+            data, meta = leg.send(data, meta, key_of(meta["local_host"], data), now)
+        return count, data, meta
 
     def _release(self, leg: Leg, now: int) -> int:
         """Let go of what a direction has held back until now."""
@@ -586,10 +597,3 @@ class World:
             tell = (part["stage"] != SIDE) & (AFTER[part["host"]["kind"]] != Act.NONE)
             servfail = np.full(int(np.count_nonzero(tell)), Act.SERVFAIL, np.uint8)
             self._compose(part[tell], ids[tell], servfail, now)
-
-
-def _socket(port: int, batch: int, *, gather: bool = False) -> Udp:
-    return Udp(
-        "0.0.0.0", port, batch=batch, size=WIDTH, receive_buffer=BUFFER, send_buffer=BUFFER, device="lo",
-        gather=gather, note=False,
-    )  # fmt: skip

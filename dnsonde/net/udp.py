@@ -225,6 +225,12 @@ class Udp:
                 tries = 0
         return count - start
 
+    def done_rows(self, done: int) -> NDArray[np.integer]:
+        """Which rows of the last batch were sent, when `send` was done with so many of them."""
+        rows = np.arange(done) if self._order is None else self._order[:done]
+        sent: NDArray[np.integer] = rows[(self.tx_errno[rows] == 0) & (self.tx["length"][rows] > 0)]
+        return sent
+
     def _place(self, header: int) -> int:
         """Where in the order of sending a header's first row stands."""
         row = int(self._tx.row[header])

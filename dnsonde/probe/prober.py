@@ -76,8 +76,9 @@ class Prober:
     """One run of a plan into a folder, begun or continued.
 
     RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
-    `device` binds the sockets to one interface. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many
-    settled probes, or so long, and a killed process loses no more than that.
+    `device` binds the sockets to one interface. `names`: another make of names for probes. `checkpoint_rows` and
+    `checkpoint_s`: rows go to disk after so many settled probes, or so long, and a killed process loses no more than
+    that.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Prober:
         *,
         clock: Clock | None = None,
         device: str | None = None,
+        names: ProbeNames | None = None,
         batch: int = BATCH,
         checkpoint_rows: int = CHECKPOINT_ROWS,
         checkpoint_s: float = CHECKPOINT_S,
@@ -100,7 +102,7 @@ class Prober:
         self._timeout_us = int(plan.probe.timeout_s * 1e6)
         self._stops = 0
         self._known = parse_name(plan.zone.known).lower() if plan.is_known else b""
-        self._names = ProbeNames("known.invalid" if plan.is_known else plan.zone.name)
+        self._names = names or ProbeNames("known.invalid" if plan.is_known else plan.zone.name)
         self._counts = dict.fromkeys(("sent", "errors", *(o.name.lower() for o in Outcome)), 0)
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from dnsonde.wire._kernels import message_encode as kernel
 from dnsonde.wire.batch import ADDRESS, Batch
 from dnsonde.wire.codes import Class, Flag, Type
 from dnsonde.wire.message import MESSAGE, RECORD_SPEC, REPLY_SPEC
-from dnsonde.wire.name import ProbeNames, secret, show_name, spread
+from dnsonde.wire.name import ProbeNames, probe_ids, secret, show_name, spread
 
 HEADER = 12
 LONGEST_TARGET = 46  # octets of an IPv6 target's label
@@ -41,6 +41,11 @@ def encode_probes(
     flat = rows(out[:n], length, HEADER + LONGEST_TARGET + len(tail) if n else 0)
     if len(out) < n or len(length) < n:
         raise ValueError(f"{min(len(out), len(length))} rows for {n} targets")
+    spelt = names.spelt(targets)
+    if spelt is not None:
+        ids = probe_ids(names.tags(key, run, targets, attempt, kind))
+        _encode_spelt(out, length, spelt, ids, _question_end(qtype) + _opt(edns_size))
+        return
     kernel.encode_probes(
         flat,
         out.shape[1],
@@ -161,6 +166,19 @@ def warm() -> None:
         out,
         length,
     )
+
+
+def _encode_spelt(
+    out: NDArray[np.uint8], length: NDArray[np.int32], spelt: list[bytes], ids: NDArray[np.uint16], end: bytes
+) -> None:
+    """One query a name, one by one: for names that no kernel knows."""
+    for row, (name, number) in enumerate(zip(spelt, ids.tolist(), strict=True)):
+        header = np.array([number, Flag.RD, 1, 0, 0, int(len(end) > 4)], ">u2").tobytes()
+        query = header + name + end
+        if len(query) > out.shape[1]:
+            raise ValueError(f"a row of {out.shape[1]} octets for a query of {len(query)}")
+        out[row, : len(query)] = np.frombuffer(query, np.uint8)
+        length[row] = len(query)
 
 
 def _question_end(qtype: int) -> bytes:

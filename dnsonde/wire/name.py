@@ -149,6 +149,11 @@ class ProbeNames:
         self.zone = show_name(self.wire)
         self._zone = frozen(np.frombuffer(self.wire, np.uint8), np.uint8)
 
+    def spelt(self, targets: NDArray[np.void]) -> list[bytes] | None:
+        """Names of another make, in wire form, one a target; None for those described above, which a kernel writes."""
+        del targets
+        return None
+
     def parse(self, batch: Batch, messages: NDArray[np.void]) -> NDArray[np.void]:
         """What each message's asked name is, as `PROBE_NAME` rows; the tag is read, not verified."""
         if len(messages) != len(batch):

@@ -110,7 +110,7 @@ def babble(flood: Flood, scenario: Scenario, count: int) -> None:
 def test_floods_are_counted_and_change_no_verdict(labs: Labs, tmp_path: Path) -> None:
     forgeries, garbage = 100_352, 1_000_448
     scenario = labs.on_free_ports("tiny", slow_delay_ms=(100.0, 500.0), rate_limit_ms=400.0)
-    file = run._lab_plan(scenario, tmp_path)
+    file = run.lab_plan(scenario, tmp_path)
     file.write_text(file.read_text().replace("timeout_s = 2.0", "timeout_s = 1.0"))
     plan = load_plan(file)
     clock, failed = WaitingClock(), list[BaseException]()

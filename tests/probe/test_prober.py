@@ -193,7 +193,7 @@ def test_stopped_run_says_so_and_continues_without_asking_twice(
     responder = respond(refused)
     plan = make_plan(responder.port, pace="total_pps = 2000", timeout_s=0.3)
     first = Prober(plan, tmp_path / "run", device="lo")
-    asked_to = []
+    asked_to: list[prober.Progress] = []
 
     def stop(now: prober.Progress) -> None:
         if now.sent and not asked_to:  # a second time would not wait for replies

@@ -1,0 +1,97 @@
+"""The demo's second part: a prober like SecShow's comes, and is watched."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from dnsonde.cli import _findings, _progress
+from dnsonde.escape import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dnsonde.clock import Clock
+    from dnsonde.lab.scenario import Scenario
+    from dnsonde.loop import Loop
+
+STOPPED = 130
+
+
+def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, out: "Console") -> int:
+    """Let it come, and print both views; the exit code."""
+    from dnsonde import run, watch
+    from dnsonde.loop import loop
+
+    def told(progress: "run.Progress | watch.Progress") -> list[str]:
+        if isinstance(progress, run.Progress):
+            return _progress.probing(progress)
+        return _progress.reading(progress)
+
+    out.print()
+    with _progress.watch(mode, told) as watcher:
+        run.compile_once(watcher.say)
+        watcher.say("Now the lab's own prober, with names like SecShow's, sweeps the same network.")
+        seen = loop(scenario, folder, clock, on_progress=watcher.tell, on_watch=watcher.tell, say=watcher.say)
+    if not seen.measured.finished:
+        out.print("Stopped before the end.")
+        return STOPPED
+    show(seen, out)
+    return 0
+
+
+def show(seen: "Loop", out: "Console") -> None:
+    """Print what the prober learned, how it was seen to come, whether the two agree, and where the report lies."""
+    table = Table(box=None, pad_edge=False, padding=(0, 4, 0, 0), header_style="bold")
+    table.add_column("what the prober learned", ratio=1)
+    table.add_column("how we saw it come", ratio=1)
+    learned, saw = _learned(seen), _saw(seen)
+    for number in range(max(len(learned), len(saw))):
+        table.add_row(
+            *(Text(terminal(lines[number] if number < len(lines) else "")) for lines in (learned, saw))
+        )
+    out.print(table)
+    out.print()
+    both = seen.agreement
+    total, opened, resolved, passed, unseen, closed = (
+        both.total(name) for name in ("hosts", "open", "resolved", "passed", "unseen", "closed_resolved")
+    )
+    out.print(Text(f"The two agree on {both.agreed:,} of {total:,} hosts.", style="bold"))
+    out.print(
+        f"Of {opened:,} open hosts {resolved:,} were seen to answer with recursion, {passed:,} only to pass the "
+        f"question on, {unseen:,} neither: those are answered for from elsewhere. {closed:,} that answer with wrong "
+        "data look open to whoever only watches.",
+        soft_wrap=True,
+    )
+    out.print()
+    out.print(f"Capture: {terminal(str(seen.capture))}, {seen.packets:,} packets", soft_wrap=True)
+    out.print(f"Report: {terminal(str(seen.report))}", soft_wrap=True)
+    report = terminal(str(seen.report))
+    out.print(Text(f"Next: xdg-open {report}"), soft_wrap=True)
+
+
+def _learned(seen: "Loop") -> list[str]:
+    counts = {count.name: count.open for count in seen.measured.summary.counts}
+    told = (
+        (seen.measured.summary.open, "hosts resolve for it"),
+        (counts.get("recursive_resolver", 0), "of them ask by themselves"),
+        (counts.get("recursive_forwarder", 0), "of them have another resolver ask"),
+        (counts.get("transparent_forwarder", 0), "pass its questions on under its address"),
+        (sum(c.hosts for c in seen.measured.summary.counts if c.name == "refused"), "are closed to it"),
+    )
+    return [f"{number:>6,}  {words}" for number, words in told]
+
+
+def _saw(seen: "Loop") -> list[str]:
+    if not seen.campaigns:
+        return ["nothing that looks like a campaign"]
+    first = seen.campaigns[0]
+    told = first.evidence
+    return [
+        f"campaign {told.get('campaign')} below {first.subject}, {first.severity}",
+        f"names {told.get('template')}",
+        f"from {_findings.moment(first.first_us)} UTC for {_progress.duration((first.last_us - first.first_us) / 1e6)}",
+        f"{int(told.get('targets') or 0):,} addresses asked",
+        f"{int(told.get('answered') or 0):,} answered, {int(told.get('resolved') or 0):,} with recursion",
+    ]
