@@ -44,3 +44,20 @@ class SystemRefusal(Failure):
 
 class LabError(Failure):
     """The lab could not be built."""
+
+
+def unexpected(error: Exception) -> str:
+    """One sentence for an error that no room of the house foresaw."""
+    if isinstance(error, RuntimeError) and "no locator available" in str(error):
+        return "Compiled code cannot be kept anywhere: set NUMBA_CACHE_DIR to a folder that you may write to."
+    if isinstance(error, MemoryError):
+        return "The machine's memory is full; nothing that was written is lost."
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"The system refused: {error.strerror}{where}."
+    what = str(error).strip().splitlines()
+    said = f": {what[0]}" if what else ""
+    return (
+        f"Something unexpected happened ({type(error).__name__}{said}). This is a fault of dnsonde, please "
+        "report it; DNSONDE_TRACEBACK=1 before the command shows where."
+    )

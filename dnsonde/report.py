@@ -117,23 +117,28 @@ def summarise(verdict: ibis.Table, *, worst: int = 6) -> Summary:
 
 
 def select(verdict: ibis.Table, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> ibis.Table:
-    """Only these classes and prefixes, in address order; no class or no prefix given means all.
+    """Only these classes and prefixes, in address order; see `chosen`."""
+    return chosen(verdict, classes, prefixes).order_by(TARGET)
+
+
+def chosen(verdict: ibis.Table, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> ibis.Table:
+    """Only these classes and prefixes; no class or no prefix given means all.
 
     UsageError for a class that is in nobody's list and not in the table either, and for what is no prefix.
     """
-    chosen = tuple(classes)
-    unknown = [name for name in chosen if name not in CLASSES]
+    named = tuple(classes)
+    unknown = [name for name in named if name not in CLASSES]
     if unknown:
         raise UsageError(f"there is no class {unknown[0]!r}; the classes are: {', '.join(CLASSES)}")
-    if chosen:
-        verdict = verdict.filter(_["class"].isin(chosen))
+    if named:
+        verdict = verdict.filter(_["class"].isin(named))
     inside = [within(verdict, "target", prefix) for prefix in prefixes]
     if inside:
         any_of = inside[0]
         for more in inside[1:]:
             any_of |= more
         verdict = verdict.filter(any_of)
-    return verdict.order_by(TARGET)
+    return verdict
 
 
 def within(table: ibis.Table, role: str, prefix: str) -> ibis.Value:

@@ -24,6 +24,10 @@ from dnsonde.authority.answer import Policy
 from dnsonde.beside import Beside, Ready
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.export._contract import Network, View
+from dnsonde.export._open import open_view
+from dnsonde.export._page_run import Before, Measurement
+from dnsonde.export._page_whole import Part
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
@@ -40,6 +44,10 @@ from dnsonde.wire.compile import MEASURING, compile_all
 PLAN = "plan.toml"
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
+PREFIXES = 12  # of a plan, named in a report
+FACTS = (  # about a plan, in reading order
+    "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +390,54 @@ timeout_s = 2.0
     except OSError as error:
         raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+# -- tell -------------------------------------------------------------------------------------------------
+
+
+def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] = ()) -> Part:
+    """A run as a report tells it: with its plan, and with what changed since another one."""
+    return part_of(folder, open_view(folder, home=home), since=since)
+
+
+def part_of(
+    folder: Path, view: View, *, name: str = "", since: Path | None = None, opens_files: bool = True
+) -> Part:
+    """The same of a run that is open already; name: how the report calls it.
+
+    Without `opens_files` the plan's lists of addresses, other files, stay unread, and what only they tell is left out.
+    """
+    plan = load_plan(folder / PLAN)
+    kept = states.load(folder)
+    listed = ", ".join(plan.space.prefixes[:PREFIXES])
+    facts = {
+        "run": kept.run if kept else "",
+        "scope": listed + (", ..." if len(plan.space.prefixes) > PREFIXES else "") or plan.space.targets,
+        "zone": plan.zone.name,
+        "known": plan.zone.known,
+        "port": str(plan.space.port),
+        "attempts": str(plan.probe.attempts),
+        "contact": plan.identity.contact,
+    }
+    if opens_files or plan.stands_alone:
+        each = plan.prefix_pps
+        facts |= {
+            "addresses": f"{plan.scope().size:,}",
+            "ceiling": f"{plan.total_pps:,g}/s",
+            "prefix_ceiling": "" if each is None else f"{each:,g}/s",
+        }
+    before = None
+    if since is not None:
+        changed = difference(since, folder)
+        before = Before(str(since), changed.counts, changed.groups)
+    told = Measurement(
+        name or str(folder),
+        delegated=not plan.is_known,
+        finished=kept is None or kept.complete,
+        facts=tuple((fact, facts[fact]) for fact in FACTS if facts.get(fact)),
+        before=before,
+    )
+    return Part(view, told)
 
 
 # -- look -------------------------------------------------------------------------------------------------

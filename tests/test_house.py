@@ -18,9 +18,10 @@ FLOORS = (
     {"formats", "authority", "probe", "detect"},
     {"report", "lab"},
     {"export"},
-    {"run", "watch", "doctor", "enrich"},
+    {"run", "watch", "shelf", "hosts", "doctor", "enrich"},
     {"loop"},
-    {"cli", "web"},
+    {"web"},
+    {"cli"},
     {"__main__"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

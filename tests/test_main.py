@@ -24,6 +24,9 @@ HEAVY = {
     "rich",
     "msgspec",
     "asyncio",
+    "jinja2",
+    "starlette",
+    "uvicorn",
     "hypothesis",
 }
 IMPORTED = """

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from dnsonde.export._page_whole import Part
 
 FORMATS = ("html", "markdown")
-PREFIXES = 12  # of the plan, named
 BY_NAME = {".md": "markdown", ".markdown": "markdown"}
 
 
@@ -97,44 +96,10 @@ def _checked(folders: tuple[Path, ...], since: Path | None) -> dict[Path, bool]:
 
 
 def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
-    """A run, with its plan and what changed."""
     from dnsonde import run
     from dnsonde.detect._relations import prefixes
-    from dnsonde.export._open import open_view
-    from dnsonde.export._page_run import Before, Measurement
-    from dnsonde.export._page_whole import Part
-    from dnsonde.probe import state
-    from dnsonde.probe.plan import load_plan
 
-    view = open_view(folder, home=prefixes(homes))
-    plan = load_plan(folder / run.PLAN)
-    kept = state.load(folder)
-    each = plan.prefix_pps
-    listed = ", ".join(plan.space.prefixes[:PREFIXES])
-    facts = {
-        "run": kept.run if kept else "",
-        "scope": listed + (", ..." if len(plan.space.prefixes) > PREFIXES else "") or plan.space.targets,
-        "addresses": f"{plan.scope().size:,}",
-        "zone": plan.zone.name,
-        "known": plan.zone.known,
-        "port": str(plan.space.port),
-        "ceiling": f"{plan.total_pps:,g}/s",
-        "prefix_ceiling": "" if each is None else f"{each:,g}/s",
-        "attempts": str(plan.probe.attempts),
-        "contact": plan.identity.contact,
-    }
-    before = None
-    if since is not None:
-        changed = run.difference(since, folder)
-        before = Before(str(since), changed.counts, changed.groups)
-    told = Measurement(
-        str(folder),
-        delegated=not plan.is_known,
-        finished=kept is None or kept.complete,
-        facts=tuple((name, value) for name, value in facts.items() if value),
-        before=before,
-    )
-    return Part(view, told)
+    return run.part(folder, since=since, home=prefixes(homes))
 
 
 def _lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Part":

@@ -6,7 +6,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import BinaryIO
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dnsonde.escape import terminal
@@ -18,7 +18,7 @@ PACKAGE = "dnsonde.export"
 
 def write_html(page: Page, out: BinaryIO) -> None:
     """Write a page. What steers text (bidirectional overrides among it) shows as its number; all else is escaped."""
-    style = _text("_page.css")
+    style = page_style()
     digest = b64encode(sha256(style.encode()).digest()).decode()
     numbers: list[Chart] = []
 
@@ -27,21 +27,25 @@ def write_html(page: Page, out: BinaryIO) -> None:
         return svg(chart, len(numbers))
 
     ours = Markup(style)  # noqa: S704 - a file of this package
-    template = _environment().from_string(_text("_page.html"))
+    template = environment().get_template("_page.html")
     pieces = template.stream(page=page, style=ours, digest=digest, svg=numbered)
     pieces.enable_buffering(64)
     out.writelines(piece.encode("utf-8", "replace") for piece in pieces)
 
 
 @cache
-def _environment() -> Environment:
-    # Everything that a template puts out goes through `finalize`, then through the escaping.
-    return Environment(autoescape=True, finalize=_harmless, undefined=StrictUndefined, trim_blocks=False)
+def environment(package: str = PACKAGE) -> Environment:
+    """Templates of a package, and those of this one: everything that they put out is made harmless, then escaped."""
+    places = [PackageLoader(name, "") for name in dict.fromkeys((package, PACKAGE))]
+    return Environment(
+        autoescape=True, finalize=_harmless, undefined=StrictUndefined, loader=ChoiceLoader(places)
+    )
 
 
 def _harmless(value: object) -> object:
     return terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _text(name: str) -> str:
-    return files(PACKAGE).joinpath(name).read_text(encoding="utf-8").strip()
+def page_style() -> str:
+    """The styles of a page."""
+    return files(PACKAGE).joinpath("_page.css").read_text(encoding="utf-8").strip()

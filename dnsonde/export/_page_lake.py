@@ -69,7 +69,7 @@ def sections(view: View, told: Watching, words: Words) -> Iterator[Section]:
         yield Section("findings", words("findings.title"), tuple(_findings(incidents, words)))
     campaigns = [i for i in incidents if i.nature.role == "campaign"]
     if campaigns:
-        yield Section("campaigns", words("campaigns.title"), tuple(_campaigns(view, campaigns, words)))
+        yield Section("campaigns", words("campaigns.title"), tuple(campaign_blocks(view, campaigns, words)))
     attacks = [i for i in incidents if i.detector in FLOODS]
     if attacks:
         blocks = (*_attacks(attacks, words), *_senders(view, attacks, words))
@@ -168,8 +168,8 @@ def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     )
     yield from _by_owner(incidents, words)
     for incident in [i for i in shown if i.severity in GRAVE][:EXPLAINED]:
-        title, summary = _said(incident, words)
-        parts: list[Block] = [Para(summary), _evidence(incident, words)]
+        title, summary = said(incident, words)
+        parts: list[Block] = [Para(summary), evidence(incident, words)]
         if incident.references:
             parts.append(Para(words("findings.sources", sources="; ".join(incident.references)), "note"))
         yield Fold(cut(f"{words(f'severity.{incident.severity}')}: {title}"), tuple(parts))
@@ -198,7 +198,7 @@ def _by_owner(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
 
 
 def _line(incident: Incident, words: Words, *, owned: bool) -> tuple[Cell, ...]:
-    title, _summary = _said(incident, words)
+    title, _summary = said(incident, words)
     return (
         words(f"severity.{incident.severity}"),
         cut(incident.subject, 100),
@@ -219,7 +219,8 @@ def _todo(detector: str, words: Words) -> Cell:
     return Link(words(f"measure.{measure.name}.title"), f"do-{measure.name}") if measure else "-"
 
 
-def _said(incident: Incident, words: Words) -> tuple[str, str]:
+def said(incident: Incident, words: Words) -> tuple[str, str]:
+    """A finding's title and summary."""
     row = {
         "detector": incident.detector,
         "subject": incident.subject,
@@ -227,17 +228,19 @@ def _said(incident: Incident, words: Words) -> tuple[str, str]:
         "title": incident.title,
         "summary": incident.summary,
     }
-    shown = {name: _value(value) for name, value in incident.evidence.items()}
+    shown = {name: as_text(value) for name, value in incident.evidence.items()}
     title, summary = words.finding(row, shown)
     return cut(title), cut(summary, 600)
 
 
-def _evidence(incident: Incident, words: Words) -> Table:
-    rows = [(name, cut(_value(value), 200)) for name, value in list(incident.evidence.items())[:EVIDENCE]]
+def evidence(incident: Incident, words: Words) -> Table:
+    """A finding's evidence."""
+    rows = [(name, cut(as_text(value), 200)) for name, value in list(incident.evidence.items())[:EVIDENCE]]
     return Table(words("findings.evidence"), (words("head.what"), words("head.value")), "lm", tuple(rows))
 
 
-def _value(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value of some evidence."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, int):
@@ -254,7 +257,8 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+def campaign_blocks(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
+    """Campaigns over time, whom they reached, and how their names are made."""
     names = list(dict.fromkeys(i.subject for i in incidents))[:CAMPAIGNS]
     yield from timeline(view, names, words)
     probing = [i for i in incidents if "targets" in i.evidence][:CAMPAIGNS]
@@ -271,7 +275,7 @@ def _campaigns(view: View, incidents: Sequence[Incident], words: Words) -> Itera
                     cut(str(told["template"])),
                     words.named("written", str(told.get("address_written", "-"))),
                     words.named("written", str(told.get("time_written", "-"))),
-                    _value(told.get("names", "-")),
+                    as_text(told.get("names", "-")),
                 )
             )
     if rows:
@@ -373,8 +377,8 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
                 moment(i.first_us),
                 lasted(i.last_us - i.first_us, words),
                 f"{i.count:,}",
-                _value(round(i.evidence["packets_s"])) if "packets_s" in i.evidence else "-",
-                _value(i.evidence.get("sources", i.evidence.get("clients", "-"))),
+                as_text(round(i.evidence["packets_s"])) if "packets_s" in i.evidence else "-",
+                as_text(i.evidence.get("sources", i.evidence.get("clients", "-"))),
                 words(f"severity.{i.severity}"),
             )
             for i in shown
@@ -463,7 +467,7 @@ def _bots(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[B
             words.named("detector", i.detector),
             moment(i.first_us),
             f"{i.count:,}",
-            _value(i.evidence.get("destinations", "-")),
+            as_text(i.evidence.get("destinations", "-")),
             _todo(i.detector, words),
         )
         for i in ordered

@@ -61,7 +61,7 @@ def sections(view: View, told: Measurement, words: Words) -> Iterator[Section]:
         if egress:
             yield Section("egress", words("egress.title"), egress)
     if told.before is not None:
-        yield Section("changes", words("changes.title"), tuple(_changes(told.before, words)))
+        yield Section("changes", words("changes.title"), tuple(change_blocks(told.before, words)))
 
 
 def how(view: View, told: Measurement, words: Words) -> Iterator[Block]:
@@ -268,7 +268,8 @@ def _egress(verdict: ibis.Table, words: Words) -> Iterator[Block]:
     yield Para(words("egress.note"), "note")
 
 
-def _changes(before: Before, words: Words) -> Iterator[Block]:
+def change_blocks(before: Before, words: Words) -> Iterator[Block]:
+    """How many hosts changed in which way, by prefix."""
     total = sum(before.counts.values())
     if not total:
         yield Para(words("changes.none", before=before.name))

@@ -85,12 +85,13 @@ def _advice(runs: Sequence[View], lakes: Sequence[View], words: Words) -> Iterat
             if detectors[name]
         ]
         if concerns:
-            blocks.append(_measure(measure, concerns, words))
+            blocks.append(advice(measure, concerns, words))
     if blocks:
         yield Section("do", words("do.title"), (Para(words("do.lead")), *blocks))
 
 
-def _measure(measure: Measure, concerns: Sequence[str], words: Words) -> Fold:
+def advice(measure: Measure, concerns: Sequence[str], words: Words) -> Fold:
+    """One thing to do, in the configuration of every software; `concerns` is named as what it is about."""
     codes = []
     for remedy in measure.remedy:
         software = remedies().title(remedy.software)

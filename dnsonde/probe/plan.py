@@ -78,6 +78,11 @@ class Plan:
         return self._selection.loopback
 
     @property
+    def stands_alone(self) -> bool:
+        """Whether it names no other file: no list of targets, no blocklist."""
+        return not (self.space.targets or self.space.exclude_file)
+
+    @property
     def total_pps(self) -> float:
         """Ceiling for all packets, a second."""
         if self.pace.total_pps is not None:

@@ -64,7 +64,7 @@ class Lake:
         self.durable = durable
         if create:
             self._create()
-        self._check()
+        check(self.folder)
         self._finish()
 
     def has(self, file: str) -> bool:
@@ -142,30 +142,6 @@ class Lake:
             temporary.rename(about)
         except OSError as error:
             raise refusal(self.folder, error) from error
-
-    def _check(self) -> None:
-        about = self.folder / ABOUT
-        if not self.folder.is_dir():
-            raise RunError(
-                f"there is no lake at {self.folder}: `dnsonde ingest FILES -o {self.folder}` makes one"
-            )
-        try:
-            said = json.loads(about.read_bytes())
-        except FileNotFoundError:
-            raise RunError(
-                f"{self.folder} is no lake, it has no {ABOUT}: give the folder that `dnsonde ingest -o` named"
-            ) from None
-        except PermissionError:
-            raise SystemRefusal(f"no permission to read {about}: ask the lake's owner for it") from None
-        except (OSError, ValueError):
-            said = None
-        if not isinstance(said, dict) or said.get("dnsonde") != "lake":
-            raise RunError(f"{about} is damaged: restore it from a copy, or ingest into a new folder")
-        if said.get("version") != VERSION:
-            raise RunError(
-                f"{self.folder} is a lake of version {said.get('version')}, this dnsonde reads version {VERSION}: "
-                "use the dnsonde that made it, or ingest the files again into a new folder"
-            )
 
     def _finish(self) -> None:
         """Bring what was taken in to its places; where we may not write, its owner will."""
@@ -298,6 +274,30 @@ class Intake:
 def is_lake(folder: Path) -> bool:
     """Whether a folder says that it is a lake, of whatever version."""
     return (folder / ABOUT).is_file()
+
+
+def check(folder: Path) -> None:
+    """RunError where a folder is no lake, or one of another version; SystemRefusal where it may not be read."""
+    about = folder / ABOUT
+    if not folder.is_dir():
+        raise RunError(f"there is no lake at {folder}: `dnsonde ingest FILES -o {folder}` makes one")
+    try:
+        said = json.loads(about.read_bytes())
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder} is no lake, it has no {ABOUT}: give the folder that `dnsonde ingest -o` named"
+        ) from None
+    except PermissionError:
+        raise SystemRefusal(f"no permission to read {about}: ask the lake's owner for it") from None
+    except (OSError, ValueError):
+        said = None
+    if not isinstance(said, dict) or said.get("dnsonde") != "lake":
+        raise RunError(f"{about} is damaged: restore it from a copy, or ingest into a new folder")
+    if said.get("version") != VERSION:
+        raise RunError(
+            f"{folder} is a lake of version {said.get('version')}, this dnsonde reads version {VERSION}: "
+            "use the dnsonde that made it, or ingest the files again into a new folder"
+        )
 
 
 def _rank(texts: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -1,0 +1,253 @@
+"""The hosts of a run, a page at a time, and everything about one of them; straight from the Parquet parts.
+
+A page is found by the keys of the row that it follows or precedes (keyset), never by counting rows away, so that the
+last page of a million costs what the first does.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from dnsonde import report
+from dnsonde.errors import UsageError
+from dnsonde.wire.batch import address_pair, address_text
+
+SIZE = 50
+MOST = 200  # rows of one page
+KEPT = 100  # probes, replies, sightings of one host that are shown
+MARK_CHARS = 1000
+TEXT_CHARS = 200
+SILENT = ("silent", "not_sent")
+SHOWN = ("answered", "open", "all")
+
+INT_MOST = (1 << 62) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a table of hosts can be sorted by: columns of `verdict`, and what stands for null when they ascend."""
+
+    columns: tuple[str, ...]
+    most: str | float
+    least: str | float
+
+
+_ADDRESS = (INT_MOST, -INT_MOST - 1)
+SORTS = {
+    "target": Column((), 0, 0),
+    "class": Column(("class",), "\U0010ffff", ""),
+    "open": Column(("open_",), 2, -1),
+    "amplification": Column(("amplification",), 1e300, -1e300),
+    "egress": Column(("egress_net", "egress_host"), *_ADDRESS),
+    "responder": Column(("responder_net", "responder_host"), *_ADDRESS),
+    "rtt_us": Column(("rtt_us",), *_ADDRESS),
+    "why": Column(("why",), "\U0010ffff", ""),
+}
+COLUMNS = (
+    "target_net", "target_host", "class", "subclass", "open", "confidence", "amplification", "egress_net",
+    "egress_host", "responder_net", "responder_host", "rtt_us", "why",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which hosts, in which order, and where to go on.
+
+    show: answered (all but the silent), open or all; classes, prefixes: any of them, none for all; text: an address or
+    a prefix that plays any role, or words of the reason; after, before: marks of a page; last: the last page.
+    """
+
+    show: str = "answered"
+    classes: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    text: str = ""
+    sort: str = "target"
+    descending: bool = False
+    after: str = ""
+    before: str = ""
+    last: bool = False
+    size: int = SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """One page: rows of `verdict` with addresses as text; place of the first, from 1; how many there are of these.
+
+    before, after: marks of the pages beside it, "" where there is none. A mark carries its row's place, so that nobody
+    counts what is before it.
+    """
+
+    rows: list[dict[str, Any]]
+    first: int
+    found: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host: its verdict, and what was sent to it and seen of it (at most `KEPT` rows of each, and how many)."""
+
+    verdict: dict[str, Any]
+    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def page(verdict: ibis.Table, wanted: Wanted, found: int | None = None) -> Hosts:
+    """A page of hosts; found: how many are wanted, where somebody counted. UsageError for what cannot be meant."""
+    if wanted.sort not in SORTS:
+        raise UsageError(f"hosts cannot be sorted by {wanted.sort!r}; they can by {', '.join(SORTS)}")
+    size = min(max(wanted.size, 1), MOST)
+    sort = SORTS[wanted.sort]
+    names = [*(f"key_{n}" for n in range(len(sort.columns))), *report.TARGET]
+    kinds = [str if isinstance(sort.most, str) else (int, float)] * len(sort.columns)
+    mark = _read(wanted.before or wanted.after, [*kinds, int, int, int])
+    rows = chosen(verdict, wanted)
+    if found is None:
+        found = count(verdict, wanted)
+    absent = sort.least if wanted.descending else sort.most
+    keyed = rows.mutate(open_=_.open.cast("int64")) if wanted.sort == "open" else rows
+    keyed = keyed.mutate(**{f"key_{n}": keyed[c].fill_null(absent) for n, c in enumerate(sort.columns)})
+    down = [wanted.descending] * len(sort.columns) + [wanted.descending and not sort.columns] * 2
+    backwards = bool(wanted.before) or wanted.last
+    if mark is not None:
+        keyed = keyed.filter(_beyond(keyed, names, down, mark.keys, backwards=backwards))
+    if wanted.last and found:
+        size = (found - 1) % size + 1
+    order = [ibis.desc(n) if d != backwards else ibis.asc(n) for n, d in zip(names, down, strict=True)]
+    here = _rows(keyed.order_by(order).limit(size).select(*names[:-2], *COLUMNS))
+    if backwards:
+        here.reverse()
+    if mark is None:
+        first = found - len(here) + 1 if wanted.last else 1
+    else:
+        first = max(mark.place - len(here), 1) if backwards else mark.place + 1
+    told = [report_row(row, names) for row in here]
+    if not here:
+        return Hosts(told, 0, found, "", "")
+    last = first + len(here) - 1
+    return Hosts(
+        told,
+        first,
+        found,
+        _Mark([here[0][n] for n in names], first).text if first > 1 else "",
+        _Mark([here[-1][n] for n in names], last).text if last < found else "",
+    )
+
+
+def count(verdict: ibis.Table, wanted: Wanted) -> int:
+    """How many hosts are wanted."""
+    return int(chosen(verdict, wanted).count().to_pyarrow().as_py())
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A row's keys in some order, and its place from 1."""
+
+    keys: list[Any]
+    place: int
+
+    @property
+    def text(self) -> str:
+        return json.dumps([*self.keys, self.place], separators=(",", ":"))
+
+
+def chosen(verdict: ibis.Table, wanted: Wanted) -> ibis.Table:
+    """The hosts that are wanted, in no order."""
+    rows = report.chosen(verdict, wanted.classes, wanted.prefixes)
+    if wanted.show == "open":
+        rows = rows.filter(_.open)
+    elif wanted.show == "answered":
+        # Who was asked for by name is wanted, silent or not.
+        if not set(wanted.classes) & set(SILENT):
+            rows = rows.filter(~_["class"].isin(SILENT))
+    elif wanted.show != "all":
+        raise UsageError(f"show is one of {', '.join(SHOWN)}, not {wanted.show!r}")
+    text = wanted.text.strip()[:TEXT_CHARS]
+    if not text:
+        return rows
+    roles = ("target", "egress", "responder")
+    try:
+        parts = [report.within(rows, role, text) for role in roles]
+    except UsageError:
+        return rows.filter(rows.why.lower().contains(text.lower()))
+    anywhere = parts[0]
+    for part in parts[1:]:
+        anywhere |= part.fill_null(False)
+    return rows.filter(anywhere)
+
+
+def one(tables: Mapping[str, ibis.Table], address: str) -> Host | None:
+    """A host of a run by its address, None where the run has no verdict about it; UsageError for what is no address."""
+    try:
+        net, host = address_pair(str(ip_address(address)))
+    except ValueError:
+        raise UsageError(f"{address!r} is no address") from None
+
+    def about(name: str) -> ibis.Table:
+        table = tables[name]
+        return table.filter((table.target_net == net) & (table.target_host == host))
+
+    found = report.readable(about("verdict").limit(1)).read_all().to_pylist()
+    if not found:
+        return None
+    rows, counts = {}, {}
+    for name in ("probe", "reply", "sighting"):
+        here = about(name)
+        rows[name] = report.readable(here.order_by("time_us").limit(KEPT)).read_all().to_pylist()
+        counts[name] = int(here.count().to_pyarrow().as_py()) if len(rows[name]) == KEPT else len(rows[name])
+    return Host(found[0], rows, counts)
+
+
+def report_row(row: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """A row as people read it: without its keys, with addresses as text."""
+    told = {
+        name: value
+        for name, value in row.items()
+        if name not in names and not name.endswith(("_net", "_host"))
+    }
+    for role in ("target", "egress", "responder"):
+        net, host = row[f"{role}_net"], row[f"{role}_host"]
+        told[role] = None if host is None else address_text(net, host)
+    return told
+
+
+def _rows(relation: ibis.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = relation.to_pyarrow().to_pylist()
+    return rows
+
+
+def _beyond(
+    keyed: ibis.Table, names: list[str], down: list[bool], mark: list[Any], *, backwards: bool
+) -> ir.BooleanValue:
+    """The rows that come after a mark in that order, or before it."""
+    after = ibis.literal(False)
+    same = ibis.literal(True)
+    for name, descends, value in zip(names, down, mark, strict=True):
+        column = keyed[name]
+        further = column < value if descends != backwards else column > value
+        after |= same & further
+        same &= column == value
+    return after
+
+
+def _read(mark: str, kinds: Sequence[Any]) -> _Mark | None:
+    """A mark of keys of those kinds, and a place; None where none is given; UsageError for what is none."""
+    if not mark:
+        return None
+    try:
+        values = json.loads(mark) if len(mark) <= MARK_CHARS else None
+    except (ValueError, RecursionError):
+        values = None
+    if isinstance(values, list) and len(values) == len(kinds):
+        alike = all(isinstance(v, k) and not isinstance(v, bool) for v, k in zip(values, kinds, strict=True))
+        numbers = [v for v in values if not isinstance(v, str)]
+        if alike and all(abs(v) < 1 << 63 if isinstance(v, int) else abs(v) <= 1e300 for v in numbers):
+            return _Mark(values[:-1], values[-1])
+    raise UsageError("that is no place in this table: begin at its first page")

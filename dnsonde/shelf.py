@@ -1,0 +1,313 @@
+"""Which runs and lakes lie in a folder, and how each stands. Nothing is written, and no lock is taken.
+
+What is under way is told from what others leave on disk: a lock that `/proc/locks` shows, the state of a run as of its
+last checkpoint, the parts that wait in a lake's `.incoming`. What only the working process knows is not guessed.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dnsonde.errors import DnsondeError, RunError
+from dnsonde.probe import state as states
+from dnsonde.probe._rounds import rounds
+from dnsonde.probe.match import KINDS
+from dnsonde.probe.plan import load_plan
+from dnsonde.table import lake as lakes
+from dnsonde.table.schema import (
+    ACCOUNT,
+    FINDING,
+    FLOW,
+    MESSAGE,
+    PROBE,
+    REPLY,
+    SIGHTING,
+    TABLES,
+    VERDICT,
+    Table,
+)
+
+PLAN = "plan.toml"
+DEPTH = 5  # folders within folders that are looked into
+LOOKED_AT = 20_000  # folders at most
+LOCKS = Path("/proc/locks")
+
+State = Literal["finished", "unjudged", "begun", "working", "empty", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run, a lake, or the sightings of an authority alone; key: its path below the folder, as text."""
+
+    key: str
+    folder: Path
+    kind: Literal["run", "lake", "sightings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What lies in a folder, by key; and what was not looked into, with the reason."""
+
+    entries: dict[str, Entry]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The round that a run is in: what it asks, the so-manieth of how many."""
+
+    kind: str
+    attempt: int
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run or a lake stands, as far as its folder tells.
+
+    state: finished; unjudged, all asked, no verdicts; begun, not finished and nobody at it; working, another process is
+    at it; empty; damaged, `said` tells how. as_of_us: when the folder last changed. counts: rows by table, and what a
+    run counts without rows (`sent`, ...). targets: addresses in scope. looked:
+    somebody looked for threats in a lake; severities: findings by it. arriving: files that are being taken in, as
+    (parts, octets) written so far.
+    """
+
+    state: State
+    said: str = ""
+    since_us: int | None = None
+    as_of_us: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    open: int = 0
+    targets: int | None = None
+    round: Round | None = None
+    looked: bool = False
+    severities: dict[str, int] = field(default_factory=dict)
+    arriving: tuple[tuple[int, int], ...] = ()
+
+
+def shelf(folder: Path) -> Shelf:
+    """Runs and lakes in a folder and below it, or the folder itself if it is one. Links are not followed.
+
+    RunError where there is no such folder, or it may not be read.
+    """
+    if not folder.is_dir():
+        raise RunError(f"there is no folder {folder}: name one that holds runs and lakes")
+    kind = kind_of(folder)
+    if kind is not None:
+        name = _key(Path(folder.resolve().name or "here"))
+        return Shelf({name: Entry(name, folder, kind)})
+    entries: dict[str, Entry] = {}
+    left_out: list[tuple[str, str]] = []
+    waiting = [(folder, 0)]
+    looked = 0
+    while waiting:
+        place, depth = waiting.pop()
+        looked += 1
+        try:
+            inside = sorted((e for e in os.scandir(place) if _may_hold(e)), key=lambda e: e.name)
+        except OSError as error:
+            if place == folder:
+                raise RunError(f"{folder} cannot be read ({error.strerror}): ask its owner for it") from error
+            left_out.append((_key(place.relative_to(folder)), error.strerror or "unreadable"))
+            continue
+        for one in reversed(inside):
+            path = Path(one.path)
+            kind = kind_of(path)
+            if kind is not None:
+                key = _key(path.relative_to(folder))
+                entries.setdefault(key, Entry(key, path, kind))
+            elif depth + 1 < DEPTH and looked + len(waiting) < LOOKED_AT:
+                waiting.append((path, depth + 1))
+            else:
+                left_out.append((_key(path.relative_to(folder)), "too deep, or too many folders"))
+    return Shelf(dict(sorted(entries.items())), tuple(left_out))
+
+
+def kind_of(folder: Path) -> Literal["run", "lake", "sightings"] | None:
+    """What a folder is, by what lies in it; None for any other, and for one that cannot be read."""
+    try:
+        if lakes.is_lake(folder):
+            return "lake"
+        if (folder / states.FILE).is_file() or (folder / VERDICT.name).is_dir():
+            return "run"
+        if (folder / SIGHTING.name).is_dir():
+            return "run" if (folder / PLAN).is_file() else "sightings"
+    except OSError:
+        return None
+    return None
+
+
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What a folder's tables are made of now: (part, time of change, octets); another stamp, other content."""
+    found = []
+    for path in _parts(folder):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        found.append((str(path.relative_to(folder)), status.st_mtime_ns, status.st_size))
+    return tuple(sorted(found))
+
+
+def require_inside(folder: Path) -> None:
+    """RunError where a table, or a part of one, is a link: it may lead anywhere."""
+    for name in TABLES:
+        for path in (folder / name, *(folder / name).rglob("*")):
+            if path.is_symlink():
+                raise RunError(f"{path} is a link: put what it leads to in its place")
+    for name in (PLAN, states.FILE, lakes.ABOUT):
+        if (folder / name).is_symlink():
+            raise RunError(f"{folder / name} is a link: put what it leads to in its place")
+
+
+def standing(entry: Entry) -> Standing:
+    """How it stands; what is wrong with it is told, never raised."""
+    try:
+        require_inside(entry.folder)
+        return _lake(entry.folder) if entry.kind == "lake" else _run(entry.folder)
+    except DnsondeError as error:
+        return Standing("damaged", str(error), as_of_us=changed_us(entry.folder))
+    except (OSError, pa.ArrowException) as error:
+        said = f"{entry.folder} cannot be read ({' '.join(str(error).split())}): restore it from a copy"
+        return Standing("damaged", said, as_of_us=changed_us(entry.folder))
+
+
+def _run(folder: Path) -> Standing:
+    kept = states.load(folder)
+    counts = {table.name: _rows(folder, table) for table in (PROBE, REPLY, SIGHTING, VERDICT)}
+    working = is_locked(folder / states.LOCK)
+    targets = number = None
+    if (folder / PLAN).is_file():
+        plan = load_plan(folder / PLAN)
+        if plan.stands_alone:  # a plan that lies about may not send us to other files
+            targets = plan.scope().size
+        if kept is not None and not kept.complete:
+            listed = rounds(plan)
+            asked = listed[min(kept.round, len(listed) - 1)]
+            number = Round(
+                KINDS[asked.kind], asked.attempt, min(kept.round, len(listed) - 1) + 1, len(listed)
+            )
+    if kept is not None:
+        counts |= {name: value for name, value in kept.counts.items() if name not in counts}
+    state: State
+    if working:
+        state = "working"
+    elif kept is not None and not kept.complete:
+        state = "begun"
+    elif counts[VERDICT.name]:
+        state = "finished"
+    else:
+        state = "unjudged" if counts[PROBE.name] or counts[SIGHTING.name] else "empty"
+    return Standing(
+        state,
+        since_us=kept.started_us if kept else None,
+        as_of_us=changed_us(folder),
+        counts=counts,
+        open=_total(folder, VERDICT, "open").get("true", 0),
+        targets=targets,
+        round=number,
+    )
+
+
+def _lake(folder: Path) -> Standing:
+    lakes.check(folder)
+    counts = {table.name: _rows(folder, table) for table in (MESSAGE, FLOW, ACCOUNT, FINDING)}
+    arriving = tuple(
+        (len(parts), sum(_size(p) for p in parts))
+        for place in sorted((folder / lakes.INCOMING).glob("*"))
+        if is_locked(place)
+        for parts in [sorted(place.rglob("part-*.parquet"))]
+    )
+    state: State = "working" if arriving else "finished" if counts[ACCOUNT.name] else "empty"
+    return Standing(
+        state,
+        as_of_us=changed_us(folder),
+        counts=counts,
+        looked=any((folder / FINDING.name).glob("part-*.parquet")),
+        severities=_total(folder, FINDING, "severity"),
+        arriving=arriving,
+    )
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process of this machine holds a lock on it; False where that cannot be told."""
+    try:
+        status = path.stat()
+        held = LOCKS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    return any(f" {place} " in line and "->" not in line for line in held.splitlines())
+
+
+def _may_hold(one: "os.DirEntry[str]") -> bool:
+    return not one.name.startswith(".") and one.is_dir(follow_symlinks=False)
+
+
+def _key(path: Path) -> str:
+    """A path as text that a link can carry; octets that are no text are spelled."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    for table in TABLES:
+        yield from (folder / table).rglob("part-*.parquet")
+
+
+def _rows(folder: Path, table: Table) -> int:
+    return sum(_footer(*one) for one in _kept(folder, table))
+
+
+def _total(folder: Path, table: Table, column: str) -> dict[str, int]:
+    """How many rows have each value of a column of few values."""
+    found: dict[str, int] = {}
+    for path, changed, size in _kept(folder, table):
+        for value, rows in _values(path, changed, size, column):
+            found[value] = found.get(value, 0) + rows
+    return found
+
+
+def _kept(folder: Path, table: Table) -> Iterator[tuple[str, int, int]]:
+    for path in sorted((folder / table.name).rglob("part-*.parquet")):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # replaced while we look
+            continue
+        yield str(path), status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=50_000)
+def _footer(path: str, _changed: int, _size: int) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+@lru_cache(maxsize=5_000)
+def _values(path: str, _changed: int, _size: int, column: str) -> tuple[tuple[str, int], ...]:
+    with pq.ParquetFile(path) as file:
+        counted = file.read([column]).column(0).value_counts().to_pylist()
+    return tuple((str(c["values"]).lower(), int(c["counts"])) for c in counted)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def changed_us(folder: Path) -> int:
+    """When something in a folder last changed, as far as its own and its tables' folders tell."""
+    times = [0]
+    for path in (folder, folder / states.FILE, *(folder / name for name in TABLES)):
+        try:
+            times.append(path.stat().st_mtime_ns // 1000)
+        except OSError:
+            continue
+    return max(times)

@@ -1,0 +1,100 @@
+"""A look for threats in a lake, asked for from the page: in a process of its own, one at a time."""
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from dnsonde.detect._relations import Prefix
+from dnsonde.errors import DnsondeError, UsageError
+
+
+@dataclass(slots=True)
+class Look:
+    """How far it is: the detector that is at work, the so-manieth of how many; failed: why it ended, if it did so."""
+
+    item: str = ""
+    done: int = 0
+    total: int = 0
+    failed: str = ""
+    over: bool = False
+
+
+class Looks:
+    """The looks of one server, by the lake's key."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._looks: dict[str, Look] = {}
+
+    def of(self, key: str) -> Look | None:
+        """The last look into a lake, None where nobody asked for one."""
+        return self._looks.get(key)
+
+    def start(self, key: str, folder: Path, home: Sequence[Prefix]) -> None:
+        """Begin one; UsageError while another is under way, for each takes the memory of one `dnsonde detect`."""
+        with self._lock:
+            busy = next((name for name, look in self._looks.items() if not look.over), None)
+            if busy is not None:
+                raise UsageError(f"threats are being looked for in {busy} just now: wait for that to end")
+            look = self._looks[key] = Look()
+        context = multiprocessing.get_context("spawn")
+        line, far = context.Pipe()
+        process = context.Process(target=_child, args=(far, str(folder), tuple(home)), daemon=True)
+        try:
+            process.start()
+        except OSError as error:
+            look.failed, look.over = f"no process could be started: {error.strerror}", True
+            return
+        far.close()
+        Thread(target=_follow, args=(line, look), daemon=True).start()
+
+
+def _follow(line: Connection, look: Look) -> None:
+    """Take note of what the child says, until it is silent."""
+    ended = False
+    with suppress(EOFError, OSError):
+        while True:
+            said: dict[str, Any] = line.recv()
+            if "failed" in said:
+                look.failed = said["failed"]
+            elif "over" in said:
+                ended = True
+            else:
+                look.item, look.done, look.total = said["item"], said["done"], said["total"]
+    if not (ended or look.failed):
+        look.failed = "the process ended without a word"
+    look.over = True
+
+
+def _child(line: Connection, folder: str, home: tuple[Prefix, ...]) -> None:
+    from dnsonde import run, watch  # noqa: PLC0415 - in the child, which alone needs the kernels
+    from dnsonde.clock import SystemClock  # noqa: PLC0415
+
+    Thread(target=_end_with_parent, args=(line,), daemon=True).start()
+    try:
+        run.compile_once(lambda _: None)
+        watch.detect(
+            [folder],
+            watch.Asked(home=home),
+            SystemClock(),
+            lambda p: line.send({"item": p.item, "done": p.done, "total": p.total}),
+            fresh=True,
+        )
+    except DnsondeError as error:
+        line.send({"failed": str(error)})
+    except Exception as error:  # noqa: BLE001 - whatever it is, the page has to tell
+        line.send({"failed": f"{type(error).__name__}: {error}"})
+    else:
+        line.send({"over": True})
+
+
+def _end_with_parent(line: Connection) -> None:
+    with suppress(EOFError, OSError):
+        line.recv()
+    os._exit(1)

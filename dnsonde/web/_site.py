@@ -1,0 +1,166 @@
+"""What all pages stand on: the folder, who may write, and what was opened or computed before."""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from threading import Lock, Timer
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from dnsonde import shelf, watch
+from dnsonde.clock import Clock
+from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.export._contract import View
+from dnsonde.export._open import open_view
+from dnsonde.shelf import Entry, Shelf, Standing
+from dnsonde.table.schema import FINDING
+from dnsonde.web._look import Looks
+
+ROWS = 50  # of the overview, on one page
+OPENED = 4  # runs and lakes that stay open
+REMEMBERED = 128  # results
+SHELF_US = 1_000_000  # how long a look at the folder is good for
+QUERY_S = 30.0  # what one page may cost
+
+Home = tuple[IPv4Network | IPv6Network, ...]
+Result = TypeVar("Result")
+
+
+class NotThereError(Exception):
+    """Nothing is under that address."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """A run or a lake as it was when it was opened; found: what was kept of the last look into a lake."""
+
+    entry: Entry
+    stamp: Hashable
+    view: View
+    found: watch.Found | None = None
+    lock: Lock = field(default_factory=Lock)
+
+
+class Site:
+    """One folder, shown.
+
+    token: what gives leave to write, and to read where the page is not on loopback alone (`guarded`). home: the
+    operator's own prefixes, where they were given.
+    """
+
+    def __init__(
+        self, folder: Path, clock: Clock, *, token: str, guarded: bool = False, home: Home = ()
+    ) -> None:
+        self.folder, self.clock, self.home = folder, clock, home
+        self.token, self.guarded = token, guarded
+        self.looks = Looks()
+        self._lock = Lock()
+        self._shelf: tuple[int, Shelf] | None = None
+        self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._results: OrderedDict[Hashable, object] = OrderedDict()
+
+    def shelf(self) -> Shelf:
+        """What lies in the folder, as of a second ago at most."""
+        now = self.clock.monotonic_us()
+        with self._lock:
+            if self._shelf is None or now - self._shelf[0] > SHELF_US:
+                self._shelf = (now, shelf.shelf(self.folder))
+            return self._shelf[1]
+
+    def entry(self, key: str, *kinds: str) -> Entry:
+        """A run or a lake by its key; NotThereError for anything else, so that nothing else can be named."""
+        found = self.shelf().entries.get(key)
+        if found is None or (kinds and found.kind not in kinds):
+            raise NotThereError
+        return found
+
+    def standing(self, entry: Entry) -> Standing:
+        """How it stands now."""
+        return shelf.standing(entry)
+
+    def latest(self, number: int) -> list[Entry]:
+        """The so-manieth `ROWS` entries, from 1, those first that changed last."""
+        every = sorted(self.shelf().entries.values(), key=lambda e: (-shelf.changed_us(e.folder), e.key))
+        return every[(number - 1) * ROWS : number * ROWS]
+
+    def open(self, entry: Entry) -> Opened:
+        """Open it, or take what was opened before and has not changed. RunError where that cannot be."""
+        now = shelf.stamp(entry.folder)
+        with self._lock:
+            known = self._opened.get(entry.key)
+            if known is not None and known.stamp == now:
+                self._opened.move_to_end(entry.key)
+                return known
+        with _told(entry.folder):
+            shelf.require_inside(entry.folder)
+            if entry.kind == "lake":
+                found = watch.kept(entry.folder, self.home)
+                home = found.home if found else self.home
+                opened = Opened(entry, now, open_view(entry.folder, _rows(found), home), found)
+            else:
+                opened = Opened(entry, now, open_view(entry.folder, home=self.home))
+        with self._lock:
+            self._opened[entry.key] = opened
+            self._opened.move_to_end(entry.key)
+            while len(self._opened) > OPENED:
+                self._opened.popitem(last=False)
+        return opened
+
+    def remembered(self, opened: Opened, name: Hashable, make: Callable[[View], Result]) -> Result:
+        """What `make` makes of a view, made once while nothing changes."""
+        key = (opened.entry.key, opened.stamp, name)
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]  # type: ignore[return-value]
+        with self.asking(opened) as view:
+            made = make(view)
+        with self._lock:
+            self._results[key] = made
+            while len(self._results) > REMEMBERED:
+                self._results.popitem(last=False)
+        return made
+
+    @contextmanager
+    def asking(self, opened: Opened) -> Iterator[View]:
+        """Ask an open run or lake, one question at a time; a question that takes too long is given up."""
+        connection = opened.view.tables["enrichment"].get_backend().con
+        with opened.lock, _told(opened.entry.folder):
+            timer = Timer(QUERY_S, connection.interrupt)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield opened.view
+            finally:
+                timer.cancel()
+
+
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(32)
+
+
+def _rows(found: watch.Found | None) -> pa.Table:
+    return FINDING.schema.empty_table() if found is None else found.findings
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What the engine says, as a sentence."""
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise SystemRefusal(
+            f"this took longer than {QUERY_S:.0f} s and was given up: narrow it, or ask on the command line"
+        ) from error
+    except duckdb.OutOfMemoryException as error:
+        raise SystemRefusal("the engine's memory does not suffice: narrow the question") from error
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        said = str(error).strip().splitlines()[0]
+        raise RunError(f"{folder} cannot be read ({said}): restore it from a copy") from error

@@ -1,0 +1,40 @@
+"""`/finding/NUMBER/KEY`: one finding: its evidence, its sources, the query that found it, and what to do."""
+
+from starlette.responses import Response
+
+from dnsonde import watch
+from dnsonde.detect._compiled import compiled
+from dnsonde.export._page_lake import as_text, lasted, said
+from dnsonde.export._page_whole import advice
+from dnsonde.intel.remedies import remedies
+from dnsonde.web._findings import key_of
+from dnsonde.web._page import Visit, page
+from dnsonde.web._site import NotThereError
+
+
+@page("/finding/{number}/{key:path}")
+def finding(visit: Visit) -> Response:
+    """Everything that is known of one finding."""
+    entry = visit.site.entry(visit.key, "lake")
+    opened = visit.site.open(entry)
+    every = visit.site.remembered(opened, "incidents", lambda view: view.incidents())
+    wanted = visit.request.path_params["number"]
+    incident = next((i for i in every if key_of(i) == wanted), None)
+    if incident is None:
+        raise NotThereError
+    words = visit.words
+    title, summary = said(incident, words)
+    one = watch.detectors().get(incident.detector)
+    measure = remedies().of_detector(incident.detector)
+    return visit.show(
+        "finding.html",
+        title=title,
+        entry=entry,
+        incident=incident,
+        summary=summary,
+        evidence=[(name, as_text(value)) for name, value in incident.evidence.items()],
+        lasted=lasted(incident.last_us - incident.first_us, words),
+        detector=one,
+        sql=compiled(one).sql if one else "",
+        todo=advice(measure, [words.named("detector", incident.detector)], words) if measure else None,
+    )

@@ -1,0 +1,253 @@
+"""What the pages say, without a browser."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.export.views import HOSTILE
+from tests.web.conftest import Client
+from tests.web.folder import make_lake, make_run
+
+PAGES = (
+    "/", "/run/runs/november", "/hosts/runs/november", "/host/127.1.0.0/runs/november", "/lake/march", "/lake/april",
+    "/findings/march", "/findings/april", "/campaigns/march", "/campaigns/april", "/read/march", "/compare",
+    "/compare?before=runs/october&after=runs/november", "/enter",
+)  # fmt: skip
+STEERS = {"\u202e", "\u202c", "\x1b", "\x9b"}
+
+
+def text_of(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_there_and_inert(path: str, lang: str, web: TestClient) -> None:
+    answer = web.get(path, headers={"Accept-Language": lang})
+    assert answer.status_code == 200, answer.text
+    assert f'<html lang="{lang}">' in answer.text
+    assert answer.text.count("<script") == 1
+    assert not set(answer.text) & STEERS
+    assert not re.search(r"<[^>]* (style|on\w+)=", answer.text)
+    assert len(re.findall(r'id="([^"]+)"', answer.text)) == len(set(re.findall(r'id="([^"]+)"', answer.text)))
+    for link in re.findall(r'(?:href|action|src)="([^"#]*)', answer.text):
+        assert link == "" or link.startswith("/"), link
+
+
+def test_every_link_leads_somewhere(web: TestClient) -> None:
+    seen, waiting = set[str](), ["/"]
+    while waiting and len(seen) < 120:
+        path = waiting.pop()
+        if path.split("?")[0] in {p.split("?")[0] for p in seen} and "host/" in path:
+            continue
+        seen.add(path)
+        answer = web.get(path)
+        assert answer.status_code == 200, path
+        for link in re.findall(r'href="([^"#]+)', answer.text):
+            there = link.replace("&amp;", "&")
+            if there not in seen and there not in waiting:
+                waiting.append(there)
+    assert len(seen) > 30
+
+
+def test_the_overview_tells_how_all_stand(web: TestClient) -> None:
+    said = text_of(web.get("/").text)
+    assert "runs/november" in said
+    assert "nobody has looked yet" in said
+    assert "critical 1" in said
+
+
+def test_hosts_are_filtered(web: TestClient) -> None:
+    def found(query: str) -> str:
+        return re.search(r"([\d,]+) of 120 hosts", text_of(web.get(f"/hosts/runs/november?{query}").text))[1]  # type: ignore[index]
+
+    assert found("") == "90"
+    assert found("show=all") == "120"
+    assert found("class=silent") == "30"
+    assert found("show=all&class=refused&class=silent") == "91"
+    assert found("show=open") == "29"
+    assert found("show=all&prefix=127.1.0.0/30") == "4"
+    assert found("show=all&text=127.1.0.7") == "1"
+    assert found("text=127.9.0.0/24") == "29"
+    assert found("text=ALERT(1)") == "37"
+
+
+@pytest.mark.parametrize(
+    "sort", ["target", "class", "open", "amplification", "egress", "responder", "rtt_us", "why"]
+)
+@pytest.mark.parametrize("down", ["", "1"])
+def test_pages_of_a_sorted_table_hold_every_host_once(sort: str, down: str, web: TestClient) -> None:
+    def addresses(html: str) -> list[str]:
+        return re.findall(r'href="/host/([^/]+)/', html)
+
+    def go(html: str, rel: str) -> str | None:
+        link = re.search(rf'rel="{rel}" href="([^"]+)"', html)
+        return link[1].replace("&amp;", "&") if link else None
+
+    first = web.get(f"/hosts/runs/november?show=all&sort={sort}&down={down}").text
+    pages, html = [addresses(first)], first
+    while (link := go(html, "next")) is not None:
+        html = web.get(link).text
+        pages.append(addresses(html))
+    every = [a for page in pages for a in page]
+    assert [len(p) for p in pages] == [50, 50, 20]
+    assert len(set(every)) == 120
+    assert "101 to 120 of 120" in html
+    last = web.get(f"/hosts/runs/november?show=all&sort={sort}&down={down}&last=1").text
+    assert addresses(last) == pages[-1]
+    back = web.get(go(html, "prev") or "").text
+    assert addresses(back) == pages[1]
+    assert "51 to 100 of 120" in back
+    assert go(web.get(go(back, "prev") or "").text, "prev") is None
+
+
+def test_sorting_puts_what_is_missing_last(web: TestClient) -> None:
+    for down in ("", "1"):
+        last = web.get(f"/hosts/runs/november?show=all&sort=amplification&down={down}&last=1").text
+        assert last.count('<td class="l">silent</td>') == 20
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["after=nonsense", "after=[1]", "after=[null,0,0,1]", "after=[1,2,3]&sort=why", "after=" + "[" * 900, "sort=nope",
+     "show=some", "class=nope", "prefix=nope", "after=[0,1e999,1]", "text=" + "x" * 301,
+     "after=[0,99999999999999999999,1]"],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_a_sentence(query: str, web: TestClient) -> None:
+    answer = web.get(f"/hosts/runs/november?{query}")
+    assert answer.status_code == 400
+    assert "unexpected" not in answer.text
+    assert '<p class="lead">' in answer.text
+
+
+def test_a_host_has_everything_that_is_known_of_it(web: TestClient) -> None:
+    said = text_of(web.get("/host/127.1.0.0/runs/november").text)
+    for part in (
+        "What it was asked",
+        "What came back",
+        "What our authority was asked",
+        "2023-11-14 22:13:20",
+    ):
+        assert part in said
+    opened = text_of(web.get("/host/127.1.0.9/runs/november").text)
+    assert "allow-recursion { own; };" in opened
+    assert web.get("/host/192.0.2.1/runs/november").status_code == 404
+    assert web.get("/host/nonsense/runs/november").status_code == 400
+
+
+def test_findings_are_filtered_sorted_and_told(web: TestClient) -> None:
+    def subjects(query: str) -> list[str]:
+        return re.findall(r'<th scope="row" class="m">([^<]*)</th>', web.get(f"/findings/march?{query}").text)
+
+    assert len(subjects("")) == 15
+    assert subjects("severity=critical") == ["192.0.2.10"]
+    assert subjects("detector=probing_campaign") == ["secshow.net"]
+    assert subjects("text=SECSHOW") == ["secshow.net"]
+    assert subjects("sort=severity&down=1")[-1] == "192.0.2.10"
+    assert web.get("/findings/march?severity=worst").status_code == 400
+    assert "None of the 15" in web.get("/findings/march?text=nothing-like-it").text
+
+
+def test_a_finding_shows_its_evidence_and_the_query_that_found_it(web: TestClient) -> None:
+    html = web.get("/findings/march?detector=probing_campaign").text
+    path = re.search(r'href="(/finding/[^"]+)"', html)
+    assert path
+    said = text_of(web.get(path[1]).text)
+    for part in (
+        "targets",
+        "30",
+        "SELECT",
+        "seen_message",
+        "RFC 1035",
+        "Close recursion to strangers",
+        "threshold",
+    ):
+        assert part in said, part
+    assert web.get("/finding/0000000000000000/march").status_code == 404
+
+
+def test_campaigns_tell_who_when_and_what_they_learned(web: TestClient) -> None:
+    said = text_of(web.get("/campaigns/march").text)
+    for part in (
+        "secshow.net",
+        "What the probers know now",
+        "eight hexadecimal digits",
+        "Messages of each campaign",
+    ):
+        assert part in said, part
+
+
+def test_two_runs_are_compared(web: TestClient) -> None:
+    said = text_of(web.get("/compare?before=runs/october&after=runs/november&change=closed").text)
+    assert "1 to 1 of 1" in said
+    assert "127.1.0.0" in said
+    assert web.get("/compare?before=runs/october&after=march").status_code == 404
+
+
+def test_an_empty_folder_says_what_to_type(tmp_path: Path, serve: Client) -> None:
+    said = text_of(serve(tmp_path).get("/").text)
+    assert "There is no run and no lake" in said
+    assert f"dnsonde lab demo -o {tmp_path}/first" in said
+
+
+def test_a_run_or_a_lake_may_be_the_folder_itself(tmp_path: Path, serve: Client) -> None:
+    make_run(tmp_path / "only", 8)
+    web = serve(tmp_path / "only")
+    assert "/run/only" in web.get("/").text
+    assert web.get("/hosts/only").status_code == 200
+
+
+def test_damage_is_told_where_it_is(tmp_path: Path, serve: Client) -> None:
+    make_run(tmp_path / "broken", 8)
+    (tmp_path / "broken/state.json").write_text("{")
+    make_run(tmp_path / "torn", 8)
+    (tmp_path / "torn/verdict/part-000001.parquet").write_bytes(b"PAR1 no more")
+    make_run(tmp_path / "plainless", 8)
+    (tmp_path / "plainless/plan.toml").unlink()
+    make_lake(tmp_path / "old", None)
+    (tmp_path / "old/lake.json").write_text('{"dnsonde": "lake", "version": 0}')
+    make_run(tmp_path / "begun", 8, complete=False)
+    shutil.rmtree(tmp_path / "begun/verdict")
+    make_run(tmp_path / "unjudged", 8)
+    shutil.rmtree(tmp_path / "unjudged/verdict")
+    web = serve(tmp_path)
+    said = text_of(web.get("/").text)
+    assert said.count(" damaged ") == 4, said
+    assert "this dnsonde reads version" in said
+    for name in ("broken", "torn", "plainless"):
+        assert web.get(f"/run/{name}").status_code == 200
+    assert "state.json is damaged" in web.get("/run/broken").text
+    assert "dnsonde probe PLAN.toml -o" in web.get("/run/begun").text
+    assert "dnsonde join" in web.get("/run/unjudged").text
+    assert "lake of version 0" in web.get("/lake/old").text
+    for path in (
+        "/hosts/torn",
+        "/hosts/unjudged",
+        "/hosts/plainless",
+        "/findings/old",
+        "/host/127.1.0.0/torn",
+    ):
+        answer = web.get(path)
+        assert answer.status_code == 409, path
+        assert "unexpected" not in answer.text
+
+
+def test_every_hostile_finding_is_a_page(web: TestClient) -> None:
+    html = web.get("/findings/march?detector=dns_tunnel").text
+    links = re.findall(r'href="(/finding/[^"]+)"', html)
+    assert len(links) == len(HOSTILE)
+    for link in links:
+        answer = web.get(link)
+        assert answer.status_code == 200
+        assert answer.text.count("<script") == 1
+        assert not set(answer.text) & STEERS
+
+
+def test_a_language_is_kept_once_chosen(web: TestClient) -> None:
+    answer = web.get("/?lang=ja")
+    assert "dnsonde-lang=ja" in answer.headers["set-cookie"]
+    assert '<html lang="ja">' in answer.text
+    assert '<html lang="ja">' in web.get("/").text
