@@ -32,6 +32,7 @@ from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
 from dnsonde.lab.truth import TRUTH
+from dnsonde.probe import narrow
 from dnsonde.probe import prober as prober_room
 from dnsonde.probe import state as states
 from dnsonde.probe.judge import write_verdicts
@@ -138,14 +139,22 @@ def measure(
                 "and join its sightings afterwards."
             )
     _keep_plan(plan_path, folder)
-    drive(_prober(plan, folder, clock), plan, clock, beside, on_progress, say)
+
+    def narrowed(more: states.Exclusion) -> None:
+        _keep_plan(plan_path, folder, again=True)
+        say(f"{narrow.sentence(more)}.")
+
+    drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
     judge(folder)
     return look(folder)[0]
 
 
-def _prober(plan: Plan, folder: Path, clock: Clock) -> Prober:
+def _prober(
+    plan: Plan, folder: Path, clock: Clock, on_narrowed: Callable[[states.Exclusion], None] | None = None
+) -> Prober:
     # A lab's probes cannot leave the machine, whatever its routes say.
-    return Prober(plan, folder, clock=clock, device="lo" if plan.is_loopback else None)
+    device = "lo" if plan.is_loopback else None
+    return Prober(plan, folder, clock=clock, device=device, on_narrowed=on_narrowed)
 
 
 def drive(
@@ -200,12 +209,12 @@ def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _keep_plan(plan_path: Path, folder: Path) -> None:
-    """Copy the plan into its run, once, whole or not at all."""
+def _keep_plan(plan_path: Path, folder: Path, *, again: bool = False) -> None:
+    """Copy the plan into its run, once unless `again`, whole or not at all."""
     copy = folder / f"{PLAN}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / PLAN).exists():
+        if again or not (folder / PLAN).exists():
             copy.write_bytes(plan_path.read_bytes())
             copy.rename(folder / PLAN)
     except OSError as error:

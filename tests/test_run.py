@@ -1,6 +1,7 @@
 """The use cases on a real lab: sockets, child processes, tables, verdicts."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from dnsonde import run
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
+from dnsonde.probe.plan import load_plan
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
 
@@ -95,6 +97,25 @@ def test_the_same_command_finds_the_run_complete(
         say=lambda _: None,
     )
     assert (again.finished, again.probes) == (True, before.probes)
+
+
+def test_an_exclusion_is_told_and_kept_in_the_run(
+    measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    folder, said = tmp_path / "run", list[str]()
+    shutil.copytree(measured[0], folder)
+    plan = tmp_path / "plan.toml"
+    text = (folder / run.PLAN).read_text()
+    first = str(load_plan(folder / run.PLAN).space.prefixes[0]).partition("/")[0]
+    plan.write_text(text.replace("[scope]", f'[scope]\nexclude = ["{first}"]'))
+    for _ in range(2):
+        run.measure(plan, folder, SystemClock(), authority=False, on_progress=lambda _: None, say=said.append)
+    told = [line for line in said if "excluded since the run began" in line]
+    assert len(told) == 1
+    assert told[0].startswith(
+        f"Note: 1 address is excluded since the run began ({first}): it is asked no more."
+    )
+    assert (folder / run.PLAN).read_text() == plan.read_text()
 
 
 def test_sightings_of_another_machine_are_joined_once(

@@ -178,7 +178,10 @@ def columns(block: _Block) -> dict[str, Any]:
     """A block's rows as the sighting table has them."""
     n = block.rows
     messages, parsed, peers = block.messages[:n], block.parsed[:n], block.peers[:n]
-    probe = (parsed["status"] == NameStatus.PROBE) & (messages["status"] == 0)
+    good = messages["status"] == 0
+    probe = (parsed["status"] == NameStatus.PROBE) & good
+    # A name that was cut short on the way to a probe's (RFC 9156) still says whose run it is of.
+    of_run = (parsed["status"] == NameStatus.EMPTY) & good | probe
     kind = parsed["kind"]
     stepped = probe & ((kind == Kind.SIZE) | (kind == Kind.CHAIN))
     edns = messages["edns_version"] >= 0
@@ -195,7 +198,7 @@ def columns(block: _Block) -> dict[str, Any]:
         "status": messages["status"],
         "id": messages["id"],
         "opcode": messages["opcode"],
-        "run": _runs(parsed["run"], probe),
+        "run": _runs(parsed["run"], of_run),
         "kind": _words(np.minimum(kind, len(Kind) - 1), [k.name.lower() for k in Kind], probe),
         "step": (parsed["step"], stepped),
         "target_net": (parsed["target"]["net"], probe),
@@ -246,8 +249,8 @@ def _words(codes: NDArray[Any], words: Any, valid: NDArray[np.bool_] | None = No
     )
 
 
-def _runs(run: NDArray[np.uint64], probe: NDArray[np.bool_]) -> pa.Array:
+def _runs(run: NDArray[np.uint64], valid: NDArray[np.bool_]) -> pa.Array:
     """Run labels as text; each is spelled once, however many rows have it."""
-    found, which = np.unique(np.where(probe, run, 0), return_inverse=True)
+    found, which = np.unique(np.where(valid, run, 0), return_inverse=True)
     labels = pa.array([run_text(int(number)) for number in found], pa.string())
-    return labels.take(pa.array(which, mask=~probe))
+    return labels.take(pa.array(which, mask=~valid))

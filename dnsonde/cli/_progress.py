@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Words = Callable[[Any], list[str]]  # of the caller's kind of progress
 
-PLAIN_EVERY_S = 10.0
+PLAIN_FIRST_S, PLAIN_SHARE, PLAIN_LAST_S = 2.0, 0.1, 60.0
 
 MODES = click.Choice(["auto", "line", "plain", "jsonl", "none"])
 
@@ -96,16 +96,19 @@ class _Line:
 
 
 class _Plain:
-    """A line now and then: logs, CI, cron."""
+    """A line now and then: logs, CI, cron. Often at first, then one a minute; each phase to its end."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
-        self._phase = ""
+        self._phase, self._ended = "", False
         self._said_s = 0.0
 
     def tell(self, progress: "Progress") -> None:
-        if progress.phase == self._phase and progress.elapsed_s - self._said_s < PLAIN_EVERY_S:
+        pause_s = min(max(PLAIN_FIRST_S, PLAIN_SHARE * progress.elapsed_s), PLAIN_LAST_S)
+        ends = 0 < progress.total <= progress.done and not self._ended
+        if progress.phase == self._phase and not ends and progress.elapsed_s - self._said_s < pause_s:
             return
+        self._ended = 0 < progress.total <= progress.done
         self._phase, self._said_s = progress.phase, progress.elapsed_s
         self.say("  ".join([progress.phase, *self._words(progress)]))
 

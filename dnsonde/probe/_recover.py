@@ -37,18 +37,25 @@ class Marks:
     """One bit a target each.
 
     answered: the sweep is over for it; recursive: it is proven; plain: ask it without EDNS; done: it was asked in the
-    round that is on, before this process began.
+    round that is on, before this process began. refused: how many of `answered` are there only because the system would
+    not let us ask them.
     """
 
     answered: Bitmap
     recursive: Bitmap
     plain: Bitmap
     done: Bitmap
+    refused: int = 0
 
     @classmethod
     def clear(cls, folder: Path, size: int) -> "Marks":
         """Nothing is known of anybody."""
-        return cls(*(Bitmap(folder, size) for _ in range(4)))
+        answered, recursive, plain, done = (Bitmap(folder, size) for _ in range(4))
+        return cls(answered, recursive, plain, done)
+
+    def refuse(self, index: NDArray[np.int64]) -> None:
+        """The system will not let these be asked."""
+        self.refused += self.answered.set(index)
 
     def take(self, rows: NDArray[np.void], window: Window | None = None) -> Fresh:
         """Learn from replies (REPLIED), and let those leave the window that were under way."""
@@ -75,7 +82,7 @@ def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int
         mine = _equal(batch["kind"], KINDS[kind]) & (batch["attempt"].to_numpy() == attempt)
         marks.done.set(index[mine & (index >= 0)])
         refused = batch["errno"].to_numpy() != 0
-        marks.answered.set(index[refused & (index >= 0)])
+        marks.refuse(index[refused & (index >= 0)])
         counts["errors"] += int(refused.sum())
         counts["sent"] += int((~refused).sum())
     for batch in _batches(folder, REPLY, ["outcome", "kind", "target_net", "target_host", *_REPLY_COLUMNS]):

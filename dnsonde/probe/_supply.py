@@ -20,11 +20,15 @@ NOBODY = np.zeros(0, np.int64)
 class Supply:
     """The targets of one round, each once, in the plan's order as far as the prefixes' ceilings allow.
 
-    The sweep asks whoever has not answered, the other kinds whoever proved recursive; never whom `marks.done` names.
+    The sweep asks whoever has not answered, the other kinds whoever proved recursive; never whom `marks.done` names,
+    nor who is not in `allowed`, where that is given.
     """
 
-    def __init__(self, scope: Scope, order: Order, marks: Marks, kind: int) -> None:
+    def __init__(
+        self, scope: Scope, order: Order, marks: Marks, kind: int, allowed: Scope | None = None
+    ) -> None:
         self._scope, self._order, self._marks, self._kind = scope, order, marks, kind
+        self._allowed = allowed
         self._ready, self._at, self.position = NOBODY, 0, 0
         self._put_off: deque[I64] = deque()
         self._waiting = 0
@@ -74,6 +78,8 @@ class Supply:
                 index = index[self._marks.recursive.get(index)]
             if self._marks.done.count:
                 index = index[~self._marks.done.get(index)]
+            if self._allowed is not None:
+                index = index[self._allowed.contains(self._scope.at(index))]
             self._ready, self._at = index, 0
         taken = self._ready[self._at : self._at + count]
         self._at += len(taken)

@@ -119,9 +119,14 @@ class Plan:
     def digest(self) -> str:
         """32 hexadecimal digits that change with anything that changes which probes are sent to whom.
 
-        A run continues only under the same digest. Pace, timeout, identity and source may change.
+        A run continues only under the same digest, more exclusions apart (`narrow`). Pace, timeout, identity and source
+        may change.
         """
-        ranges = self.scope().ranges
+        return self.digest_with(self.scope())
+
+    def digest_with(self, scope: Scope) -> str:
+        """What `digest` would be of a plan that is the same but for its scope."""
+        ranges = scope.ranges
         about = {
             "port": self.space.port,
             "zone": [self.zone.name.lower().rstrip("."), self.zone.known, sorted(self.zone.answer)],

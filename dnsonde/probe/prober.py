@@ -18,6 +18,7 @@ from dnsonde.clock import Clock, SystemClock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.pace import Pace
 from dnsonde.net.udp import Udp
+from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.probe._bitmap import Bitmap
 from dnsonde.probe._recorder import SENT, Chunks, Recorder
@@ -78,7 +79,8 @@ class Prober:
     RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
     `device` binds the sockets to one interface. `names`: another make of names for probes. `checkpoint_rows` and
     `checkpoint_s`: rows go to disk after so many settled probes, or so long, and a killed process loses no more than
-    that.
+    that. `on_narrowed` is told, before anything is sent, of what the plan excludes that it did not exclude when the run
+    was last at work.
     """
 
     def __init__(
@@ -92,13 +94,15 @@ class Prober:
         batch: int = BATCH,
         checkpoint_rows: int = CHECKPOINT_ROWS,
         checkpoint_s: float = CHECKPOINT_S,
+        on_narrowed: Callable[[states.Exclusion], None] | None = None,
     ) -> None:
         self._plan, self._folder, self._device = plan, Path(folder), device
         self._clock = clock or SystemClock()
         self._batch = batch
         self._checkpoint_rows, self._checkpoint_us = checkpoint_rows, int(checkpoint_s * 1e6)
         self._rounds = rounds(plan)
-        self._scope = plan.scope()
+        self._scope, self._allowed = plan.scope(), plan.scope()
+        self._on_narrowed = on_narrowed
         self._timeout_us = int(plan.probe.timeout_s * 1e6)
         self._stops = 0
         self._known = parse_name(plan.zone.known).lower() if plan.is_known else b""
@@ -113,6 +117,7 @@ class Prober:
         """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""
         with states.Lock(self._folder):
             self._state = self._load_state()
+            self._narrow()
             self._on_progress = on_progress
             self._marks = Marks.clear(self._folder, self._scope.size)
             self._order = Order(self._scope.size, self._state.secret, self._plan.shard)
@@ -150,13 +155,18 @@ class Prober:
             if any((self._folder / name).is_dir() for name in ("probe", "reply")):
                 raise RunError(f"{self._folder} has rows of a run but no state: choose another folder")
             state = states.fresh(self._plan.digest, self._clock.now_us())
+            narrow.keep(self._folder, self._scope)
             states.save(self._folder, state)
-        if state.digest != self._plan.digest:
-            raise RunError(
-                f"{self._folder} holds a run of another plan (other targets, zone, attempts or shard): "
-                "continue with the plan that began it, or choose another folder"
-            )
         return state
+
+    def _narrow(self) -> None:
+        """Go by the scope that the run began with, and leave out who has been excluded since."""
+        self._scope, more = narrow.agree(self._folder, self._plan, self._state, self._clock.now_us())
+        if more is not None:
+            self._state.exclusions.append(more)
+            states.save(self._folder, self._state)
+            if self._on_narrowed is not None:
+                self._on_narrowed(more)
 
     def _begin(self) -> None:
         """Take up what a process before this one left."""
@@ -165,6 +175,11 @@ class Prober:
         self._counts |= recover(
             self._folder, self._scope, self._marks, kind=asked.kind, attempt=asked.attempt
         )
+        self._left_out = 0
+        for index in narrow.positions(self._scope, narrow.excluded(self._state)):
+            mine = index[self._order.position(index) >= 0]
+            self._left_out += len(mine)
+            self._marks.refuse(mine)
         self._unsettled: deque[tuple[int, Rows, Window | None]] = deque()
         self._window: Window | None = None
         self._settled: list[Rows] = []
@@ -202,7 +217,8 @@ class Prober:
     def _measure(self) -> None:
         while self._state.round < len(self._rounds):
             self._asked = self._rounds[self._state.round]
-            self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind)
+            allowed = self._allowed if self._left_out else None
+            self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind, allowed)
             limit = self._plan.pace.under_way
             if limit:
                 heard = Bitmap(self._folder, self._scope.size)
@@ -214,6 +230,7 @@ class Prober:
                 self._turn(sending=False)
                 self._wait(IDLE_US)
             self._recorder.check()
+            self._report(self._clock.monotonic_us())  # the round's last word
             if self._stops:
                 break
             self._state.round += 1
@@ -322,7 +339,7 @@ class Prober:
         rows["errno"] = socket.tx_errno[:n]
         refused = int(np.count_nonzero(rows["errno"]))
         if refused:
-            self._marks.answered.set(index[rows["errno"] != 0])
+            self._marks.refuse(index[rows["errno"] != 0])
             self._counts["errors"] += refused
             self._errno = int(rows["errno"][rows["errno"] != 0][-1])
         self._refused_in_a_row = self._refused_in_a_row + n if refused == n else 0
@@ -450,7 +467,8 @@ class Prober:
             left = probes / self._rate + (len(self._rounds) - number) * self._timeout_us / 1e6
         return Progress(
             kind=KINDS[asked.kind], attempt=asked.attempt, round=number + 1, of=len(self._rounds), share=share,
-            targets=self._order.size, sent=counts["sent"], answered=self._marks.answered.count,
+            targets=self._order.size - self._left_out, sent=counts["sent"],
+            answered=self._marks.answered.count - self._marks.refused,
             recursive=self._marks.recursive.count, rate=self._rate, replies=counts["answered"], icmp=counts["icmp"],
             forged=counts["forged"], malformed=counts["malformed"], mismatched=counts["mismatched"],
             errors=counts["errors"], dropped=self._dropped, time_left_s=left, complete=self._state.complete,

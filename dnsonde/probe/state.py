@@ -24,12 +24,20 @@ FILE = "state.json"
 LOCK = "state.lock"
 
 
+class Exclusion(msgspec.Struct):
+    """Addresses that a plan has excluded since the run began: when that was noticed, how many, in which prefixes."""
+
+    time_us: int
+    addresses: int
+    prefixes: list[str]
+
+
 class State(msgspec.Struct):
     """One run.
 
     run: its label in names; key: 32 hexadecimal digits, what its tags are keyed with (who has it can forge); digest:
     `Plan.digest`; round: number of the round that is on, from 0; complete: all rounds are done; counts: what is
-    counted without a row each (forged, malformed, ...), as of the last checkpoint.
+    counted without a row each (forged, malformed, ...), as of the last checkpoint; exclusions: made since it began.
     """
 
     run: Annotated[str, msgspec.Meta(pattern="^[0-9a-v]{8}$")]
@@ -39,6 +47,7 @@ class State(msgspec.Struct):
     round: int = 0
     complete: bool = False
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    exclusions: list[Exclusion] = msgspec.field(default_factory=list)
     version: int = VERSION
 
     @property

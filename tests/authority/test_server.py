@@ -121,6 +121,18 @@ def test_every_query_is_a_row(tmp_path: Path) -> None:
     assert (progress.tcp, progress.malformed) == (1, 2)
 
 
+def test_a_name_cut_short_says_whose_run_it_is_of(tmp_path: Path) -> None:
+    with served(tmp_path) as client:
+        for name in (f"{RUN}.{ZONE.name}", f"nx.{RUN}.{ZONE.name}", ZONE.name):
+            client.ask(name, "A")
+        rows = client.sightings()
+    assert [(row["run"], row["kind"], row["target_net"]) for row in rows] == [
+        (RUN, None, None),
+        (RUN, None, None),
+        (None, None, None),
+    ]
+
+
 def test_a_tag_can_be_verified_from_its_row(tmp_path: Path) -> None:
     from dnsonde.wire.batch import address_array
 

@@ -111,7 +111,7 @@ def test_who_does_not_know_edns_is_asked_without(respond: Any, make_plan: Any, t
         )
 
     responder = respond(old)
-    done = run(make_plan(responder.port, attempts=2), tmp_path / "run")
+    done = run(make_plan(responder.port, attempts=2, timeout_s=1.0), tmp_path / "run")
     assert done.recursive == 200
     plain = [q for q in responder.queries if q[11] == 0]
     assert len(plain) == 128
@@ -193,9 +193,9 @@ def test_stopped_run_says_so_and_continues_without_asking_twice(
     responder = respond(refused)
     plan = make_plan(responder.port, pace="total_pps = 2000", timeout_s=0.3)
     first = Prober(plan, tmp_path / "run", device="lo")
-    asked_to: list[prober.Progress] = []
+    asked_to: list[Progress] = []
 
-    def stop(now: prober.Progress) -> None:
+    def stop(now: Progress) -> None:
         if now.sent and not asked_to:  # a second time would not wait for replies
             asked_to.append(now)
             first.stop()
@@ -262,7 +262,9 @@ def test_known_name_is_measured_without_an_authority(respond: Any, make_plan: An
         return [made(query, CONTROL if last < 50 else "10.0.0.1")] if last < 100 else []
 
     responder = respond(known)
-    done = run(make_plan(responder.port, known=True, characterise=True, attempts=2), tmp_path / "run")
+    done = run(
+        make_plan(responder.port, known=True, characterise=True, attempts=2, timeout_s=1.0), tmp_path / "run"
+    )
     assert (done.complete, done.of, done.answered, done.recursive) == (True, 2, 100, 50)
     assert set(responder.asked) == {"www"}
     rows = table(tmp_path / "run", "probe")
@@ -376,7 +378,7 @@ def test_disk_that_fails_ends_the_run_and_it_continues(
 def test_machine_that_lets_nothing_out_is_told_apart_from_silence(
     respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
-    plan = make_plan(respond(refused).port, prefix)
+    plan = make_plan(respond(refused).port, prefix, timeout_s=2.0)
     with monkeypatch.context() as patched:
         patched.setattr(Udp, "send", unreachable)
         with pytest.raises(SystemRefusal, match="unreachable"):
@@ -419,6 +421,8 @@ def test_host_that_alone_cannot_be_reached_is_a_row(
     monkeypatch.setattr(Udp, "send", some)
     done = run(plan, tmp_path / "run")
     assert (done.sent, done.errors, done.complete) == (248, 8, True)
+    assert done.answered == 248, "whom we could not ask has not answered"
+    assert run(plan, tmp_path / "run").answered == 248
     assert Counter(r["errno"] for r in table(tmp_path / "run", "probe")) == {0: 248, 113: 8}
 
 
