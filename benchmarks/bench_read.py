@@ -128,7 +128,7 @@ def row_groups(path: Path) -> Iterator[pa.Table]:
 
 def joined(batches: list[pa.RecordBatch]) -> pa.Table:
     """Batches with dictionaries of their own as one table with one of each."""
-    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    return pa.Table.from_batches(batches).unify_dictionaries()
 
 
 def read(path: Path, folder: Path) -> int:
