@@ -2,16 +2,16 @@
 
     python benchmarks/bench_read.py [--messages N] [--peer tshark] [--peer packetq=PATH]
     python benchmarks/bench_read.py --packets N
-    python benchmarks/bench_read.py --memory 10 --memory 1000 --memory 4000
+    python benchmarks/bench_read.py --memory 10 --memory 100 --memory 1000 --memory 10000
 
 A seeded pcap of DNS over UDP is written once to a temporary folder; then it is read to a full `message` Parquet by one
 process, one thread reading and one writing, and by each peer to what it can do nearest: tshark `-T fields`, PacketQ to
-CSV. `--packets` reads mixed traffic into flows instead; `--memory` takes megabytes of capture, one file after another.
+CSV. `--packets` reads mixed traffic into flows instead; `--memory` takes megabytes of capture, fed to `dnsonde ingest`.
 """
 
 import argparse
 import os
-import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +27,7 @@ from dnsonde.formats._contract import Options
 from dnsonde.formats._reading import Reading
 from dnsonde.table.schema import MESSAGE
 from dnsonde.table.store import ROWS_PER_GROUP, parquet_writer
+from dnsonde.wire.capture import ENTRY, index_pcap
 
 SEED = 20261122
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")  # of a pcap file, Ethernet
@@ -128,7 +129,7 @@ def row_groups(path: Path) -> Iterator[pa.Table]:
 
 def joined(batches: list[pa.RecordBatch]) -> pa.Table:
     """Batches with dictionaries of their own as one table with one of each."""
-    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    return pa.Table.from_batches(batches).unify_dictionaries()
 
 
 def read(path: Path, folder: Path) -> int:
@@ -171,19 +172,44 @@ def timed(what: str, job: Callable[[], int], runs: int = 3) -> float:
     return count / wall
 
 
+def repeated(octets: bytes, times: int) -> Iterator[bytes]:
+    """A capture so many times over, each a second after the one before."""
+    yield HEAD
+    data = np.frombuffer(octets, np.uint8)[len(HEAD) :].copy()
+    entry = np.zeros(len(data) // 16, ENTRY)
+    count, _, _ = index_pcap(data, len(data), entry, big=False, nano=False, header=16, most=1 << 18)
+    seconds = entry["offset"][:count, None] - 16 + np.arange(4)
+    for _ in range(times):
+        yield data.tobytes()
+        data[seconds] = (data[seconds].view("<u4") + 1).view(np.uint8)
+
+
 def measure_memory(folder: Path, megabytes: list[int]) -> None:
-    """Print the most memory that a process of its own needs to read captures of these sizes."""
-    seed = folder / "seed.pcap"
-    write_capture(seed, 60_000)
+    """Print the most memory that `dnsonde ingest` needs for so much of a capture on its standard input."""
+    seed, messages = folder / "seed.pcap", 60_000
+    write_capture(seed, messages)
     octets = seed.read_bytes()
     for size in megabytes:
-        capture = folder / "large.pcap"
-        with capture.open("wb") as file:
-            file.write(HEAD)
-            for _ in range(max(1, size * 1_000_000 // len(octets))):
-                file.write(octets[len(HEAD) :])
-        subprocess.run([sys.executable, __file__, "--child", str(capture)], check=True)
-        capture.unlink()
+        times = max(1, size * 1_000_000 // len(octets))
+        command = [sys.executable, "-m", "dnsonde", "ingest", "-", "-o", str(folder / f"lake-{size}")]
+        start = time.perf_counter()
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
+            assert child.stdin is not None
+            for piece in repeated(octets, times):
+                child.stdin.write(piece)
+            child.stdin.close()
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise SystemExit(f"ingest ended with {child.returncode}")
+        rate = times * messages / (time.perf_counter() - start)
+        lake = sum(part.stat().st_size for part in (folder / f"lake-{size}").rglob("*.parquet"))
+        shutil.rmtree(folder / f"lake-{size}")
+        print(
+            f"{size:,} MB, {times * messages:,} messages: at most {used.ru_maxrss / 1024:,.0f} MiB; "
+            f"{rate:,.0f} messages/s into a lake of {lake / 1e6:,.0f} MB",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -193,16 +219,11 @@ def main() -> None:
     parser.add_argument("--packets", type=int, default=0, help="measure mixed traffic of so many packets")
     parser.add_argument("--memory", type=int, action="append", default=[], metavar="MB")
     parser.add_argument("--peer", action="append", default=[], help="tshark, or packetq=PATH")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         capture = folder / "capture.pcap"
-        if asked.child:
-            count = read(asked.child, folder)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"{asked.child.stat().st_size / 1e6:,.0f} MB, {count:,} messages: at most {peak:,.0f} MiB")
-        elif asked.memory:
+        if asked.memory:
             measure_memory(folder, asked.memory)
         elif asked.packets:
             write_mixed(capture, asked.packets)

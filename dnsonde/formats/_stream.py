@@ -143,13 +143,26 @@ class Stream:
         if self._input_done:
             return b""
         try:
-            data = self._file.read(size) or b""
+            data = self._file.read(self._there(size)) or b""
         except OSError as error:
             self.damage = f"reading stopped after {self.consumed:,} octets: {error.strerror}"
             data = b""
         self.consumed += len(data)
         self._input_done = not data
+        if not data:
+            self._look_back()
         return data
+
+    def _there(self, size: int) -> int:
+        """How many of so many octets belong to the file as it was when it was opened."""
+        return min(size, max(self.size - self.consumed, 0)) if self.size else size
+
+    def _look_back(self) -> None:
+        """At the end of a file, whether more came in the meantime: that is another content, by another hash."""
+        if self.size and os.fstat(self._file.fileno()).st_size > self.size:
+            self.damage = (
+                self.damage or "the file grew while it was read: what came after its opening was left"
+            )
 
     def _fill(self, size: int) -> bytes:
         while len(self._given) < size:
@@ -222,12 +235,14 @@ class Stream:
 
     def _readinto_raw(self, view: memoryview) -> int:
         try:
-            size = self._file.readinto(view) or 0
+            size = self._file.readinto(view[: self._there(len(view))]) or 0
         except OSError as error:
             self.damage = f"reading stopped after {self.consumed:,} octets: {error.strerror}"
             size = 0
         self.consumed += size
         self._input_done = not size
+        if not size:
+            self._look_back()
         return size
 
     def read(self, size: int) -> bytes:

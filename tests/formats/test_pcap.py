@@ -309,6 +309,22 @@ def test_only_what_is_wanted_is_made(tmp_path: Path) -> None:
     assert (len(tables["message"]), len(tables["flow"])) == (0, 3)
 
 
+@pytest.mark.parametrize("kind", ["", "gzip"])
+def test_a_file_that_grows_is_read_as_it_was_opened(tmp_path: Path, kind: str) -> None:
+    """So that its hash is of what was read; the whole is another file."""
+    chance = np.random.default_rng(1)
+    noise = make.pcap([make.ip4(make.udp(chance.bytes(1200), dport=9)) for _ in range(1500)])
+    path = write(tmp_path, COMPRESS[kind](noise))
+    reading = Reading(path)
+    with path.open("ab") as file:
+        file.write(COMPRESS[kind](make.pcap(PACKETS)))
+    for _ in reading:
+        pass
+    assert (reading.account.packets, reading.account.bytes) == (1500, reading.size)
+    assert "the file grew while it was read" in reading.account.row()["note"]
+    assert read(path)[1].packets == 1504
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(gzip.compress(make.pcap(PACKETS)))))
     _, account = read("-")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dnsonde.wire._kernels.borrow import helper
-from dnsonde.wire._kernels.names import above_name, expand_name, same_name, skip_name
+from dnsonde.wire._kernels.names import above_name, eight, expand_name, octet, same_name, skip_name
 
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, DNAME = 1, 2, 5, 6, 12, 15, 16, 28, 39
 IN = 1
@@ -19,19 +19,26 @@ _MIX1 = np.uint64(0xFF51_AFD7_ED55_8CCD)
 _MIX2 = np.uint64(0xC4CE_B9FE_1A85_EC53)
 _33 = np.uint64(33)
 _8 = np.uint64(8)
-_0 = np.uint64(0)
+_0, _1, _2, _3 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 @helper
 def u16(data, at):
     """Two octets, big-endian."""
-    return int(data[at]) << 8 | int(data[at + 1])
+    at = np.uint64(at)
+    return np.int64(data[at]) << 8 | np.int64(data[at + _1])
 
 
 @helper
 def u32(data, at):
     """Four octets, big-endian."""
-    return int(data[at]) << 24 | int(data[at + 1]) << 16 | int(data[at + 2]) << 8 | int(data[at + 3])
+    at = np.uint64(at)
+    return (
+        np.int64(data[at]) << 24
+        | np.int64(data[at + _1]) << 16
+        | np.int64(data[at + _2]) << 8
+        | np.int64(data[at + _3])
+    )
 
 
 @helper
@@ -45,16 +52,13 @@ def _mix_octets(data, at, octets, h):
     """Stir octets into `h`, little-endian words of eight, the last one zero-padded."""
     stop = at + octets
     while at + 8 <= stop:
-        word = _0
-        for k in range(8):
-            word |= np.uint64(data[at + k]) << (np.uint64(k) * _8)
-        h = (h ^ word) * _PRIME
+        h = (h ^ eight(data, at)) * _PRIME
         h ^= h >> _33
         at += 8
     if at < stop:
         word = _0
         for k in range(stop - at):
-            word |= np.uint64(data[at + k]) << (np.uint64(k) * _8)
+            word |= np.uint64(data[np.uint64(at + k)]) << (np.uint64(k) * _8)
         h = (h ^ word) * _PRIME
         h ^= h >> _33
     return h
@@ -64,12 +68,12 @@ def _mix_octets(data, at, octets, h):
 def _mix_name(data, base, pos, h):
     """Stir a checked name into `h`, uncompressed and in lower case, octet by octet."""
     while True:
-        size = int(data[base + pos])
+        size = octet(data, base + pos)
         if size >= 192:
-            pos = (size & 63) << 8 | int(data[base + pos + 1])
+            pos = (size & 63) << 8 | octet(data, base + pos + 1)
             continue
         for k in range(size + 1):
-            c = data[base + pos + k]
+            c = octet(data, base + pos + k)
             if 65 <= c <= 90:
                 c += 32
             h = (h ^ np.uint64(c)) * _PRIME
@@ -107,7 +111,7 @@ def record_hash(data, base, end, kind, start, octets, has_names):
 @helper
 def skip_owner(data, base, end, pos, rec):
     """`names.skip_name` of a record's owner; a pointer to the asked name, as most are, need not be walked again."""
-    if pos + 2 <= end and data[base + pos] == 0xC0 and data[base + pos + 1] == 12 and rec.qname_length > 0:
+    if pos + 2 <= end and rec.qname_length > 0 and u16(data, base + pos) == 0xC00C:
         return pos + 2, int(rec.qname_length), int(rec.qname_labels), 0
     return skip_name(data, base, end, pos)
 
@@ -117,7 +121,7 @@ def _is_at(data, base, owner, octets, position, want, at, want_octets):
     """Whether `owner` is the name `want[at:]`, which stands at `position` in the message (-1: nowhere)."""
     if octets != want_octets:
         return False
-    if (int(data[base + owner]) << 8 | int(data[base + owner + 1])) == 0xC000 | position:
+    if u16(data, base + owner) == 0xC000 | position:
         return True
     if want[at] == UNWRITTEN:
         expand_name(data, base, position, want, at)

@@ -24,7 +24,7 @@ from dnsonde.wire._kernels.answers import (
     u32,
 )
 from dnsonde.wire._kernels.borrow import borrowed, helper
-from dnsonde.wire._kernels.names import OK, TRUNCATED, above_name, expand_name, mixed_case, skip_name
+from dnsonde.wire._kernels.names import OK, TRUNCATED, above_name, expand_name, mixed_case, octet, skip_name
 from dnsonde.wire.codes import EdnsOption, Status, Type
 
 SHORT_HEADER = int(Status.SHORT_HEADER)
@@ -107,7 +107,7 @@ def _check_rdata(data, base, end, kind, pos, stop):
         if pos == stop:
             return BAD_RDATA
         while pos < stop:
-            pos += int(data[base + pos]) + 1
+            pos += octet(data, base + pos) + 1
         return OK if pos == stop else BAD_RDATA
     names = 1
     if kind == MX:

@@ -27,11 +27,18 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
 @helper
+def octet(data, at):
+    """One octet. A signed index may be negative in Python, which would be asked of each; none here is."""
+    return np.int64(data[np.uint64(at)])
+
+
+@helper
 def eight(data, at):
     """Eight octets as a number, little-endian."""
     word = _0
+    at = np.uint64(at)
     for k in range(8):
-        word |= np.uint64(data[at + k]) << (np.uint64(k) * _8)
+        word |= np.uint64(data[at + np.uint64(k)]) << (np.uint64(k) * _8)
     return word
 
 
@@ -120,7 +127,7 @@ def skip_name(data, base, end, pos):
     while True:
         if pos >= end:
             return end, 0, 0, TRUNCATED
-        size = int(data[base + pos])
+        size = octet(data, base + pos)
         if size == 0:
             if after < 0:
                 after = pos + 1
@@ -138,7 +145,7 @@ def skip_name(data, base, end, pos):
             return end, 0, 0, TRUNCATED
         if after < 0:
             after = pos + 2
-        pos = (size & 63) << 8 | int(data[base + pos + 1])
+        pos = (size & 63) << 8 | octet(data, base + pos + 1)
         pointers += 1
         if pos >= lowest or pos < 12 or pointers > MAX_POINTERS:
             return end, 0, 0, BAD_POINTER
@@ -150,16 +157,16 @@ def expand_name(data, base, pos, out, at):
     """Write the checked name at `pos` uncompressed and in lower case to `out[at:]`; returns its octets."""
     begin = at
     while True:
-        size = int(data[base + pos])
+        size = octet(data, base + pos)
         if size >= 192:
-            pos = (size & 63) << 8 | int(data[base + pos + 1])
+            pos = (size & 63) << 8 | octet(data, base + pos + 1)
             continue
         out[at] = size
         at += 1
         if size == 0:
             return at - begin
         for k in range(size):
-            c = data[base + pos + 1 + k]
+            c = octet(data, base + pos + 1 + k)
             out[at + k] = c + 32 if 65 <= c <= 90 else c
         at += size
         pos += size + 1
@@ -169,16 +176,16 @@ def expand_name(data, base, pos, out, at):
 def same_name(data, base, pos, want, at):
     """Whether the checked name at `pos` is the lower-case, uncompressed `want[at:]`; both of equal octets."""
     while True:
-        size = int(data[base + pos])
+        size = octet(data, base + pos)
         if size >= 192:
-            pos = (size & 63) << 8 | int(data[base + pos + 1])
+            pos = (size & 63) << 8 | octet(data, base + pos + 1)
             continue
         if size != int(want[at]):
             return False
         if size == 0:
             return True
         for k in range(1, size + 1):
-            c = int(data[base + pos + k])
+            c = octet(data, base + pos + k)
             if 65 <= c <= 90:
                 c += 32
             if c != int(want[at + k]):

@@ -26,16 +26,21 @@ MPLS = 0x8847
 LLC = 0x05FF  # the greatest 802.3 length: an LLC header follows
 
 
+_1 = np.uint64(1)
+
+
 @njit(cache=True, nogil=True)
 def be16(data, pos):
-    """Two octets as a number."""
-    return np.int64(data[pos]) << 8 | np.int64(data[pos + 1])
+    """Two octets as a number. A signed index may be negative in Python, which would be asked of each; none here is."""
+    at = np.uint64(pos)
+    return np.int64(data[at]) << 8 | np.int64(data[at + _1])
 
 
 @njit(cache=True, nogil=True)
 def le16(data, pos):
     """The same, the lower octet first."""
-    return np.int64(data[pos]) | np.int64(data[pos + 1]) << 8
+    at = np.uint64(pos)
+    return np.int64(data[at]) | np.int64(data[at + _1]) << 8
 
 
 @njit(cache=True, nogil=True)
