@@ -43,6 +43,7 @@ def amplification(
     reflectors_min: Annotated[
         int, "reflectors, where the port also carries conversations, or TCP reflects"
     ] = 10,
+    again_min: Annotated[int, "SYN-ACKs of one connection that nobody asked for, instead of reflectors"] = 10,
     window_s: Annotated[int, "seconds of a window"] = 600,
     gap_s: Annotated[int, "seconds without an attack that end it"] = 900,
 ) -> ir.Table:
@@ -52,7 +53,7 @@ def amplification(
     the reflector and between, requests in the victim's name are there too, much smaller than the responses. Fragments
     carry no ports: those that a reflector sends to the same victim are counted with its protocol. `evidence.factor` is
     measured where requests were seen, `nominal_factor` is the published one. SYN-ACKs that many addresses send to one
-    that sent no SYN are protocol tcp.
+    that sent no SYN, or few send again and again for the same ports, are protocol tcp.
 
     **Why it matters** The victim's link fills up. Reflectors at home are weapons of others, and pay for the traffic.
 
@@ -62,7 +63,8 @@ def amplification(
     only unasked responses of many reflectors count. A crawler's SYN-ACKs are asked for.
 
     **Thresholds** `packets_min` (100 in `window_s`, 600) is AmpPot's; `factor_min` (5) is NEMEA's; `gap_s` (900) is
-    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5) and `reflectors_min` (10) are ours.
+    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5), `reflectors_min` (10) and `again_min` (10:
+    TCP itself sends a SYN-ACK five or six times) are ours.
     """
     known = amplifiers()
     ports = {port: service for service in known for port in service.ports}
@@ -98,6 +100,7 @@ def amplification(
         ours=each.src_home.cast("int64").max(),
     )
     hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
+    hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
     hits = attach(hits, _fragments(rows, each), by)
     hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
     hits = hits.mutate(
@@ -117,7 +120,8 @@ def amplification(
     grown = (hits.request_payload > 0) & (hits.payload >= hits.request_payload * factor_min)
     # Ports of conversations, and SYN-ACKs, prove nothing by size; many strangers at once do.
     strict = (of("session") > 0) | (hits.service == TCP)
-    crowd = hits.reflectors >= reflectors_min
+    again = (hits.service == TCP) & (hits.packets >= hits.ways * again_min)
+    crowd = (hits.reflectors >= reflectors_min) | again
     large = hits.payload >= hits.packets * of("payload_min")
     same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats_min)
     sign = ibis.ifelse(strict, blind & crowd, blind | grown)

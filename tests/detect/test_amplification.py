@@ -84,7 +84,14 @@ def test_syn_acks_of_many_to_one_that_asked_none_are_tcp() -> None:
     assert row["evidence"]["protocol"] == "tcp"
     syns = [row | {"syn": 1, "synack": 0} for row in asked(flows, 0)]
     assert found(amplification, flows=[*flows, *syns]) == []  # a crawler
-    assert found(amplification, flows=reflect(443, rows=9, packets=50, synack=50, size=4, protocol=6)) == []
+    few: dict[str, Any] = {"protocol": 6, "rows": 9, "size": 4}
+    lost = reflect(443, packets=9, synack=9, **few)
+    lost += [row | {"dst_port": row["dst_port"] + 100} for row in lost]
+    assert found(amplification, flows=lost) == []  # a few connections' own repeats
+    (row,) = found(
+        amplification, flows=reflect(443, packets=50, synack=50, **few)
+    )  # the same again and again
+    assert row["evidence"]["reflectors"] == 9
 
 
 def test_a_resolver_asks_different_questions_and_an_attack_one() -> None:
