@@ -13,6 +13,7 @@ from dnsonde.intel.load import amplifiers
 SRC = keys("src")
 PARTS = ("net", "host", "port")
 TCP = "tcp"  # SYN-ACKs
+RESERVED, EPHEMERAL = 1024, 32_768  # ports below are services', from there on clients' (Linux)
 
 
 @detector(
@@ -86,6 +87,8 @@ def amplification(
     asked = _asked(rows, sent)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     each = attach(sent, asked, way)
+    client = (each.src_port >= EPHEMERAL) & (each.dst_port < RESERVED)
+    each = each.filter(~(client & each.requests.notnull()))
     unasked = each.requests.isnull()
     each = each.mutate(unasked=unasked.ifelse(each.packets, 0), requests=each.requests.fill_null(0))
     each = each.mutate(request_payload=each.request_payload.fill_null(0))
@@ -124,7 +127,9 @@ def amplification(
     crowd = (hits.reflectors >= reflectors_min) | again
     large = hits.payload >= hits.packets * of("payload_min")
     same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats_min)
-    sign = ibis.ifelse(strict, blind & crowd, blind | grown)
+    # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
+    alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
+    sign = ibis.ifelse(strict, blind & crowd, alone | grown)
     hits = hits.mutate(nominal=of("factor")).filter(sign & same & (large | (hits.service == TCP)))
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
     hits = sessions(hits, [*DST, "service"], gap_s)

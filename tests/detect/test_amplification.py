@@ -115,3 +115,14 @@ def test_time_monitoring_games_and_vpn_are_not_it() -> None:
     for port in (27015, 4500, 443):
         session = reflect(port, rows=1, packets=90_000, size=1200)
         assert found(amplification, flows=[*session, *asked(session, 60)]) == []
+
+
+def test_a_clients_port_that_a_service_has_too_reflects_nothing() -> None:
+    upload: dict[str, Any] = {"rows": 1, "packets": 5000, "size": 1200}
+    sent = [row | {"dst_port": 443} for row in reflect(41794, **upload)]
+    assert found(amplification, flows=[*sent, *asked(sent, 40)]) == []
+    assert found(amplification, flows=sent) == []
+    (row,) = found(amplification, flows=reflect(41794, size=394))
+    assert row["evidence"]["protocol"] == "crestron"
+    answers = reflect(41794, rows=1, packets=500, size=394)
+    assert len(found(amplification, flows=[*answers, *asked(answers, 1)])) == 1
