@@ -17,8 +17,13 @@ WINDOW_S = 60  # of a flow row
 HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
 GAMES = {"samp": "53414D50", "ts3init1": "545333494E495431"}  # "SAMP", "TS3INIT1"
 MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")
+TALK, REFLECTED = "talk", "reflected"  # vectors that are no flood
 ETHERNET_IN_GRE = "6558"
 MULTICAST4, MULTICAST6 = 0xFFFF_E000_0000, -(1 << 56)  # 224.0.0.0 and above; ff00::/8 as a network half
+ECHOED = ((1, 0), (58, 129))  # protocol and type of an echo reply
+ICMP_ERRORS = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}  # they answer what somebody sent: `backscatter`'s
+# What networks carry between two hosts by the second: tunnels, IPsec, routing, SCTP.
+USUAL_PROTOCOLS = (1, 4, 6, 17, 41, 47, 50, 51, 58, 88, 89, 97, 103, 108, 112, 115, 132, 137)
 
 
 @ibis.udf.scalar.builtin(name="hex")  # type: ignore[untyped-decorator]
@@ -32,38 +37,58 @@ def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
     return ~four & ~((net >= MULTICAST6) & (net < 0))
 
 
+def told(flow: ir.Table) -> ir.BooleanValue:
+    """The row's TCP flags are known: it was made of packets, or says FIN. Logs may tell none at all."""
+    return (flow.fin > 0) | flow.ttl_min.notnull()
+
+
 def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE and plain UDP in `mark`.
 
-    Rows of vector `talk` are TCP connections that were made, for comparison. What services may have reflected, and
-    fragments, are of the vector `reflected_as`, or left out.
+    Rows of vector `talk` are TCP connections that were made, and those of `reflected` what services may have
+    reflected, for comparison: these and fragments are of the vector `reflected_as`, where that is told.
     """
     f = flow.mutate(begin=octets_hex(flow.payload))
     bare = (f.syn > 0) & (f.ack == 0) & (f.synack == 0)
     stomp = (f.syn > 0) & (f.options == 0) & (f.ack >= 5) & (f.payload_bytes > 0) & (f.length_min == 40)
     http = reduce(or_, [f.begin.startswith(word) for word in HTTP])
-    loose = (f.syn == 0) & (f.synack == 0) & (f.fin == 0) & (f.rst == 0) & (f.ack > 0) & (f.packets <= 3)
+    alone = (f.syn == 0) & (f.synack == 0) & (f.packets <= 3)
+    shaken = (f.synack > 0) & (f.syn == 0) & (f.packets <= f.synack + f.rst)
+    loose = alone & (f.rst == 0) & (f.ack > 0)
     none = (f.syn == 0) & (f.synack == 0) & (f.ack == 0) & (f.rst == 0) & (f.fragments == 0)
+    none = none & told(f)
     reflected = f.src_port.isin(sorted({port for service in amplifiers() for port in service.ports}))
+    pieces = (f.src_port == 0) & (f.dst_port == 0)
     gre = (f.begin.substr(4, 4) == ETHERNET_IN_GRE).ifelse("gre_eth", "gre_ip")
     tcp = ibis.cases(
         (http, "http"),
         (stomp, "stomp"),
         (bare, "syn"),
+        (pieces, "fragments"),
         (none, "flags"),
+        (loose & (f.fin >= f.packets), "fin"),
         (loose, "ack"),
-        ((f.syn > 0), "talk"),
+        (alone & (f.rst >= f.packets), "rst"),
+        (shaken, ibis.literal(None if reflected_as else REFLECTED, "string")),
+        ((f.syn > 0), TALK),
     )
     udp = ibis.cases(
         *[(test, name) for name, test in _by_payload(f)],
         (f.dst_port == 53, "dns"),
         (f.dst_port == 389, "ldap"),
-        ((f.src_port == 0) | (f.dst_port == 0) | reflected, ibis.literal(reflected_as, "string")),
+        (pieces, reflected_as or "fragments"),
+        (reflected, reflected_as or REFLECTED),
         else_="udp_plain",
     )
-    echo = ((f.protocol == 1) & (f.src_port == 8)) | ((f.protocol == 58) & (f.src_port == 128))
+    said = [(f.protocol == kind) & ~f.src_port.isin(errors) for kind, errors in ICMP_ERRORS.items()]
+    echoed = [(f.protocol == kind) & (f.src_port == number) & (f.fragments == 0) for kind, number in ECHOED]
     vector = ibis.cases(
-        (f.protocol == 6, tcp), (f.protocol == 17, udp), (f.protocol == 47, gre), (echo, "icmp")
+        (f.protocol == 6, tcp),
+        (f.protocol == 17, udp),
+        (f.protocol == 47, gre),
+        (reduce(or_, echoed), "icmp_reply"),
+        (reduce(or_, said), "icmp"),
+        (~f.protocol.isin(USUAL_PROTOCOLS), "ip_protocol"),
     )
     twisted = (f.inner_id + f.ip_id - 1000 + 1).cast("int64") & 0xFFFF
     mark = (((f.protocol == 47) & (twisted == 0)).fill_null(False) | _plain(f)).cast("int64")

@@ -59,7 +59,9 @@ class Guess:
 def guess(tables: Mapping[str, ir.Table]) -> Guess:
     """Apply the rule to `message` and `flow`; this executes."""
     ends = _ends(tables["flow"]).union(_ends(tables["message"]))
-    ends = ends.group_by(["a_net", "a_host", "b_net", "b_host"]).aggregate(asks=ends.asks.max())
+    ends = ends.group_by(["a_net", "a_host", "b_net", "b_host"]).aggregate(
+        asks=ends.asks.max(), answers=ends.answers.max()
+    )
     ends = ends.mutate(private=inside(*pair(ends, "a"), PRIVATE) != inside(*pair(ends, "b"), PRIVATE))
     ends = _both_ways(ends).cache()
     with ends:
@@ -114,22 +116,25 @@ def _next(left: ir.Table) -> list[dict[str, int]]:
 
 
 def _ends(table: ir.Table) -> ir.Table:
-    """Pairs of addresses in one direction, each once: `asks` where that goes to a service."""
+    """Pairs of addresses in one direction, each once: `asks` where that goes to a service, `answers` where from one."""
     hosts = table.filter(~inside(*pair(table, "src"), NO_HOST) & ~inside(*pair(table, "dst"), NO_HOST))
     asks = (hosts.dst_port < SERVICE_PORTS) & (hosts.src_port >= SERVICE_PORTS)
+    answers = (hosts.src_port < SERVICE_PORTS) & (hosts.dst_port >= SERVICE_PORTS)
     return hosts.group_by(
         a_net=hosts.src_net, a_host=hosts.src_host, b_net=hosts.dst_net, b_host=hosts.dst_host
-    ).aggregate(asks=asks.fill_null(False).cast("int64").max())
+    ).aggregate(
+        asks=asks.fill_null(False).cast("int64").max(), answers=answers.fill_null(False).cast("int64").max()
+    )
 
 
 def _both_ways(ends: ir.Table) -> ir.Table:
     """Conversations of prefixes, from both sides.
 
-    Each with a's addresses, whether a asked, and whether one end alone is private.
+    Each with a's addresses, whether a asked (or was answered), and whether one end alone is private.
     """
     names = ("a_net", "a_host", "b_net", "b_host")
     back = ends.select(
-        a_net=ends.b_net, a_host=ends.b_host, b_net=ends.a_net, b_host=ends.a_host, asks=ibis.literal(0, "int64"),
+        a_net=ends.b_net, a_host=ends.b_host, b_net=ends.a_net, b_host=ends.a_host, asks=ends.answers,
         private=ends.private,
     )  # fmt: skip
     both = ends.select(*names, "asks", "private").union(back)

@@ -211,6 +211,26 @@ def window(time_us: ir.IntegerValue, seconds: int) -> ir.IntegerValue:
     return (time_us // (seconds * SECOND)).cast("int64")
 
 
+def halves(time_us: ir.IntegerValue, seconds: int) -> ir.IntegerValue:
+    """Number of the half window that a time falls in; see `overlapping`."""
+    return (time_us * 2 // (seconds * SECOND)).cast("int64")
+
+
+def overlapping(table: ir.Table) -> ir.Table:
+    """Every row of a `half` in both `window`s that it is part of, so that nothing is cut at an edge.
+
+    Window n is halves n and n + 1: whatever lasts half a window lies whole in one of them. Give it aggregated rows,
+    it doubles them.
+    """
+    return table.mutate(window=table.half).union(table.mutate(window=table.half - 1))
+
+
+def both_halves(windows: ir.Table, *others: str) -> ir.Table:
+    """The `half`s of each `window`, with the columns `others`, each once."""
+    halved = [windows.select(*others, half=windows.window + late) for late in (0, 1)]
+    return halved[0].union(halved[1], distinct=True)
+
+
 def attach(left: ir.Table, right: ir.Table, on: Sequence[str]) -> ir.Table:
     """Left join on columns of the same name, which stay once."""
     joined = left.left_join(right, [left[key] == right[key] for key in on], rname="{name}__more")

@@ -13,6 +13,7 @@ from dnsonde.intel.load import amplifiers
 SRC = keys("src")
 PARTS = ("net", "host", "port")
 TCP = "tcp"  # SYN-ACKs
+RESERVED, EPHEMERAL = 1024, 32_768  # ports below are services', from there on clients' (Linux)
 
 
 @detector(
@@ -43,6 +44,7 @@ def amplification(
     reflectors_min: Annotated[
         int, "reflectors, where the port also carries conversations, or TCP reflects"
     ] = 10,
+    again_min: Annotated[int, "SYN-ACKs of one connection that nobody asked for, instead of reflectors"] = 10,
     window_s: Annotated[int, "seconds of a window"] = 600,
     gap_s: Annotated[int, "seconds without an attack that end it"] = 900,
 ) -> ir.Table:
@@ -52,7 +54,7 @@ def amplification(
     the reflector and between, requests in the victim's name are there too, much smaller than the responses. Fragments
     carry no ports: those that a reflector sends to the same victim are counted with its protocol. `evidence.factor` is
     measured where requests were seen, `nominal_factor` is the published one. SYN-ACKs that many addresses send to one
-    that sent no SYN are protocol tcp.
+    that sent no SYN, or few send again and again for the same ports, are protocol tcp.
 
     **Why it matters** The victim's link fills up. Reflectors at home are weapons of others, and pay for the traffic.
 
@@ -62,7 +64,8 @@ def amplification(
     only unasked responses of many reflectors count. A crawler's SYN-ACKs are asked for.
 
     **Thresholds** `packets_min` (100 in `window_s`, 600) is AmpPot's; `factor_min` (5) is NEMEA's; `gap_s` (900) is
-    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5) and `reflectors_min` (10) are ours.
+    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5), `reflectors_min` (10) and `again_min` (10:
+    TCP itself sends a SYN-ACK five or six times) are ours.
     """
     known = amplifiers()
     ports = {port: service for service in known for port in service.ports}
@@ -84,6 +87,8 @@ def amplification(
     asked = _asked(rows, sent)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     each = attach(sent, asked, way)
+    client = (each.src_port >= EPHEMERAL) & (each.dst_port < RESERVED)
+    each = each.filter(~(client & each.requests.notnull()))
     unasked = each.requests.isnull()
     each = each.mutate(unasked=unasked.ifelse(each.packets, 0), requests=each.requests.fill_null(0))
     each = each.mutate(request_payload=each.request_payload.fill_null(0))
@@ -98,6 +103,7 @@ def amplification(
         ours=each.src_home.cast("int64").max(),
     )
     hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
+    hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
     hits = attach(hits, _fragments(rows, each), by)
     hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
     hits = hits.mutate(
@@ -117,10 +123,13 @@ def amplification(
     grown = (hits.request_payload > 0) & (hits.payload >= hits.request_payload * factor_min)
     # Ports of conversations, and SYN-ACKs, prove nothing by size; many strangers at once do.
     strict = (of("session") > 0) | (hits.service == TCP)
-    crowd = hits.reflectors >= reflectors_min
+    again = (hits.service == TCP) & (hits.packets >= hits.ways * again_min)
+    crowd = (hits.reflectors >= reflectors_min) | again
     large = hits.payload >= hits.packets * of("payload_min")
     same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats_min)
-    sign = ibis.ifelse(strict, blind & crowd, blind | grown)
+    # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
+    alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
+    sign = ibis.ifelse(strict, blind & crowd, alone | grown)
     hits = hits.mutate(nominal=of("factor")).filter(sign & same & (large | (hits.service == TCP)))
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
     hits = sessions(hits, [*DST, "service"], gap_s)

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import MARKED, amounts, answers, kinds, rate
+from dnsonde.detect._floods import MARKED, TALK, amounts, answers, kinds, rate
 from dnsonde.detect._relations import attach, home_prefix, pair, sample, sessions
 
 DST = ["dst_net", "dst_host"]
@@ -57,7 +57,7 @@ def carpet_flood(
     `answers_max` (0.2) are ours; `gap_s` is five minutes.
     """
     each = amounts(kinds(flow.filter(~flow.src_home & flow.dst_home), REFLECTION))
-    each = each.filter(each.vector != "talk")
+    each = each.filter(each.vector != TALK)
     (net, host), bits = home_prefix(*pair(each, "dst"))
     each = each.mutate(prefix_net=net, prefix_host=host, bits=bits)
     by = [*PREFIX, "vector", "window"]

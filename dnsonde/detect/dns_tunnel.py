@@ -9,17 +9,20 @@ from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import (
     SECOND,
     attach,
+    both_halves,
     count_distinct,
     dns,
+    halves,
     keys,
+    overlapping,
     pair,
     parties,
     sample,
     sessions,
-    window,
 )
 from dnsonde.intel.load import markers
 
+DOMAIN = ["domain"]
 # CNAME, NULL, MX, TXT, KEY, SRV, PRIVATE (iodine 65399), ANY and unassigned: types whose answers carry data.
 CARRIERS = (5, 10, 15, 16, 25, 33, 99, 255, 65399)
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
@@ -60,9 +63,9 @@ def dns_tunnel(
 ) -> ir.Table:
     """Many long, ever different names below one registered domain: data goes out in them and back in their answers.
 
-    For every registered domain and window, the octets in its different names are added up: what the names can have
-    carried (information heavy hitters). Tunnels that also answer (iodine, dnscat2, dns2tcp) ask for types with room
-    for data; those that only send, or that hide in A and AAAA, must have carried more.
+    For every registered domain and window (they overlap by half), the octets in its different names are added up: what
+    the names can have carried (information heavy hitters). Tunnels that also answer (iodine, dnscat2, dns2tcp) ask for
+    types with room for data; those that only send, or that hide in A and AAAA, must have carried more.
 
     **Why it matters** It passes firewalls that let DNS through: for command and control, for stolen data, or to
     use a network without paying.
@@ -90,72 +93,55 @@ def dns_tunnel(
         sub_hash=asked.direct.ifelse(0, asked.sub_hash).cast("int64"),
         sub_bytes=asked.direct.ifelse(asked.qname.length() - len(DIRECT) - 1, asked.sub_bytes).cast("int64"),
         entropy=asked.direct.ifelse(4.0, asked.entropy),
-        window=window(asked.time_us, window_s),
+        half=halves(asked.time_us, window_s),
     )
     known = markers().domains("dns_tunnel")
     if known:
         asked = asked.filter(~asked.domain.isin(sorted(known)))
-    by = ["domain", "window"]
-    rough = asked.group_by(by).aggregate(rows=asked.count(), octets=asked.sub_bytes.sum())
+    rough = asked.group_by([*DOMAIN, "half"]).aggregate(rows=asked.count(), octets=asked.sub_bytes.sum())
+    rough = overlapping(rough)
+    rough = rough.group_by([*DOMAIN, "window"]).aggregate(rows=rough.rows.sum(), octets=rough.octets.sum())
     rough = rough.filter(
         (rough.rows >= min(names_min, plain_names_min))
         & (rough.octets >= min(octets_min, plain_octets_min))
         & (rough.octets >= rough.rows * min(length_min, plain_length_min))
     )
-    asked = asked.semi_join(rough, by)
+    asked = asked.semi_join(both_halves(rough, *DOMAIN), [*DOMAIN, "half"])
     carrier = asked.qtype.isin(CARRIERS)
     asked = asked.mutate(
         query=(~asked.response).cast("int64"),
         carrier=carrier.cast("int64"),
         down=asked.response.ifelse(asked.dns_bytes, 0).fill_null(0).cast("int64"),
     )
-    names = asked.group_by([*by, "sub_hash", "whole"]).aggregate(
+    # As integers, so that the order of adding does not matter.
+    asked = asked.mutate(micro=(asked.entropy * 1_000_000).cast("int64"))
+    names = asked.group_by([*DOMAIN, "half", "sub_hash", "whole"]).aggregate(
         first_us=asked.time_us.min(),
         last_us=asked.time_us.max(),
         rows=asked.count(),
         queries=asked.query.sum(),
         carriers=asked.carrier.sum(),
         octets=asked.sub_bytes.max().cast("int64"),
-        # As integers, so that the order of adding does not matter.
-        entropy=(asked.entropy.max() * 1_000_000).cast("int64"),
+        entropy=asked.micro.max(),
         down=asked.down.sum(),
     )
-    names = names.mutate(asks=ibis.greatest(names.queries, names.rows - names.queries))
-    spans = names.group_by(by).aggregate(
-        first_us=names.first_us.min(),
-        last_us=names.last_us.max(),
-        names=names.count(),
-        rows=names.rows.sum(),
-        asks=names.asks.sum(),
-        carriers=names.carriers.sum(),
-        octets=names.octets.sum(),
-        entropy=names.entropy.sum(),
-        down=names.down.sum(),
-    )
+    by = [*DOMAIN, "window"]
+    spans = _by_names(overlapping(names), by)
     spans = attach(spans, _of_busiest(asked, by), by)
     typed = spans.carriers >= spans.rows * carriers_min
     spans = spans.filter(
         (spans.names >= names_min)
         & (typed | (spans.of_busiest >= plain_names_min))
-        & (spans.octets >= typed.ifelse(octets_min, plain_octets_min))
-        & (spans.octets >= spans.names * typed.ifelse(length_min, plain_length_min))
+        & (spans.bytes_up >= typed.ifelse(octets_min, plain_octets_min))
+        & (spans.bytes_up >= spans.names * typed.ifelse(length_min, plain_length_min))
         & (spans.entropy >= spans.names * (entropy_min * 1_000_000))
         & (spans.names >= spans.asks * fresh_min)
     )
-    spans = sessions(spans, ["domain"], gap_s)
-    held = ["domain", "session"]
-    asked = attach(asked.semi_join(spans, by), spans.select(*by, "session"), by)
-    tunnels = spans.group_by(held).aggregate(
-        first_us=spans.first_us.min(),
-        last_us=spans.last_us.max(),
-        names=spans.names.sum(),
-        rows=spans.rows.sum(),
-        asks=spans.asks.sum(),
-        carriers=spans.carriers.sum(),
-        bytes_up=spans.octets.sum(),
-        entropy=spans.entropy.sum(),
-        bytes_down=spans.down.sum(),
-    )
+    spans = sessions(spans, DOMAIN, gap_s)
+    held = [*DOMAIN, "session"]
+    whole = both_halves(spans, *held)
+    tunnels = _by_names(names.inner_join(whole, [*DOMAIN, "half"]), held)
+    asked = asked.inner_join(whole, [*DOMAIN, "half"])
     asked = asked.mutate(types=asked.qtype.cast("int64"))
     for more in (
         count_distinct(asked, held, keys("client"), "clients"),
@@ -189,9 +175,36 @@ def dns_tunnel(
     )
 
 
+def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
+    """What the names of each `by` come to; the same name may stand in several rows."""
+    each = names.group_by([*by, "sub_hash", "whole"]).aggregate(
+        first_us=names.first_us.min(),
+        last_us=names.last_us.max(),
+        rows=names.rows.sum(),
+        queries=names.queries.sum(),
+        carriers=names.carriers.sum(),
+        octets=names.octets.max(),
+        entropy=names.entropy.max(),
+        down=names.down.sum(),
+    )
+    each = each.mutate(asks=ibis.greatest(each.queries, each.rows - each.queries))
+    return each.group_by(by).aggregate(
+        first_us=each.first_us.min(),
+        last_us=each.last_us.max(),
+        names=each.count(),
+        rows=each.rows.sum(),
+        asks=each.asks.sum(),
+        carriers=each.carriers.sum(),
+        bytes_up=each.octets.sum(),
+        entropy=each.entropy.sum(),
+        bytes_down=each.down.sum(),
+    )
+
+
 def _of_busiest(asked: ir.Table, by: list[str]) -> ir.Table:
     """How many different names the client asked for that asked for most."""
-    each = count_distinct(asked, [*by, *keys("client")], ["sub_hash", "whole"], "names")
+    few = asked.select(*DOMAIN, "half", *keys("client"), "sub_hash", "whole").distinct()
+    each = count_distinct(overlapping(few), [*by, *keys("client")], ["sub_hash", "whole"], "names")
     return each.group_by(by).aggregate(of_busiest=each.names.max())
 
 

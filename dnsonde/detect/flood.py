@@ -6,8 +6,10 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, MARKED, amounts, answers, kinds, rate
+from dnsonde.detect._floods import DST, MARKED, REFLECTED, TALK, amounts, answers, kinds, rate
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
+
+STOMPED = 5  # connections
 
 
 @detector(
@@ -28,70 +30,96 @@ def flood(
     syn_s: Annotated[int, "SYNs a second that no handshake follows, or packets of another TCP trick"] = 100,
     ack_s: Annotated[int, "ACKs a second that belong to no connection"] = 500,
     marked_s: Annotated[int, "packets a second that carry a game's query, or have another known mark"] = 100,
-    icmp_s: Annotated[int, "echo requests a second"] = 500,
+    icmp_s: Annotated[int, "ICMP messages a second that are no errors"] = 500,
     requests_min: Annotated[int, "HTTP connections in a minute, at 50 or more a source"] = 1000,
     dns_s: Annotated[int, "DNS queries a second that stay without an answer"] = 2000,
     udp_s: Annotated[int, "other UDP or GRE packets a second that stay without an answer"] = 10_000,
     udp_mbit: Annotated[float, "the same as megabits a second"] = 100.0,
+    crowd_min: Annotated[int, "sources that send hardly anything each, of which `ack_s` is enough"] = 200,
+    protocols_min: Annotated[int, "unusual IP protocols that make any rate above `syn_s` a flood"] = 10,
     answers_max: Annotated[float, "most answers of the victim for each packet, where answers tell"] = 0.2,
     gap_s: Annotated[int, "seconds without a flood that end it"] = 300,
 ) -> ir.Table:
     """An address gets very many packets of one kind, which belong to no conversation.
 
     `evidence.vector` says which kind, by bytes: syn, ack, stomp (a SYN without options, then data), flags (neither SYN
-    nor ACK), http, udp_plain, dns, vse, raknet, fivem, samp, ts3init1, ncp, ldap, icmp, gre_ip, gre_eth. Rates are over
-    the time that the packets really took, so that an attack of a fifth of a second is seen as one. What services
-    reflect is `amplification`'s.
+    nor ACK), fin, rst, http, udp_plain, dns, vse, raknet, fivem, samp, ts3init1, ncp, ldap, icmp, icmp_reply, gre_ip,
+    gre_eth, ip_protocol (protocols that nothing uses), fragments (of which the first, with its ports, never came).
+    Rates are over the time that the packets really took, so that an attack of a fifth of a second is seen as one. What
+    services reflect is `amplification`'s, and so are its fragments.
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
     **What looks like it** Flash crowds complete their handshakes and come with few connections each. Speed tests,
     calls, games, VPN and QUIC go both ways, or stay in few connections: `ack` counts connections of three packets at
-    most. A port scan spreads over ports. GRE between two routers has neither Mirai's mark nor ten sources. A one-way
+    most. A port scan spreads over ports. A log of flows that tells no TCP flags is no flood of segments without any.
+    Pings are answered, and echo replies asked for, by the second: replies and errors must find an address that says
+    nothing. GRE between two routers has neither Mirai's mark nor ten sources. A one-way
     UDP stream of one source (iperf, video) is told from a bot's by nothing but who wants it: it is at most medium;
     video has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a thousand come.
 
     **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources. `syn_s`
-    (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000), `answers_max` (0.2)
-    are ours: real captured floods begin at 280 SYNs a second. `gap_s` is five minutes.
+    (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000),
+    `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280 SYNs a
+    second. `gap_s` is five minutes.
     """
     rows = kinds(flow)
     each = amounts(rows)
-    each = each.filter(each.vector != "talk").filter(lambda t: t.packets >= min(syn_s, marked_s, icmp_s))
+    beside = each.filter(each.vector.isin([TALK, REFLECTED]))
+    beside = beside.group_by([*DST, "window"]).aggregate(
+        talks=beside.flows.sum(where=beside.vector == TALK),
+        reflected=beside.packets.sum(where=beside.vector == REFLECTED),
+    )
+    each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= min(syn_s, marked_s, icmp_s)))
     each = attach(each, answers(flow), [*DST, "window"])
-    talk = rows.filter(rows.vector == "talk").semi_join(each, DST)
-    talk = talk.group_by([*DST, "window"]).aggregate(talks=talk.count())
-    each = attach(each, talk, [*DST, "window"])
-    each = each.mutate(answers=each.answers.fill_null(0), talks=each.talks.fill_null(0))
+    each = attach(each, beside, [*DST, "window"])
+    each = each.mutate(**{name: each[name].fill_null(0) for name in ("answers", "talks", "reflected")})
     by = [*DST, "vector", "window"]
     few = rows.semi_join(each, by)
     few = few.mutate(port=few.dst_port.cast("int64"))
     each = attach(each, count_distinct(few, by, keys("src"), "sources"), by)
     each = attach(each, count_distinct(few, by, ["port"], "port_count"), by)
+    each = attach(each, count_distinct(few, by, ["protocol"], "protocols"), by)
     each = each.filter(each.sources.notnull())
 
     slow = rate(each.packets, each, 1.0)
     fast = rate(each.packets, each, 0.1)
     megabits = rate(each.octets * 8 / 1_000_000, each, 0.1)
     deaf = each.answers <= each.packets * answers_max
-    tcp = each.vector.isin(["syn", "stomp", "flags"])
     spread = (each.packets >= 10 * each.port_count) | (each.sources >= 50)
     gre = each.vector.isin(["gre_ip", "gre_eth"])
     exact = (each.vector == "udp_plain") & (each.marks * 2 >= each.flows)
     bulk = ibis.greatest(fast / udp_s, megabits / udp_mbit)
     many = (each.packets >= 1000) & deaf
+    # Nobody asks an address so little from so many places, and gets no answer.
+    crowd = (each.sources >= crowd_min) & (each.packets <= 4 * each.sources)
+    plain = ibis.ifelse(crowd, ibis.greatest(bulk, slow / ack_s), bulk)
+    # A fragment's first part has ports, and TCP that is reflected SYN-ACKs beside the resets.
+    whole = each.reflected * 10 < each.packets
+    odd = (each.protocols >= protocols_min).ifelse(slow / syn_s, bulk)
     # How many times the threshold it is; 0 where the vector's own condition fails.
     ratio = ibis.cases(
-        (tcp, ibis.ifelse(spread & (each.flows >= each.talks), slow / syn_s, 0.0)),
-        (each.vector == "ack", ibis.ifelse(many & (each.flows * 2 >= each.packets), slow / ack_s, 0.0)),
+        # One connection, or two, in which somebody sends much are uploads.
+        ((each.vector == "stomp") & (each.flows < STOMPED), 0.0),
+        (each.vector.isin(["syn", "stomp"]) & spread & (each.flows >= each.talks), slow / syn_s),
+        (each.vector.isin(["syn", "stomp"]), 0.0),
+        (each.vector == "flags", ibis.ifelse(spread & deaf & (each.flows >= each.talks), slow / syn_s, 0.0)),
+        (
+            each.vector.isin(["ack", "fin"]),
+            ibis.ifelse(many & (each.flows * 2 >= each.packets), slow / ack_s, 0.0),
+        ),
+        (each.vector == "rst", ibis.ifelse(many & whole & (each.sources >= 10), slow / ack_s, 0.0)),
         (each.vector == "http", ibis.ifelse(each.flows >= 50 * each.sources, each.flows / requests_min, 0.0)),
         (each.vector.isin([*MARKED, "ldap"]), slow / marked_s),
         (each.vector == "icmp", slow / icmp_s),
+        (each.vector == "icmp_reply", ibis.ifelse(many, slow / icmp_s, 0.0)),
         (each.vector == "dns", ibis.ifelse(many, slow / dns_s, 0.0)),
+        (each.vector == "ip_protocol", ibis.ifelse(deaf, odd, 0.0)),
         (gre & (each.marks * 2 >= each.flows), slow / syn_s),
         (gre & (each.sources < 10), 0.0),
         (exact, ibis.ifelse(many, ibis.greatest(bulk, slow / marked_s), 0.0)),
-        else_=ibis.ifelse(many, bulk, 0.0),
+        (each.vector == "fragments", ibis.ifelse(many & whole, plain, 0.0)),
+        else_=ibis.ifelse(many, plain, 0.0),
     )
     each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
     held = [*DST, "vector"]

@@ -9,15 +9,18 @@ from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._relations import (
     SECOND,
     attach,
+    both_halves,
     count_distinct,
     dns,
+    halves,
     keys,
+    overlapping,
     parties,
     sample,
     sessions,
-    window,
 )
 
+DOMAIN = ["registered_domain"]
 FAILED = (2, 3)  # SERVFAIL, NXDOMAIN
 
 
@@ -46,8 +49,8 @@ def random_subdomain(
 ) -> ir.Table:
     """Very many different names below one registered domain are asked, and nearly all of them fail.
 
-    Names are told apart by hash, counted per window and exactly. A question fails by NXDOMAIN, SERVFAIL or silence;
-    where only one direction was seen, what is there decides.
+    Names are told apart by hash, counted exactly, in windows that overlap by half. A question fails by NXDOMAIN,
+    SERVFAIL or silence; where only one direction was seen, what is there decides.
 
     **Why it matters** Each such name passes the cache and reaches the authority: the domain goes down, and with it
     the resolvers that wait for it. The clients are bots, or open forwarders that bots use.
@@ -66,10 +69,11 @@ def random_subdomain(
     asked = asked.filter(
         asked.registered_domain.notnull() & (asked.sub_hash != 0) & asked.embedded_kind.isnull()
     )
-    asked = asked.mutate(window=window(asked.time_us, window_s), query=(~asked.response).cast("int64"))
-    rough = asked.group_by(["registered_domain", "window"]).aggregate(rows=asked.count())
+    asked = asked.mutate(half=halves(asked.time_us, window_s), query=(~asked.response).cast("int64"))
+    rough = overlapping(asked.group_by([*DOMAIN, "half"]).aggregate(rows=asked.count()))
+    rough = rough.group_by([*DOMAIN, "window"]).aggregate(rows=rough.rows.sum())
     rough = rough.filter(rough.rows >= names_min)
-    asked = asked.semi_join(rough, ["registered_domain", "window"])
+    asked = asked.semi_join(both_halves(rough, *DOMAIN), [*DOMAIN, "half"])
     dots = asked.registered_domain.length() - asked.registered_domain.replace(".", "").length()
     depth = (asked.labels - dots - 1).cast("int64")
     asked = asked.mutate(
@@ -77,8 +81,7 @@ def random_subdomain(
         failed=(asked.response & asked.rcode.isin(FAILED)).fill_null(False).cast("int64"),
         answered=(asked.response & ~asked.rcode.isin(FAILED)).fill_null(False).cast("int64"),
     )
-    by = ["registered_domain", "window"]
-    each = asked.group_by([*by, "sub_hash"]).aggregate(
+    each = asked.group_by([*DOMAIN, "half", "sub_hash"]).aggregate(
         first_us=asked.time_us.min(),
         last_us=asked.time_us.max(),
         queries=asked.query.sum(),
@@ -86,18 +89,7 @@ def random_subdomain(
         answered=asked.answered.sum(),
         depth=asked.depth.max(),
     )
-    good = (each.answered > 0).cast("int64")
-    each = each.mutate(good=good, asks=ibis.greatest(each.queries, each.failed + each.answered))
-    spans = each.group_by(by).aggregate(
-        first_us=each.first_us.min(),
-        last_us=each.last_us.max(),
-        names=each.count(),
-        good=each.good.sum(),
-        asks=each.asks.sum(),
-        failed=each.failed.sum(),
-        depth=each.depth.sum(),
-        depths=(each.depth * each.depth).sum(),
-    )
+    spans = _by_names(overlapping(each), [*DOMAIN, "window"])
     mean = spans.depth / spans.names
     spans = spans.filter(
         (spans.names >= names_min)
@@ -105,19 +97,12 @@ def random_subdomain(
         & (spans.names >= spans.asks * fresh_min)
         & (spans.depths / spans.names - mean * mean <= depth_spread)
     )
-    spans = sessions(spans, ["registered_domain"], gap_s)
-    held = ["registered_domain", "session"]
-    asked = attach(asked.semi_join(spans, by), spans.select(*by, "session"), by)
-    attacks = spans.group_by(held).aggregate(
-        first_us=spans.first_us.min(),
-        last_us=spans.last_us.max(),
-        asks=spans.asks.sum(),
-        good=spans.good.sum(),
-        all_names=spans.names.sum(),
-        failed=spans.failed.sum(),
-    )
+    spans = sessions(spans, DOMAIN, gap_s)
+    held = [*DOMAIN, "session"]
+    whole = both_halves(spans, *held)
+    attacks = _by_names(each.inner_join(whole, [*DOMAIN, "half"]), held)
+    asked = asked.inner_join(whole, [*DOMAIN, "half"])
     for more in (
-        count_distinct(asked, held, ["sub_hash"], "names"),
         count_distinct(asked, held, keys("client"), "clients"),
         count_distinct(asked, held, keys("server"), "servers"),
         sample(asked, held, "qname", "examples", most=5),
@@ -136,8 +121,34 @@ def random_subdomain(
         names=attacks.names,
         clients=attacks.clients,
         servers=attacks.servers,
-        failing=1.0 - attacks.good / attacks.all_names,
+        failing=1.0 - attacks.good / attacks.names,
         nxdomain_or_servfail=attacks.failed,
         queries_s=rate,
         examples=attacks.examples,
+    )
+
+
+def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
+    """What the names of each `by` come to; the same name may stand in several rows."""
+    each = names.group_by([*by, "sub_hash"]).aggregate(
+        first_us=names.first_us.min(),
+        last_us=names.last_us.max(),
+        queries=names.queries.sum(),
+        failed=names.failed.sum(),
+        answered=names.answered.sum(),
+        depth=names.depth.max(),
+    )
+    each = each.mutate(
+        good=(each.answered > 0).cast("int64"),
+        asks=ibis.greatest(each.queries, each.failed + each.answered),
+    )
+    return each.group_by(by).aggregate(
+        first_us=each.first_us.min(),
+        last_us=each.last_us.max(),
+        names=each.count(),
+        good=each.good.sum(),
+        asks=each.asks.sum(),
+        failed=each.failed.sum(),
+        depth=each.depth.sum(),
+        depths=(each.depth * each.depth).sum(),
     )

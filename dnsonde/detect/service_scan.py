@@ -6,12 +6,16 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
+from dnsonde.detect._floods import told
 from dnsonde.detect._relations import SECOND, attach, keys, pair, sample, sessions
 
 SRC = keys("src")
 DST = keys("dst")
 ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
+# Where file sharing and coins look for peers by the dozen, of which many are gone: eDonkey, Gnutella, BitTorrent,
+# Bitcoin, Ethereum (IANA's registry of ports, and the programs' defaults).
+PEERS = (4662, 6346, 6347, 6348, *range(6881, 6890), 8333, 30303, 51413)
 
 
 @detector(
@@ -45,10 +49,10 @@ def service_scan(
 
     **What looks like it** Web clients reach many addresses on one port too, and talk with them: the addresses talked
     with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again; load balancers
-    check the health of few. File sharing and game clients fail to reach many peers, each on a port of its own; over
-    UDP they are indistinguishable when they share a port, so UDP from home to outside is left alone, and so are DNS,
-    NTP and QUIC. Vulnerability scanners of your own show as scans from home to home, which is information only; those
-    from outside go on the allow-list.
+    check the health of few. File sharing and game clients fail to reach many peers, each on a port of its own; where
+    they share a port they are indistinguishable, so UDP from home to outside is left alone, as are DNS, NTP and QUIC,
+    and the usual TCP ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to
+    home, which is information only; those from outside go on the allow-list.
 
     **Thresholds** `addresses_min`, `ports_min` (50 each) and `packets_max` (4) are NEMEA's. A sweep of `echo_min` (16)
     addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s` is six hours,
@@ -121,9 +125,10 @@ def _pairs(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     udp = udp & (flow.dst_port < flow.src_port) & (flow.dst_port > 0)
     echo = ibis.or_(*[(flow.protocol == kind) & (flow.src_port == echo) for kind, echo in ECHO])
     few = flow.packets <= packets_max
-    odd = tcp & (flow.syn == 0) & (flow.synack == 0) & (flow.ack == 0) & (flow.rst == 0) & few
+    odd = tcp & (flow.syn == 0) & (flow.synack == 0) & (flow.ack == 0) & (flow.rst == 0) & few & told(flow)
     odd = odd & (flow.payload_bytes == 0) & (flow.fragments == 0) & (flow.dst_port > 0)
     asked = tcp & (flow.syn > 0) & (flow.synack == 0) & (flow.mirai_syn == 0)
+    asked = asked & ~(flow.src_home & ~flow.dst_home & flow.dst_port.isin(PEERS))
     rows = flow.filter(asked | odd | (udp & few) | (echo & few))
     talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
     strange = (rows.protocol == 6) & (rows.syn == 0)

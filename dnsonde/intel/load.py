@@ -87,6 +87,12 @@ class Amplifier(_Row, frozen=True, kw_only=True):
     factor: float  # published; 0: none
     payload_min: int  # mean payload of an attack's responses
     session: bool = False
+    unverified: str = ""  # what of it could not be held against its source
+
+    @property
+    def ephemeral(self) -> bool:
+        """Its ports are of those that clients get from their systems (Linux: from 32768)."""
+        return min(self.ports) >= 1 << 15
 
 
 class _Amplifiers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

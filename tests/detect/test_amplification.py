@@ -84,7 +84,14 @@ def test_syn_acks_of_many_to_one_that_asked_none_are_tcp() -> None:
     assert row["evidence"]["protocol"] == "tcp"
     syns = [row | {"syn": 1, "synack": 0} for row in asked(flows, 0)]
     assert found(amplification, flows=[*flows, *syns]) == []  # a crawler
-    assert found(amplification, flows=reflect(443, rows=9, packets=50, synack=50, size=4, protocol=6)) == []
+    few: dict[str, Any] = {"protocol": 6, "rows": 9, "size": 4}
+    lost = reflect(443, packets=9, synack=9, **few)
+    lost += [row | {"dst_port": row["dst_port"] + 100} for row in lost]
+    assert found(amplification, flows=lost) == []  # a few connections' own repeats
+    (row,) = found(
+        amplification, flows=reflect(443, packets=50, synack=50, **few)
+    )  # the same again and again
+    assert row["evidence"]["reflectors"] == 9
 
 
 def test_a_resolver_asks_different_questions_and_an_attack_one() -> None:
@@ -108,3 +115,14 @@ def test_time_monitoring_games_and_vpn_are_not_it() -> None:
     for port in (27015, 4500, 443):
         session = reflect(port, rows=1, packets=90_000, size=1200)
         assert found(amplification, flows=[*session, *asked(session, 60)]) == []
+
+
+def test_a_clients_port_that_a_service_has_too_reflects_nothing() -> None:
+    upload: dict[str, Any] = {"rows": 1, "packets": 5000, "size": 1200}
+    sent = [row | {"dst_port": 443} for row in reflect(41794, **upload)]
+    assert found(amplification, flows=[*sent, *asked(sent, 40)]) == []
+    assert found(amplification, flows=sent) == []
+    (row,) = found(amplification, flows=reflect(41794, size=394))
+    assert row["evidence"]["protocol"] == "crestron"
+    answers = reflect(41794, rows=1, packets=500, size=394)
+    assert len(found(amplification, flows=[*answers, *asked(answers, 1)])) == 1

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from dnsonde.detect.dns_tunnel import dns_tunnel
-from tests.detect.rows import AAAA, CNAME, MX, NXDOMAIN, TXT, A, Row, found, query, response
+from tests.detect.rows import AAAA, CNAME, MX, NXDOMAIN, SECOND, TXT, A, Row, found, query, response
 
 CLIENT, RESOLVER = "192.0.2.9", "192.0.2.53"
 HEX = "0123456789abcdef"
@@ -54,6 +54,12 @@ def test_dnscat_without_a_domain_is_one_tunnel() -> None:
 def test_a_slow_one_adds_up() -> None:
     (row,) = found(dns_tunnel, tunnel(80, step_s=60, octets=40))
     assert row["evidence"]["names"] == 80
+
+
+def test_one_across_midnight_is_whole() -> None:
+    rows = [row | {"time_us": row["time_us"] + 6350 * SECOND} for row in tunnel(50, step_s=2)]
+    (row,) = found(dns_tunnel, rows)
+    assert (row["count"], row["evidence"]["names"], row["evidence"]["bytes_down"]) == (50, 50, 50 * 200)
 
 
 def test_sending_only_by_plain_types_is_found_when_it_is_much() -> None:

@@ -29,6 +29,8 @@ def crowd(
         ("syn", {"syn": 1, "dst_port": 443}),
         ("ack", {"ack": 1, "bytes": 552, "payload_bytes": 512, "payload": b"\x8f" * 32}),
         ("flags", {"fin": 1}),
+        ("fin", {"fin": 1, "ack": 1}),
+        ("rst", {"rst": 1}),
         ("stomp", {"syn": 1, "ack": 9, "packets": 10, "payload_bytes": 700, "length_min": 40}),
         ("vse", {"protocol": 17, "dst_port": 27015, "payload": A2S}),
         ("raknet", {"protocol": 17, "dst_port": 19132, "payload": RAKNET}),
@@ -39,12 +41,16 @@ def crowd(
         ),
         ("dns", {"protocol": 17, "dst_port": 53, "packets": 3, "bytes": 180}),
         ("icmp", {"protocol": 1, "dst_port": 0}),
+        ("icmp_reply", {"protocol": 1, "dst_port": 0}),
+        ("icmp", {"protocol": 58, "dst_port": 0, "fragments": 1}),
+        ("fragments", {"protocol": 17, "dst_port": 0, "fragments": 1, "packets": 10, "bytes": 15_000}),
+        ("ip_protocol", {"protocol": 253, "dst_port": 0, "packets": 10, "bytes": 15_000}),
     ],
 )
 def test_the_vector_is_told_by_bytes(vector: str, more: dict[str, Any]) -> None:
     flows = crowd(1200, **more)
-    if vector == "icmp":
-        flows = [row | {"src_port": 8} for row in flows]
+    if vector in {"icmp", "icmp_reply", "fragments", "ip_protocol"}:
+        flows = [row | {"src_port": 8 if vector == "icmp" else 0} for row in flows]
     (row,) = found(flood, flows=flows)
     assert (row["subject"], row["evidence"]["vector"]) == (VICTIM, vector)
     assert row["severity"] in {"high", "critical"}
@@ -119,3 +125,47 @@ def test_speed_tests_calls_and_tunnels_go_both_ways() -> None:
     assert found(flood, flows=download) == []
     (lone,) = found(flood, flows=both[:1])
     assert lone["severity"] == "medium"
+
+
+def test_many_unusual_protocols_are_a_flood_at_a_low_rate_and_one_of_them_is_not() -> None:
+    def odd(kinds: int) -> list[Row]:
+        return [
+            row | {"protocol": 140 + n % kinds, "src_port": 0} for n, row in enumerate(crowd(200, dst_port=0))
+        ]
+
+    (row,) = found(flood, flows=odd(10))
+    assert (row["evidence"]["vector"], row["count"]) == ("ip_protocol", 200)
+    assert found(flood, flows=odd(9)) == []
+
+
+def test_datagrams_of_a_crowd_need_no_high_rate() -> None:
+    one: dict[str, Any] = {"protocol": 17, "dst_port": 4444, "bytes": 60}
+    (row,) = found(flood, flows=crowd(1000, sources=250, **one))
+    assert (row["evidence"]["vector"], row["evidence"]["sources"]) == ("udp_plain", 250)
+    assert found(flood, flows=crowd(1000, sources=199, **one)) == []
+    asked = crowd(1000, sources=250, **one)
+    said = [flow(VICTIM, "203.0.113.9", src_port=4444, protocol=17, packets=300)]
+    assert found(flood, flows=[*asked, *said]) == []
+
+
+def test_what_is_reflected_explains_fragments_and_resets() -> None:
+    piece: dict[str, Any] = {"protocol": 17, "dst_port": 0, "fragments": 50, "packets": 50, "bytes": 75_000}
+    pieces = [row | {"src_port": 0} for row in crowd(300, **piece)]
+    first = [flow("203.0.113.9", VICTIM, protocol=17, src_port=53, packets=2000, bytes=2_000_000)]
+    assert len(found(flood, flows=pieces)) == 1
+    assert found(flood, flows=[*pieces, *first]) == []
+    resets = crowd(1200, rst=1)
+    assert found(flood, flows=[*resets, flow("203.0.113.9", VICTIM, synack=200, packets=200)]) == []
+
+
+def test_an_upload_and_a_log_without_flags_are_not_it() -> None:
+    upload: dict[str, Any] = {
+        "syn": 1,
+        "ack": 5000,
+        "packets": 5001,
+        "payload_bytes": 7_000_000,
+        "length_min": 40,
+    }
+    assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=1, bytes=7_200_000, **upload)]) == []
+    told: dict[str, Any] = {"packets": 111, "bytes": 80_000, "ttl_min": None, "ttl_max": None}
+    assert found(flood, flows=[flow("203.0.113.9", VICTIM, **told)]) == []

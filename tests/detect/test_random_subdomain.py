@@ -3,8 +3,10 @@
 import random
 from typing import Any
 
+import pytest
+
 from dnsonde.detect.random_subdomain import random_subdomain
-from tests.detect.rows import AAAA, NXDOMAIN, SERVFAIL, Row, found, query, response
+from tests.detect.rows import AAAA, NXDOMAIN, SECOND, SERVFAIL, Row, found, query, response
 
 CLIENT, RESOLVER = "192.0.2.9", "192.0.2.53"
 
@@ -49,6 +51,13 @@ def test_below_the_threshold_is_nothing() -> None:
 def test_an_attack_of_hours_is_one() -> None:
     (row,) = found(random_subdomain, storm(1500, step_s=4))
     assert row["evidence"]["names"] == 1500
+
+
+@pytest.mark.parametrize("edge_s", [1000, 2800])  # half past the hour, and the full hour
+def test_an_attack_across_the_edge_of_a_window_is_whole(edge_s: int) -> None:
+    rows = [row | {"time_us": row["time_us"] + (edge_s - 6) * SECOND} for row in storm(600)]
+    (row,) = found(random_subdomain, rows)
+    assert (row["count"], row["evidence"]["names"]) == (600, 600)
 
 
 def test_names_that_exist_are_a_cdn_or_telemetry() -> None:

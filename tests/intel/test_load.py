@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dnsonde.intel.load import Campaign, campaigns, markers
+from dnsonde.intel.load import Amplifier, Campaign, amplifiers, campaigns, markers
 
 
 @pytest.mark.parametrize("campaign", campaigns(), ids=lambda c: c.name)
@@ -44,3 +44,16 @@ def test_markers_are_octets_and_have_sources() -> None:
         known.tool_ip_id("masscan")
     assert "kb.com" in known.domains("mx_probing")
     assert known.domains("nobody") == ()
+
+
+@pytest.mark.parametrize("service", amplifiers(), ids=lambda s: s.protocol)
+def test_an_amplifier_has_a_factor_or_says_that_none_is_known(service: Amplifier) -> None:
+    assert service.source
+    assert service.factor >= 1 or service.unverified
+    assert service.payload_min > 0
+    assert service.ports == tuple(sorted(set(service.ports)))
+
+
+def test_no_port_reflects_two_protocols() -> None:
+    ports = [port for service in amplifiers() for port in service.ports]
+    assert len(ports) == len(set(ports))
