@@ -81,8 +81,8 @@ def export(
     from dnsonde.export._open import write_view
 
     form = forms()[name]
-    if name == "parquet" and output is None:
-        raise click.UsageError("parquet is no text: name a file with -o.")
+    if name in {"parquet", "pdf", "png"} and output is None:
+        raise click.UsageError(f"{name} is no text: name a file with -o.")
     if mail is not None and name != "xarf":
         raise click.UsageError("--mail goes with --format xarf.")
     chosen = checked(name, form, _settings(settings))

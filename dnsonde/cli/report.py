@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from dnsonde.cli._progress import Watch
     from dnsonde.export._page_whole import Part
 
-FORMATS = ("html", "markdown")
-BY_NAME = {".md": "markdown", ".markdown": "markdown"}
+FORMATS = ("html", "markdown", "pdf", "png")
+BINARY = ("pdf", "png")
+BY_NAME = {".md": "markdown", ".markdown": "markdown", ".pdf": "pdf", ".png": "png"}
 
 
 @click.command()
@@ -25,7 +26,7 @@ BY_NAME = {".md": "markdown", ".markdown": "markdown"}
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="What to write.  [default: markdown for a file that ends in .md, else html]",
+    help="What to write.  [default: by the file's ending, else html]",
 )
 @click.option(
     "--since", type=click.Path(path_type=Path), metavar="RUN", help="Tell what changed since that run."
@@ -54,14 +55,16 @@ def report(
     r"""Write a report of a run, of a lake, or of one of each.
 
     One file with charts, the hosts to fix first, what was found and what to do about it, as configuration. The HTML
-    fetches nothing and runs nothing; print it for a PDF.
+    fetches nothing and runs nothing. PDF and PNG need `pip install 'dnsonde[pdf]'`.
 
     \b
     dnsonde report runs/november -o report.html
+    dnsonde report runs/november -o report.pdf --lang ja
     dnsonde report runs/november lake -o report.html --since runs/october
     """
     from dnsonde.export._open import target
     from dnsonde.export._page_html import write_html
+    from dnsonde.export._page_print import write_pdf, write_png
     from dnsonde.export._page_whole import page
     from dnsonde.export.markdown import write_markdown
     from dnsonde.lang.words import words
@@ -71,7 +74,9 @@ def report(
     if output == Path("-"):
         output = None
     chosen = form or BY_NAME.get(output.suffix.lower() if output else "", "html")
-    write = write_markdown if chosen == "markdown" else write_html
+    if output is None and chosen in BINARY:
+        raise click.UsageError(f"{chosen} is no text: name a file with -o.")
+    write = {"html": write_html, "markdown": write_markdown, "pdf": write_pdf, "png": write_png}[chosen]
     with _progress.watch(mode, _progress.reading) as watcher:
         parts = [
             _lake(f, homes, watcher, fresh=fresh) if lakes[f] else _run(f, since, homes) for f in folders

@@ -1,5 +1,6 @@
 """Charts as SVG: no script, no style attribute, nothing fetched; told apart by colour and by pattern.
 
+What a style sheet says of lines and letters stands at the elements too, for readers that know no style sheets in SVG.
 Colours are those of Okabe and Ito, which people with every kind of colour vision tell apart. Each chart has a title
 and a description for screen readers; the same numbers stand beside it as a table.
 """
@@ -52,7 +53,7 @@ def svg(chart: Chart, number: int) -> Markup:
     else:
         height, body = _columns(shape, paints)
     head = Markup(
-        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-labelledby="{n}t {n}d" '
+        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-labelledby="{n}t {n}d" font-size="12" '
         'xmlns="http://www.w3.org/2000/svg"><title id="{n}t">{title}</title><desc id="{n}d">{tells}</desc>'
     ).format(w=WIDTH, h=round(height), n=name, title=_said(chart.title), tells=_said(chart.tells))
     return head + Markup("").join(body) + Markup("</svg>")
@@ -212,7 +213,7 @@ def _rect(x: float, y: float, width: float, height: float, paint: str, tip: str)
     path = "".join(
         f"M{a:.1f},{b:.1f}L{c:.1f},{d:.1f}" for a, b, c, d in _lines(lines, x, y, x + width, y + height)
     )
-    return drawn + Markup('<path d="{}" class="w"/>').format(path) if path else drawn
+    return drawn + Markup('<path d="{}" class="w" stroke="#fff"/>').format(path) if path else drawn
 
 
 def _lines(
@@ -240,10 +241,12 @@ def _lines(
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "l") -> Markup:
-    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>').format(
-        x, y, anchor, kind, escape(_said(text))
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}"{}>{}</text>').format(
+        x, y, anchor, kind, Markup(' font-size="11"') if kind != "l" else "", escape(_said(text))
     )
 
 
 def _line(x: float, y: float, x2: float, y2: float) -> Markup:
-    return Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" class="g"/>').format(x, y, x2, y2)
+    return Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" class="g" stroke="#ccc"/>').format(
+        x, y, x2, y2
+    )

@@ -221,14 +221,18 @@ def transport(address: str) -> str:
     return f"ipv{ip_address(address).version}"
 
 
-def library(name: str, form: str) -> ModuleType:
-    """A library of the extra `export`; SystemRefusal where it is not installed."""
+def library(name: str, form: str, extra: str = "export", system: str = "") -> ModuleType:
+    """A library of an extra; SystemRefusal where it is not installed, or not what it needs of the `system`."""
     try:
         return import_module(name)
     except ImportError as error:
         raise SystemRefusal(
             f"the format {form} is written by the library {name}, which is not installed: "
-            "`pip install 'dnsonde[export]'` brings it"
+            f"`pip install 'dnsonde[{extra}]'` brings it"
+        ) from error
+    except OSError as error:
+        raise SystemRefusal(
+            f"the format {form} is written by the library {name}, which needs what this machine lacks: {system}"
         ) from error
 
 

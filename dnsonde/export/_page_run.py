@@ -11,7 +11,7 @@ from dnsonde.export._charts import moment
 from dnsonde.export._contract import View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut
 from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import Words
+from dnsonde.lang.words import DEFAULT, Words
 from dnsonde.report import CHANGES, CLASSES, Summary, grouped, owned, readable, summarise
 
 PREFIXES = 20  # shown, of those with the most open hosts
@@ -225,7 +225,8 @@ def _first(found: Summary, words: Words) -> Iterator[Block]:
                 words.named("class", host.name),
                 _fold(host.amplification, words),
                 egress,
-                cut(host.why, 300),
+                # The sentence of the very host is English; others read what its class means.
+                cut(host.why if words.code == DEFAULT else words.named("meaning", host.name), 300),
                 todo,
             )
         )

@@ -129,7 +129,7 @@ def test_diff_counts_by_prefix_and_lists_hosts(
     said = dnsonde("diff", run, later)
     assert said.returncode == 0, said.stderr
     assert "2 opened, 1 closed, 1 changed." in said.stdout
-    assert ["127.1.0.0", "1", "1", "1", "-", "-"] in [line.split() for line in said.stdout.splitlines()]
+    assert ["127.1.0.0/24", "1", "1", "1", "-", "-"] in [line.split() for line in said.stdout.splitlines()]
     listed = dnsonde("diff", run, later, "--format", "jsonl").stdout.splitlines()
     assert [(json.loads(line)["target"], json.loads(line)["change"]) for line in listed] == [
         ("127.1.0.1", "closed"),

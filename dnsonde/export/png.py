@@ -1,0 +1,18 @@
+"""The report as a picture."""
+
+from typing import Annotated, BinaryIO
+
+from dnsonde.export._contract import View
+from dnsonde.export._page_print import write_png
+from dnsonde.export._page_whole import alone
+from dnsonde.lang.words import DEFAULT, words
+
+
+def png(
+    view: View, out: BinaryIO, *, lang: Annotated[str, "language of the texts: en, ja"] = DEFAULT
+) -> None:
+    """The report about a run or a lake as one PNG picture, its pages one below the other.
+
+    Needs the extra `dnsonde[pdf]`.
+    """
+    write_png(alone(view, words(lang)), out)
