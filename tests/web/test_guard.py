@@ -55,6 +55,12 @@ def test_nothing_is_written_without_the_token_and_our_own_origin(web: TestClient
     assert web.post("/look/nowhere", headers=OWN | bearer).status_code == 404
 
 
+@pytest.mark.parametrize("cookie", ["a,b=1", "{x}=1; @=2", "dnsonde-8053", '="', ";;;"])
+def test_a_cookie_that_is_none_is_no_token_and_no_error(cookie: str, web: TestClient) -> None:
+    assert web.get("/", headers={"Cookie": cookie}).status_code == 200
+    assert web.post("/look/april", headers=OWN | {"Cookie": cookie}).status_code == 403
+
+
 def test_the_printed_address_lets_in_and_leaves_no_token_behind(web: TestClient, token: str) -> None:
     answer = web.get("/lake/april", params={"token": token, "lang": "en"})
     assert answer.status_code == 303
