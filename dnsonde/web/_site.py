@@ -100,7 +100,7 @@ class Site:
         with _told(entry.folder):
             shelf.require_inside(entry.folder)
             if entry.kind == "lake":
-                found = watch.kept(entry.folder, self.home)
+                found = watch.kept(entry.folder)
                 home = found.home if found else self.home
                 opened = Opened(entry, now, open_view(entry.folder, _rows(found), home), found)
             else:
