@@ -5,7 +5,8 @@ last checkpoint, the parts that wait in a lake's `.incoming`. What only the work
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dnsonde.detect._kept import kept
 from dnsonde.errors import DnsondeError, RunError
 from dnsonde.probe import state as states
 from dnsonde.probe._rounds import rounds
@@ -74,8 +76,8 @@ class Standing:
 
     state: finished; unjudged, all asked, no verdicts; begun, not finished and nobody at it; working, another process is
     at it; empty; damaged, `said` tells how. as_of_us: when the folder last changed. counts: rows by table, and what a
-    run counts without rows (`sent`, ...). targets: addresses in scope. looked:
-    somebody looked for threats in a lake; severities: findings by it. arriving: files that are being taken in, as
+    run counts without rows (`sent`, ...). targets: addresses in scope. looked: whether somebody looked for threats in a
+    lake, before it changed last or since; severities: what was found then. arriving: files that are being taken in, as
     (parts, octets) written so far.
     """
 
@@ -87,8 +89,8 @@ class Standing:
     open: int = 0
     targets: int | None = None
     round: Round | None = None
-    looked: bool = False
-    severities: dict[str, int] = field(default_factory=dict)
+    looked: Literal["never", "before", "now"] = "never"
+    severities: Mapping[str, int] = field(default_factory=dict)
     arriving: tuple[tuple[int, int], ...] = ()
 
 
@@ -225,13 +227,14 @@ def _lake(folder: Path) -> Standing:
         if is_locked(place)
         for parts in [sorted(place.rglob("part-*.parquet"))]
     )
+    known = kept(folder)
     state: State = "working" if arriving else "finished" if counts[ACCOUNT.name] else "empty"
     return Standing(
         state,
         as_of_us=changed_us(folder),
         counts=counts,
-        looked=any((folder / FINDING.name).glob("part-*.parquet")),
-        severities=_total(folder, FINDING, "severity"),
+        looked="never" if known is None else "now" if known[0].is_of(folder) else "before",
+        severities={} if known is None else Counter(known[1]["severity"].to_pylist()),
         arriving=arriving,
     )
 

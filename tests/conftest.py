@@ -1,4 +1,4 @@
-"""What every test stands on, and the rule that CI on Debian runs the tests with real DNS servers and on Spark."""
+"""What every test stands on, and the rule that CI on Debian runs those with real DNS servers, Spark and Chromium."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ settings.register_profile("dnsonde", deadline=None)
 settings.load_profile("dnsonde")
 
 # Marks of tests that scripts/test prepares a machine for.
-PREPARED = ("servers", "spark")
+PREPARED = ("servers", "spark", "browser")
 skipped_prepared: list[str] = []
 
 
@@ -41,6 +41,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skipped_prepared and must_be_prepared():
         terminalreporter.write_line(
-            f"failed: {len(skipped_prepared)} tests with DNS servers or on Spark were skipped; CI must run them here",
+            f"failed: {len(skipped_prepared)} tests with DNS servers, on Spark or in Chromium were skipped; "
+            "CI must run them here",
             red=True,
         )

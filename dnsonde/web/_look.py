@@ -4,10 +4,10 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from dnsonde.detect._relations import Prefix
@@ -22,7 +22,12 @@ class Look:
     done: int = 0
     total: int = 0
     failed: str = ""
-    over: bool = False
+    ended: Event = field(default_factory=Event)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, one way or the other."""
+        return self.ended.is_set()
 
 
 class Looks:
@@ -49,7 +54,8 @@ class Looks:
         try:
             process.start()
         except OSError as error:
-            look.failed, look.over = f"no process could be started: {error.strerror}", True
+            look.failed = f"no process could be started: {error.strerror}"
+            look.ended.set()
             return
         far.close()
         Thread(target=_follow, args=(line, look), daemon=True).start()
@@ -69,7 +75,7 @@ def _follow(line: Connection, look: Look) -> None:
                 look.item, look.done, look.total = said["item"], said["done"], said["total"]
     if not (ended or look.failed):
         look.failed = "the process ended without a word"
-    look.over = True
+    look.ended.set()
 
 
 def _child(line: Connection, folder: str, home: tuple[Prefix, ...]) -> None:

@@ -26,6 +26,7 @@ ROWS = 50  # of the overview, on one page
 OPENED = 4  # runs and lakes that stay open
 REMEMBERED = 128  # results
 SHELF_US = 1_000_000  # how long a look at the folder is good for
+STANDING_US = 300_000  # and one at a run or a lake
 QUERY_S = 30.0  # what one page may cost
 
 Home = tuple[IPv4Network | IPv6Network, ...]
@@ -63,6 +64,7 @@ class Site:
         self._lock = Lock()
         self._shelf: tuple[int, Shelf] | None = None
         self._opened: OrderedDict[str, Opened] = OrderedDict()
+        self._standing: dict[str, tuple[int, Standing]] = {}
         self._results: OrderedDict[Hashable, object] = OrderedDict()
 
     def shelf(self) -> Shelf:
@@ -81,8 +83,18 @@ class Site:
         return found
 
     def standing(self, entry: Entry) -> Standing:
-        """How it stands now."""
-        return shelf.standing(entry)
+        """How it stands now, or stood a moment ago: one page asks more than once."""
+        now = self.clock.monotonic_us()
+        with self._lock:
+            known = self._standing.get(entry.key)
+        if known is not None and now - known[0] < STANDING_US:
+            return known[1]
+        found = shelf.standing(entry)
+        with self._lock:
+            if len(self._standing) > 10 * ROWS:
+                self._standing.clear()
+            self._standing[entry.key] = (now, found)
+        return found
 
     def latest(self, number: int) -> list[Entry]:
         """The so-manieth `ROWS` entries, from 1, those first that changed last."""
@@ -100,7 +112,7 @@ class Site:
         with _told(entry.folder):
             shelf.require_inside(entry.folder)
             if entry.kind == "lake":
-                found = watch.kept(entry.folder, self.home)
+                found = watch.kept(entry.folder)
                 home = found.home if found else self.home
                 opened = Opened(entry, now, open_view(entry.folder, _rows(found), home), found)
             else:

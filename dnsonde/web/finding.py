@@ -1,5 +1,7 @@
 """`/finding/NUMBER/KEY`: one finding: its evidence, its sources, the query that found it, and what to do."""
 
+import re
+
 from starlette.responses import Response
 
 from dnsonde import watch
@@ -34,7 +36,22 @@ def finding(visit: Visit) -> Response:
         summary=summary,
         evidence=[(name, as_text(value)) for name, value in incident.evidence.items()],
         lasted=lasted(incident.last_us - incident.first_us, words),
+        found=opened.found,
         detector=one,
+        explanation=[marked(paragraph) for paragraph in one.explanation.split("\n\n")] if one else [],
         sql=compiled(one).sql if one else "",
         todo=advice(measure, [words.named("detector", incident.detector)], words) if measure else None,
     )
+
+
+def marked(paragraph: str) -> list[tuple[str, str]]:
+    """The pieces of a paragraph that an explanation has marked as strong or as code, and those between."""
+    found = []
+    for piece in re.split(r"(\*\*[^*]+\*\*|`[^`]+`)", paragraph):
+        if piece.startswith("**") and len(piece) > 4:
+            found.append(("strong", piece[2:-2]))
+        elif piece.startswith("`") and len(piece) > 2:
+            found.append(("code", piece[1:-1]))
+        elif piece:
+            found.append(("text", piece))
+    return found

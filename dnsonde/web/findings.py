@@ -14,7 +14,7 @@ from dnsonde.web._page import Visit, page
 
 ROWS = 50
 SORTS: dict[str, Callable[[Incident], Any]] = {
-    "severity": lambda i: -SEVERITIES.index(i.severity),
+    "severity": lambda i: SEVERITIES.index(i.severity),
     "detector": lambda i: i.detector,
     "subject": lambda i: i.subject,
     "since": lambda i: i.first_us,
@@ -23,6 +23,7 @@ SORTS: dict[str, Callable[[Incident], Any]] = {
     "sure": lambda i: i.confidence,
 }
 NUMBERS = ("for", "count", "sure")
+WORST_FIRST = ("severity", *NUMBERS)
 
 
 @page("/findings/{key:path}")
@@ -42,8 +43,9 @@ def findings(visit: Visit) -> Response:
         and (not text or text.lower() in f"{i.subject} {i.title} {i.summary}".lower())
     ]
     sort = visit.choice("sort", list(SORTS))
-    if visit.text("sort") or visit.text("down"):
-        chosen.sort(key=SORTS[sort], reverse=bool(visit.text("down")))
+    down = bool(visit.text("down")) or not visit.text("sort")
+    if visit.text("sort"):
+        chosen.sort(key=SORTS[sort], reverse=down)
     number = visit.number("page")
     return visit.show(
         "findings.html",
@@ -57,8 +59,10 @@ def findings(visit: Visit) -> Response:
         detector=detector,
         text=text,
         sort=sort,
+        down=down,
         sorts=list(SORTS),
         numbers=NUMBERS,
+        worst_first=WORST_FIRST,
         severities=SEVERITIES[::-1],
         detectors=Counter(i.detector for i in every),
         lasted=lasted,

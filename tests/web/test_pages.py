@@ -1,5 +1,7 @@
 """What the pages say, without a browser."""
 
+import fcntl
+import os
 import re
 import shutil
 from pathlib import Path
@@ -233,6 +235,26 @@ def test_damage_is_told_where_it_is(tmp_path: Path, serve: Client) -> None:
         answer = web.get(path)
         assert answer.status_code == 409, path
         assert "unexpected" not in answer.text
+
+
+def test_a_lake_that_is_read_into_tells_what_is_written(tmp_path: Path, serve: Client) -> None:
+    make_lake(tmp_path / "lake", None)
+    place = tmp_path / "lake/.incoming/bbbb/message"
+    place.mkdir(parents=True)
+    (place / "part-1.parquet").write_bytes(b"PAR1 half a part")
+    web = serve(tmp_path)
+    assert "in progress" not in web.get("/lake/lake").text
+    descriptor = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        web = serve(tmp_path)
+        said = text_of(web.get("/lake/lake").text)
+        assert "in progress" in said
+        assert "1 files are being taken in" in said
+        assert "1 parts with 16 octets written" in said
+        assert web.get("/live/lake").json()["texts"]["inside"] == "1 files are in the lake already"
+    finally:
+        os.close(descriptor)
 
 
 def test_every_hostile_finding_is_a_page(web: TestClient) -> None:
