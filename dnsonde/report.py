@@ -227,24 +227,34 @@ def grouped(
 
     Each row has `group`, a text (see `group_text`). having: a measure that must not be 0; most: so many rows.
     """
-    if by == "prefix":
-        net, host = rows[f"{role}_net"], rows[f"{role}_host"]
-        four = (net == 0) & (host >= MAPPED) & (host < MAPPED << 1)
-        rows = rows.mutate(
-            prefix_net=four.ifelse(net, net & -(1 << 16)), prefix_host=four.ifelse(host & -256, 0)
-        )
-        keys = ["prefix_net", "prefix_host"]
-    else:
-        rows = owned(rows, enrichment, role)
-        keys = [by]
-        if by == "asn":
-            measures = {**measures, "as_name": rows.as_name.max()}
+    rows, keys = _keyed(rows, by, enrichment, role)
+    if by == "asn":
+        measures = {**measures, "as_name": rows.as_name.max()}
     each = rows.group_by(keys).aggregate(**measures)
     if having is not None:
         each = each.filter(each[having] > 0)
     each = each.order_by([ibis.desc(first), *keys])
     found = readable(each if most is None else each.limit(most)).read_all().to_pylist()
     return [{"group": group_text(row, by), **row} for row in found]
+
+
+def group_count(rows: ibis.Table, by: str, enrichment: ibis.Table, role: str = "target") -> int:
+    """How many groups there are."""
+    rows, keys = _keyed(rows, by, enrichment, role)
+    return int(rows.select(*keys).distinct().count().to_pyarrow().as_py())
+
+
+def _keyed(rows: ibis.Table, by: str, enrichment: ibis.Table, role: str) -> tuple[ibis.Table, list[str]]:
+    """The rows with the columns that tell their group."""
+    if by != "prefix":
+        return owned(rows, enrichment, role), [by]
+    net, host = rows[f"{role}_net"], rows[f"{role}_host"]
+    four = (net == 0) & (host >= MAPPED) & (host < MAPPED << 1)
+    halves = {
+        "prefix_net": four.ifelse(net, net & -(1 << 16)),
+        "prefix_host": four.ifelse(host & -256, 0),
+    }
+    return rows.mutate(**halves), list(halves)
 
 
 def group_text(row: Mapping[str, Any], by: str) -> str:

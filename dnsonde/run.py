@@ -489,8 +489,11 @@ def difference(before: Path, after: Path, prefixes: Iterable[str] = (), by: str 
     return Difference(hosts, counts, by, report.changes_by(hosts, by, owners))
 
 
-def groups(folder: Path, relation: ibis.Table, by: str) -> list[dict[str, Any]]:
-    """Hosts of a run by prefix, system or country: `group`, hosts that answered, open ones, and the strongest."""
+def groups(folder: Path, relation: ibis.Table, by: str, most: int | None = None) -> list[dict[str, Any]]:
+    """Hosts of a run by prefix, system or country: `group`, hosts that answered, open ones, and the strongest.
+
+    most: so many groups, those with the most open hosts.
+    """
     owners = store.open_folder(folder, relation.get_backend())["enrichment"]
     report.require_owners(owners, by, folder)
     measures = {
@@ -499,7 +502,7 @@ def groups(folder: Path, relation: ibis.Table, by: str) -> list[dict[str, Any]]:
         "open": _.open.sum(),
         "strongest": _.amplification.max(where=_.open),
     }
-    return report.grouped(relation, by, owners, measures, first="open", having="answered")
+    return report.grouped(relation, by, owners, measures, first="open", having="answered", most=most)
 
 
 def export(

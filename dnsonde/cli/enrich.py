@@ -23,7 +23,9 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
     lines of PREFIX ASN, `bgpdump -m` of a routing table), RPSL of a routing registry, or JSON (RDAP answers, or objects
     with prefix, asn, as_name, country, abuse); or a folder of these. The first file that knows a thing tells it.
 
-    `dnsonde show` and `dnsonde export` then tell it too. Again with newer files replaces what was learned.
+    Whatever groups by address (`show`, `diff`, `report`, `export`) then tells it too, and `dnsonde join RUN` judges
+    again: a reply from another address of the same system may be the same host's. Again with newer files replaces what
+    was learned.
     """
     from dnsonde import enrich as learning
     from dnsonde.cli._terminal import console

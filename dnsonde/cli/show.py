@@ -75,9 +75,9 @@ def show(
     if only_open:
         chosen = chosen.filter(chosen.open)
     if by:
-        counted = run.groups(folder, chosen, by)
+        counted = run.groups(folder, chosen, by, LIMIT if limit is None else limit or None)
         names = ("hosts", "answered", "open", "strongest")
-        console().print(_groups.table(counted[: LIMIT if limit is None else limit or None], by, names))
+        console().print(_groups.table(counted, by, names))
         return
     chosen = with_owners(chosen, folder, "verdict")
     known = tuple(column for column in OWNER if column in chosen.columns)

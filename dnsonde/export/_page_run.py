@@ -12,7 +12,7 @@ from dnsonde.export._contract import View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import DEFAULT, Words
-from dnsonde.report import CHANGES, CLASSES, Summary, grouped, owned, readable, summarise
+from dnsonde.report import CHANGES, CLASSES, Summary, group_count, grouped, owned, readable, summarise
 
 PREFIXES = 20  # shown, of those with the most open hosts
 HOSTS = 25
@@ -154,8 +154,9 @@ def _prefixes(view: View, words: Words) -> Iterator[Block]:
     measures = {
         "asked": _.count(), "open": _.open.sum(), "most": _.amplification.max(), **_kinds(),
     }  # fmt: skip
-    every = grouped(verdict, "prefix", view.tables["enrichment"], measures, first="open", having="open")
-    number, rows = len(every), every[:PREFIXES]
+    known = view.tables["enrichment"]
+    rows = grouped(verdict, "prefix", known, measures, first="open", having="open", most=PREFIXES)
+    number = group_count(verdict.filter(_.open), "prefix", known)
     names = [row["group"] for row in rows]
     table = Table(
         words("prefixes.caption"),

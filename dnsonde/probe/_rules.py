@@ -282,10 +282,13 @@ def rules(mask: Mask) -> tuple[Rule, ...]:
         _NO_REPLY,
         Rule(
             "multihomed",
-            lambda t: _from_elsewhere(t) & same_network(t, "responder", "target", mask),
+            lambda t: _from_elsewhere(t) & (same_network(t, "responder", "target", mask) | t.kin),
             lambda t: (t.meaning == "right").ifelse(ibis.null("string"), _what_came(t)),
-            lambda t: (t.meaning == "right").ifelse(85, 60),
-            "The reply came from another address of the same network.",
+            lambda t: ((t.meaning == "right") & ~t.kin).ifelse(85, 60),
+            lambda t: t.kin.ifelse(
+                "The reply came from another address of the same system, which replied for nobody else.",
+                "The reply came from another address of the same network.",
+            ),
         ),
         Rule(
             "transparent_forwarder",

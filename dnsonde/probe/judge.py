@@ -8,8 +8,8 @@ from typing import Any
 import ibis
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.probe.verdict import ZoneMode, answer_crowds, egress_crowds, verdict
-from dnsonde.table.schema import PROBE, VERDICT
+from dnsonde.probe.verdict import ZoneMode, answer_crowds, egress_crowds, responder_crowds, verdict
+from dnsonde.table.schema import ENRICHMENT, PROBE, VERDICT
 from dnsonde.table.store import Writer, connect, open_folder, row_count
 
 MEMORY_MIB = 1024
@@ -44,11 +44,17 @@ def write_verdicts(
     probe, reply = tables["probe"], tables["reply"]
     sighting = ibis.union(*seen) if len(seen) > 1 else seen[0]
     crowds: dict[str, Any] = {}
+    if row_count(folder, ENRICHMENT):
+        crowds["owners"] = tables[ENRICHMENT.name]
     if slices > 1:
         # What many targets have in common cannot be seen from within a slice.
         crowds["egress_crowd"] = connection.create_table(
             "egress_crowd", egress_crowds(probe, sighting), temp=True
         )
+        if "owners" in crowds:
+            crowds["responder_crowd"] = connection.create_table(
+                "responder_crowd", responder_crowds(reply), temp=True
+            )
         crowds["answer_crowd"] = connection.create_table("answer_crowd", answer_crowds(reply), temp=True)
     with Writer(VERDICT, scratch) as writer:
         for number in range(slices):

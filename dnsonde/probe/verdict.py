@@ -14,7 +14,7 @@ import ibis
 from ibis import _
 from ibis.expr import types as ir
 
-from dnsonde.probe._facts import Mask, asked, attach, deciding, replies_of, sighted
+from dnsonde.probe._facts import Mask, asked, attach, deciding, replies_of, same_network, sighted
 from dnsonde.probe._rules import KNOWN, rules
 from dnsonde.table.schema import VERDICT
 
@@ -47,13 +47,17 @@ def verdict(
     sighting_window_s: int = 3600,
     egress_crowd: ibis.Table | None = None,
     answer_crowd: ibis.Table | None = None,
+    responder_crowd: ibis.Table | None = None,
+    owners: ibis.Table | None = None,
 ) -> ibis.Table:
     """One `VERDICT` row for each target of `probe`; never executes, compiles for DuckDB and Spark.
 
     `mask`: how many bits make "the same network" (default /24 and /48). `crowd_min`: so many targets giving one
     wrong address make it one address for all. `sighting_window_s`: for a host that never replied, a query seen
-    later than this after the probe is somebody replaying names, not the host. `egress_crowd`, `answer_crowd`:
-    the relations of the functions of that name, when they were computed over more targets than are given here.
+    later than this after the probe is somebody replaying names, not the host. `egress_crowd`, `answer_crowd`,
+    `responder_crowd`: the relations of the functions of that name, when they were computed over more targets than are
+    given here. `owners`: the table `enrichment`, where somebody learned whose the addresses are: one address of the
+    same system that replies for one host alone is that host's other address (decision 0009).
     """
     mask = mask or Mask()
     delegated = zone_mode == "delegated"
@@ -76,6 +80,7 @@ def verdict(
         named = crowd.select(**{half[0]: crowd.net, half[1]: crowd.host, f"{role}_targets": crowd.targets})
         facts = attach(facts, named, list(half))
     facts = facts.mutate({name: facts[name].fill_null(0) for name in COUNTS})
+    facts = _with_kin(facts, reply, owners, responder_crowd, mask)
     facts = facts.mutate(meaning=_.meaning.fill_null("none"), control=_.control.fill_null(False),
                          responder_seen=_.responder_seen.fill_null(False), flags=_.flags.fill_null(0))  # fmt: skip
     return _judged(facts, delegated=delegated, mask=mask, crowd_min=crowd_min)
@@ -100,6 +105,38 @@ def answer_crowds(reply: ibis.Table) -> ibis.Table:
     )
     pairs = given.select("target_net", "target_host", net=_.answer1_net, host=_.answer1_host).distinct()
     return pairs.group_by("net", "host").aggregate(targets=_.count()).filter(_.targets >= 2)
+
+
+def responder_crowds(reply: ibis.Table) -> ibis.Table:
+    """For each address that replied for two targets or more in the sweep: `net`, `host`, `targets`."""
+    came = reply.filter((_.outcome == "answered") & (_.kind == "sweep") & _.target_net.notnull())
+    pairs = came.select("target_net", "target_host", net=_.responder_net, host=_.responder_host).distinct()
+    return pairs.group_by("net", "host").aggregate(targets=_.count()).filter(_.targets >= 2)
+
+
+def _with_kin(
+    facts: ibis.Table, reply: ibis.Table, owners: ibis.Table | None, crowd: ibis.Table | None, mask: Mask
+) -> ibis.Table:
+    """Add `kin`: who replied is no neighbour, but of the target's system, and replied for nobody else.
+
+    False where nobody knows whose they are.
+    """
+    if owners is None:
+        return facts.mutate(kin=ibis.literal(False))
+    crowd = responder_crowds(reply) if crowd is None else crowd
+    systems = owners.filter(_.asn.notnull())
+    for role in ("target", "responder"):
+        halves = [f"{role}_net", f"{role}_host"]
+        known = systems.select(
+            **{halves[0]: systems.address_net, halves[1]: systems.address_host, f"{role}_asn": systems.asn}
+        )
+        facts = attach(facts, known, halves)
+    named = crowd.select(responder_net=crowd.net, responder_host=crowd.host, responder_targets=crowd.targets)
+    facts = attach(facts, named, ["responder_net", "responder_host"])
+    same = facts.responder_asn == facts.target_asn
+    near = same_network(facts, "responder", "target", mask).fill_null(False)
+    alone = facts.responder_targets.isnull() & ~near
+    return facts.mutate(kin=(same & alone).fill_null(False))
 
 
 def _judged(t: ibis.Table, *, delegated: bool, mask: Mask, crowd_min: int) -> ibis.Table:

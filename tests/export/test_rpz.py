@@ -1,4 +1,7 @@
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import dns.name
 import dns.rdatatype
@@ -30,6 +33,24 @@ def test_campaigns_stand_with_all_below_them(lake: View, written: Written) -> No
     found = triggers(written(rpz, lake, zone=ZONE, known=False))
     assert found["secshow.net"] == found["*.secshow.net"] == "."
     assert not {"openresolverproject.org", "victim.example", "192.0.2.10"} & set(found)
+
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@pytest.mark.servers
+def test_bind_and_unbound_load_it(lake: View, written: Written, tmp_path: Path) -> None:
+    zone, config = tmp_path / "rpz.zone", tmp_path / "unbound.conf"
+    zone.write_bytes(written(rpz, lake, zone=ZONE))
+    config.write_text(
+        f'server:\n  module-config: "respip validator iterator"\nrpz:\n  name: {ZONE}\n  zonefile: "{zone}"\n'
+    )
+    for command in (["named-checkzone", ZONE, str(zone)], ["unbound-checkconf", str(config)]):
+        program = shutil.which(command[0], path=PATH)
+        if program is None:
+            pytest.skip(f"{command[0]} is not installed")
+        ran = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_known_covert_zones_are_in_it_unless_told_otherwise(run: View, written: Written) -> None:

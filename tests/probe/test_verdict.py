@@ -11,7 +11,7 @@ import pytest
 
 from dnsonde.probe._facts import Mask
 from dnsonde.probe.verdict import UNTOLD, untold, verdict
-from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT, Table
+from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT, Table
 from dnsonde.table.store import connect
 from dnsonde.wire.batch import address_pair
 
@@ -188,6 +188,28 @@ def test_reply_from_a_neighbour_is_multihomed() -> None:
     seen = Seen().probe().sighting(TARGET).reply(TARGET, sender="198.51.100.99")
     assert seen.told() == ("multihomed", None, True)
     assert seen.told(mask=Mask(prefix4=28)) == ("transparent_forwarder", "to_forwarder", True)
+
+
+def owned(*addresses: str, asn: int = 64500) -> ibis.Table:
+    """The table `enrichment`, in which these are of one system."""
+    database = duck()
+    rows = [pair("address", address) | {"asn": asn} for address in addresses]
+    return database.create_table("enrichment", arrow(ENRICHMENT, rows), overwrite=True)
+
+
+def test_reply_from_the_same_system_for_nobody_else_is_multihomed() -> None:
+    seen = Seen().probe().sighting(TARGET).reply(TARGET, sender=UPSTREAM)
+    assert seen.told() == ("transparent_forwarder", "to_forwarder", True)
+    assert seen.told(owners=owned(TARGET, UPSTREAM)) == ("multihomed", None, True)
+    assert seen.judged(owners=owned(TARGET, UPSTREAM))["confidence"] == 0.6
+    assert seen.told(owners=owned(TARGET)) == ("transparent_forwarder", "to_forwarder", True)
+
+
+def test_a_resolver_of_the_same_system_that_many_reach_is_no_other_address_of_theirs() -> None:
+    seen = Seen().probe().sighting(UPSTREAM).reply(UPSTREAM, sender=UPSTREAM)
+    seen.another("198.51.100.77").probe().sighting(UPSTREAM).reply(UPSTREAM, sender=UPSTREAM)
+    owners = owned(TARGET, "198.51.100.77", UPSTREAM)
+    assert seen.told(owners=owners) == ("transparent_forwarder", "to_resolver", True)
 
 
 @pytest.mark.parametrize(
