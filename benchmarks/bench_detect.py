@@ -1,94 +1,143 @@
-"""How fast all detectors look through a lake of messages, and in how much memory.
+"""How fast all detectors look through a lake, and in how much memory.
 
-    python benchmarks/bench_detect.py [--rows 10000000] [--detector NAME]
+    python benchmarks/bench_detect.py [--rows 10000000] [--flows 0] [--detector NAME] [--report] [--in FOLDER]
 
 A capture of DNS is read once; its rows are written into a lake again and again, later each time, with other clients and
-other names, until there are enough. Then every detector runs over the lake in a process of its own, as `dnsonde detect
-LAKE` runs them. The last line is rows a second through all of them; the line before says what memory it took.
+other names, until there are enough; likewise `--flows` rows of mixed traffic. Parts are sorted as `dnsonde ingest`
+sorts them. Then `dnsonde detect LAKE` runs in a process of its own. Told are the seconds of each detector (what several
+share counts for the first of them), the memory, and in the last line the rows a second through all of them. `--report`
+also writes the report, with the findings that the lake keeps and without. 10^8 messages need 3 GB in FOLDER.
 """
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from bench_read import write_capture
+from bench_read import write_capture, write_mixed
 
 from dnsonde.formats._contract import Options
 from dnsonde.formats._reading import Reading
-from dnsonde.table.lake import Lake
+from dnsonde.table.lake import Intake, Lake
 
 BLOCK = 400_000
 HOME = "10.0.0.0/8"
+TIMES = {"message": ("time_us",), "flow": ("start_us", "end_us")}
 
 
-def block(folder: Path) -> pa.Table:
+def block(folder: Path, table: str) -> pa.Table:
     """The rows that are repeated, as the reader makes them."""
     path = folder / "block.pcap"
-    write_capture(path, BLOCK)
+    (write_capture if table == "message" else write_mixed)(path, BLOCK)
     with Reading(str(path), Options()) as reading:
-        batches = [batch for table, batch in reading if table == "message"]
+        batches = [batch for name, batch in reading if name == table]
     path.unlink()
     return pa.Table.from_batches(batches)
 
 
-def moved(rows: pa.Table, number: int) -> pa.Table:
+def moved(rows: pa.Table, table: str, number: int) -> pa.Table:
     """The same rows, later, from other clients, for names of their own."""
-    time_us = rows["time_us"].to_numpy()
-    span = int(time_us.max() - time_us.min()) + 1
-    changes = {"time_us": time_us + number * span}
+    first, *_, last = (TIMES[table] * 2)[:2]
+    span = int(rows[last].to_numpy().max() - rows[first].to_numpy().min()) + 1
+    changes = {name: rows[name].to_numpy() + number * span for name in TIMES[table]}
     for role in ("src", "dst"):
         host = rows[f"{role}_host"].to_numpy()
         client = host >> 24 == 0xFFFF_0A
         changes[f"{role}_host"] = np.where(client, host + (number % 64) * 50_000, host)
-    sub = rows["sub_hash"].to_numpy()
-    changes["sub_hash"] = np.where((sub != 0) & (np.arange(len(sub)) % 8 < 2), sub ^ (number << 20), sub)
+    if table == "message":
+        sub = rows["sub_hash"].to_numpy()
+        other = (sub != 0) & (np.arange(len(sub)) % 8 < 2)
+        changes["sub_hash"] = np.where(other, sub ^ (number << 20), sub)
     for name, values in changes.items():
         place = rows.schema.get_field_index(name)
         rows = rows.set_column(place, rows.schema.field(place), pa.array(values))
     return rows
 
 
-def write_lake(folder: Path, rows: int) -> float:
-    """Fill a lake with so many messages; seconds that it took."""
+def fill(intake: Intake, folder: Path, table: str, rows: int) -> None:
+    """Write so many rows of a table."""
+    if not rows:
+        return
+    first = block(folder, table)
+    for number in range(-(-rows // first.num_rows)):
+        some = moved(first, table, number).slice(0, rows - number * first.num_rows)
+        for batch in some.to_batches():
+            intake.append(table, batch)
+
+
+def write_lake(folder: Path, messages: int, flows: int) -> float:
+    """Fill a lake with so many rows; seconds that it took."""
     began = time.perf_counter()
-    first = block(folder.parent)
-    lake = Lake(folder, create=True, durable=False)
-    with lake.take("00" * 16) as intake:
+    with Lake(folder, create=True).take("00" * 16) as intake:
         assert intake is not None
-        for number in range(-(-rows // BLOCK)):
-            for batch in moved(first, number).slice(0, rows - number * BLOCK).to_batches():
-                intake.append("message", batch)
-        intake.commit({"file": "00" * 16, "path": "bench", "format": "pcap", "bytes": 0, "packets": rows,
-                       "parsed": rows, "ignored": 0, "malformed": 0, "messages": rows, "reasons": "{}"})  # fmt: skip
+        fill(intake, folder.parent, "message", messages)
+        fill(intake, folder.parent, "flow", flows)
+        intake.commit({"file": "00" * 16, "path": "bench", "format": "pcap", "bytes": 0, "packets": messages + flows,
+                       "parsed": messages + flows, "ignored": 0, "malformed": 0, "messages": messages,
+                       "reasons": "{}"})  # fmt: skip
     return time.perf_counter() - began
+
+
+def run(*words: str) -> tuple[float, int, str]:
+    """Run a command of dnsonde: its seconds, the lines it printed, and its progress."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "dnsonde", *words, "--progress", "jsonl"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return time.perf_counter() - began, len(done.stdout.splitlines()), done.stderr
+
+
+def tell_each(progress: str) -> None:
+    """Print what each detector took, from the moments at which the next one began."""
+    events = [json.loads(line) for line in progress.splitlines() if line.startswith("{")]
+    looks = [event for event in events if event["phase"] == "looking"]
+    begins = {event["item"]: event["elapsed_s"] for event in looks}
+    for name, following in pairwise(begins):
+        print(f"  {name:24s} {begins[following] - begins[name]:8.2f} s")
+
+
+def peak_mib() -> float:
+    """The most memory that one of the commands had."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def main() -> None:
     """Read the command line and measure."""
-    parser = argparse.ArgumentParser(description="All detectors over a lake of messages.")
-    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser = argparse.ArgumentParser(description="All detectors over a lake.")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="messages")
+    parser.add_argument("--flows", type=int, default=0, help="rows of flow")
     parser.add_argument("--detector", action="append", default=[], help="only this one")
+    parser.add_argument("--report", action="store_true", help="also write the report")
+    parser.add_argument("--in", dest="folder", type=Path, help="where the lake is made")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
         lake = Path(temporary) / "lake"
-        seconds = write_lake(lake, asked.rows)
+        seconds = write_lake(lake, asked.rows, asked.flows)
         size = sum(part.stat().st_size for part in lake.rglob("*.parquet"))
-        print(f"a lake of {asked.rows:,} messages, {size / 1e6:,.0f} MB, written in {seconds:.0f} s")
-        command = [sys.executable, "-m", "dnsonde", "detect", str(lake), "--home", HOME, "--format", "jsonl"]
-        for name in asked.detector:
-            command += ["--detector", name]
-        began = time.perf_counter()
-        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-        seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{len(found.splitlines())} findings in {seconds:.1f} s, {peak:,.0f} MiB at most")
-    print(f"ours {asked.rows / seconds:.0f} rows/s")
+        print(
+            f"a lake of {asked.rows:,} messages and {asked.flows:,} flows, {size / 1e6:,.0f} MB, written in "
+            f"{seconds:.0f} s"
+        )
+        only = [word for name in asked.detector for word in ("--detector", name)]
+        seconds, found, progress = run("detect", str(lake), "--home", HOME, "--format", "jsonl", *only)
+        tell_each(progress)
+        print(f"{found} findings in {seconds:.1f} s, {peak_mib():,.0f} MiB at most")
+        if asked.report:
+            for how in ([], ["--fresh"]):
+                took, *_ = run("report", str(lake), "-o", str(lake.parent / "report.html"), *how)
+                what = "anew" if how else "kept"
+                print(f"the report with findings {what}: {took:.1f} s, {peak_mib():,.0f} MiB at most so far")
+    print(f"ours {(asked.rows + asked.flows) / seconds:.0f} rows/s")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from dnsonde import errors, report
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import compiled
+from dnsonde.detect._compiled import Query, compiled, drop
 from dnsonde.detect._contract import SEVERITIES, Detector, findings
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._kept import Look, code, keep, parts
@@ -440,17 +440,28 @@ def _look(
     for name, table in seen.items() if by_sql else ():
         connection.create_view(f"seen_{name}", table)
     began_us = clock.monotonic_us()
-    told = [FINDING.schema.empty_table()]
-    blind = []
-    for number, (name, one) in enumerate(chosen.items()):
+
+    def tell(name: str, number: int) -> None:
         elapsed_s = (clock.monotonic_us() - began_us) / 1e6
         on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
-        settings = one.checked(asked.settings.get(name, {}))
-        wanted = compiled(one, tuple(sorted(settings.items())))
-        if wanted.home and not home:
-            blind.append(name)
-        rows = wanted.run(connection) if by_sql else one(seen, **settings).to_pyarrow()
+
+    told = [FINDING.schema.empty_table()]
+    settings = {name: one.checked(asked.settings.get(name, {})) for name, one in chosen.items()}
+    wanted: dict[str, Query] = {}
+    for name, one in chosen.items():
+        tell(name, 0)
+        wanted[name] = compiled(one, tuple(sorted(settings[name].items())))
+    blind = [name for name, query in wanted.items() if query.home and not home]
+    for number, (name, one) in enumerate(chosen.items()):
+        tell(name, number)
+        if by_sql:
+            query = wanted.pop(name)
+            rows = query.run(connection)
+            drop(connection, query, wanted.values())
+        else:
+            rows = one(seen, **settings[name]).to_pyarrow()
         told.append(findings(one, rows))
+    tell("", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)
     return Found(rows, taken, guessed, tuple(blind), tuple(home), clock.now_us())
 

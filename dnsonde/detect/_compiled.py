@@ -2,12 +2,15 @@
 
 The SQL reads the views `seen_message` and `seen_flow`, so it depends on the code and on the settings only. What is made
 with the defaults is kept beside the compiled kernels; it changes with the sources of this room and the libraries.
+
+Stages (`_stages`) become temporary tables, named by what they are made of: detectors that begin alike share them.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -20,6 +23,7 @@ import ibis.expr.operations as ops
 import pyarrow as pa
 
 from dnsonde.detect._contract import Detector
+from dnsonde.detect._stages import noting
 from dnsonde.table.schema import FLOW, MESSAGE
 from dnsonde.wire.compile import cache_folder
 
@@ -29,18 +33,41 @@ LIBRARIES = ("ibis-framework", "sqlglot", "duckdb")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """SQL, the types of its columns, and whether it asks which addresses are home."""
+class Step:
+    """A stage: the table that it is kept in, its SQL, and whether without a row of it nothing is found."""
 
+    table: str
+    sql: str
+    needed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Steps and SQL, the types of its columns, and whether it asks which addresses are home."""
+
+    steps: tuple[Step, ...]
     sql: str
     columns: dict[str, str]
     home: bool
 
     def run(self, connection: ibis.BaseBackend) -> pa.Table:
-        """Its rows; `connection` has the views."""
+        """Its rows; `connection` has the views, and keeps the tables of the steps."""
         schema = ibis.Schema(self.columns).to_pyarrow()
+        raw = connection.con
+        for step in self.steps:
+            raw.execute(f"CREATE TEMP TABLE IF NOT EXISTS {step.table} AS {step.sql}")
+            if step.needed and not raw.table(step.table).limit(1).fetchall():
+                return schema.empty_table()
         # DuckDB sums to 128 bits, whatever ibis promised.
-        return connection.con.execute(self.sql).fetch_arrow_table().cast(schema)
+        return raw.execute(self.sql).fetch_arrow_table().cast(schema)
+
+
+def drop(connection: ibis.BaseBackend, done: Query, left: Iterable[Query]) -> None:
+    """Drop the tables of a query that ran, but for those that others need."""
+    kept = {step.table for query in left for step in query.steps}
+    for step in done.steps:
+        if step.table not in kept:
+            connection.con.execute(f"DROP TABLE IF EXISTS {step.table}")
 
 
 @cache
@@ -49,17 +76,42 @@ def compiled(one: Detector, settings: tuple[tuple[str, Any], ...] = ()) -> Query
     place = None if settings else _place(one.name)
     if place is not None:
         with suppress(OSError, ValueError, TypeError):
-            return Query(**json.loads(place.read_text(encoding="utf-8")))
-    relation = one(_tables(), **dict(settings))
-    query = Query(
-        sql=str(ibis.to_sql(relation, dialect="duckdb")),
-        columns={name: str(kind) for name, kind in relation.schema().items()},
-        home=any(field.name.endswith("_home") for field in relation.op().find(ops.Field)),
-    )
+            said = json.loads(place.read_text(encoding="utf-8"))
+            return Query(**{**said, "steps": tuple(Step(**step) for step in said["steps"])})
+    query = _compile(one, settings)
     if place is not None:
         with suppress(OSError):
             _keep(place, one.name, query)
     return query
+
+
+def _compile(one: Detector, settings: tuple[tuple[str, Any], ...]) -> Query:
+    steps: dict[str, Step] = {}
+    asks: list[bool] = []
+
+    def note(table: ibis.Table, needed: bool) -> ibis.Table:
+        sql = _sql(table)
+        name = f"stage_{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
+        steps[name] = Step(name, sql, needed)
+        asks.append(_asks_home(table))
+        return ibis.table(table.schema(), name=name)
+
+    with noting(note):
+        relation = one(_tables(), **dict(settings))
+    return Query(
+        steps=tuple(steps.values()),
+        sql=_sql(relation),
+        columns={name: str(kind) for name, kind in relation.schema().items()},
+        home=any([*asks, _asks_home(relation)]),
+    )
+
+
+def _sql(table: ibis.Table) -> str:
+    return str(ibis.to_sql(table, dialect="duckdb"))
+
+
+def _asks_home(table: ibis.Table) -> bool:
+    return any(field.name.endswith("_home") for field in table.op().find(ops.Field))
 
 
 def _tables() -> dict[str, ibis.Table]:
@@ -84,8 +136,7 @@ def _keep(place: Path, name: str, query: Query) -> None:
     for old in place.parent.glob(f"dnsonde-query-{name}-*.json"):
         old.unlink(missing_ok=True)
     temporary = place.with_suffix(".tmp")
-    kept = {"sql": query.sql, "columns": query.columns, "home": query.home}
-    temporary.write_text(json.dumps(kept), encoding="utf-8")
+    temporary.write_text(json.dumps(asdict(query)), encoding="utf-8")
     temporary.rename(place)
 
 

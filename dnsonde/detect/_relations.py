@@ -237,6 +237,22 @@ def attach(left: ir.Table, right: ir.Table, on: Sequence[str]) -> ir.Table:
     return joined.drop(*(f"{key}__more" for key in on))
 
 
+def together(one: ir.Table, other: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """Rows of both, of these columns; what may be null in one of them may be null."""
+    loose = [
+        part.select(**{name: part[name].cast(part[name].type().copy(nullable=True)) for name in columns})
+        for part in (one, other)
+    ]
+    return loose[0].union(loose[1])
+
+
+def numbered(table: ir.Table, by: Sequence[str]) -> ir.Table:
+    """Add `number`: rows counted in the order of `by`, which tells each from all others."""
+    return table.mutate(
+        number=ibis.row_number().over(ibis.window(order_by=[table[key] for key in by])).cast("int64")
+    )
+
+
 def sessions(table: ir.Table, by: Sequence[str], gap_s: int) -> ir.Table:
     """Add `session`: rows of one `by` belong together until nothing happened for longer than `gap_s`.
 

@@ -17,6 +17,7 @@ from dnsonde.detect._relations import (
     queries,
     sample,
 )
+from dnsonde.detect._stages import needs, sides, stage
 from dnsonde.errors import UsageError
 
 SIDES = ["src_mac", "src_home", "dst_home", *keys("src", "dst")]
@@ -62,6 +63,7 @@ def adjacent_spoofing(
     **Thresholds** `queries_min` is 1, as one such packet is proof if its side is known; `outside_share_min` (0.5)
     tells outer from inner routers, which bring nearly all or nearly nothing.
     """
+    needs(sides(message).filter(lambda t: ~t.response & t.src_home & t.dst_home))
     near = queries(message).filter(
         lambda t: (
             (t.transport == "udp")
@@ -72,6 +74,7 @@ def adjacent_spoofing(
             & adjacent(pair(t, "src"), pair(t, "dst"))
         )
     )
+    near = stage(near.select("src_mac", "time_us", "registered_domain", *keys("src", "dst")), needed=True)
     if border:
         near = near.filter(near.src_mac.isin(link_addresses(border)))
     else:

@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import DST, rate, unicast
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, responses, sample, sessions, window
+from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
 
 SRC = keys("src")
@@ -83,7 +84,7 @@ def amplification(
     rough = sent.group_by(by).aggregate(rows=sent.packets.sum(), payload=sent.payload_bytes.sum())
     # Fragments may be most of it: a tenth is enough for a further look.
     rough = rough.filter(rough.rows >= max(1, packets_min // 10))
-    sent = sent.semi_join(rough, by)
+    sent = stage(sent.semi_join(stage(rough, needed=True), by))
     asked = _asked(rows, sent)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     each = attach(sent, asked, way)

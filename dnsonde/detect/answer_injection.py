@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample, window
+from dnsonde.detect._stages import stage
 
 DOMAIN = ["domain"]
 SERVER = keys("server")
@@ -68,7 +69,9 @@ def answer_injection(
     distance = _out_of_line(answers, ttl_gap, steady_min, steady_share_min)
     distance = distance.filter(distance.out_of_line >= out_of_line_min)
 
+    conflict, distance = stage(conflict), stage(distance)
     each = conflict.select(*DOMAIN).union(distance.select(*DOMAIN), distinct=True)
+    each = stage(each, needed=True)
     for more in (conflict, distance):
         each = attach(each, more, DOMAIN)
     each = each.mutate(conflicts=each.conflicts.fill_null(0), out_of_line=each.out_of_line.fill_null(0))
@@ -112,7 +115,7 @@ def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int) -> ir.Table:
     """By domain: how many questions got contradicting answers, and when."""
     # Nearly every question has one answer: it leaves here, in narrow columns.
     suspect = answers.group_by("key").aggregate(least=answers.said.min(), most=answers.said.max())
-    suspect = suspect.filter(suspect.least != suspect.most)
+    suspect = stage(suspect.filter(suspect.least != suspect.most).select("key"))
     m = m.semi_join(suspect, "key")
     said = m.filter(m.response & (m.said != 0))
     each = said.group_by([*QUESTION, *DOMAIN]).aggregate(
@@ -134,12 +137,16 @@ def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int) -> ir.Table:
 def _out_of_line(answers: ir.Table, ttl_gap: int, steady_min: int, steady_share_min: float) -> ir.Table:
     """By domain: how many answers had a TTL unlike their server's usual one, where nearly all of them had."""
     answers = answers.filter(answers.ip_ttl.notnull())
-    held = answers.group_by([*SERVER, "ip_ttl"]).aggregate(rows=answers.count())
+    held = stage(answers.group_by([*SERVER, "ip_ttl"]).aggregate(rows=answers.count()))
     most = held.group_by(SERVER).aggregate(total=held.rows.sum(), top=held.rows.max())
     most = most.filter((most.total >= steady_min) & (most.top >= steady_share_min * most.total))
     usual = held.inner_join(most, SERVER).filter(lambda t: t.rows == t.top)
-    usual = usual.group_by(SERVER).aggregate(usual=usual.ip_ttl.min())
-    known = answers.inner_join(usual, SERVER)
+    usual = stage(usual.group_by(SERVER).aggregate(usual=usual.ip_ttl.min()))
+    # Mostly no server has another TTL at all: then no domain is looked at.
+    odd = held.inner_join(usual, SERVER)
+    odd = stage(odd.filter((odd.ip_ttl - odd.usual).abs() >= ttl_gap).select(*SERVER, "ip_ttl"))
+    few = stage(answers.semi_join(odd, [*SERVER, "ip_ttl"]).select(*DOMAIN).distinct())
+    known = answers.semi_join(few, DOMAIN).inner_join(usual, SERVER)
     known = known.mutate(off=((known.ip_ttl - known.usual).abs() >= ttl_gap))
     each = known.group_by(DOMAIN).aggregate(
         all_answers=known.count(),

@@ -13,11 +13,24 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, confidence, detector, finding
 from dnsonde.detect._floods import octets_hex
-from dnsonde.detect._relations import attach, count_distinct, dns, keys, pair, sample, sessions, window
+from dnsonde.detect._relations import (
+    attach,
+    count_distinct,
+    dns,
+    keys,
+    pair,
+    sample,
+    sessions,
+    together,
+    window,
+)
+from dnsonde.detect._stages import domains as registered_domains
+from dnsonde.detect._stages import stage
 from dnsonde.intel.indicators import Indicator, indicators, load_indicators
 from dnsonde.wire.batch import address_pair
 
 HOST = ["host_net", "host_host"]
+ASKED = [*keys("src", "dst"), "time_us", "qname", "registered_domain"]
 HELLO = "00000001"  # the first that a Mirai bot says
 REPORT_PORT = 48101  # where it reports what it scanned
 LISTED, SAID, SUFFIX = "indicator", "mirai protocol", "suffix"
@@ -61,7 +74,8 @@ def botnet_c2(
     minute: hello, identity, two octets of keep-alive each minute) are ours. `gap_s` is a day.
     """
     known = [*indicators(), *(i for line in intel.splitlines() if line for i in load_indicators(Path(line)))]
-    seen = _asked(message, known).union(_sent(flow, known, hello_most))
+    asked, sent = _asked(message, known), _sent(flow, known, hello_most)
+    seen = stage(together(asked, sent, asked.columns), needed=True)
     seen = seen.mutate(bucket=window(seen.time_us, gap_s))
     buckets = seen.group_by([*HOST, "bucket"]).aggregate(
         first_us=seen.time_us.min(),
@@ -118,7 +132,9 @@ def botnet_c2(
 def _asked(message: ir.Table, known: Iterable[Indicator]) -> ir.Table:
     """Lookups by home of listed names: the host, the name and what it is of."""
     domains, suffixes = _families(known, "domain"), _families(known, "suffix")
-    asked = dns(message).filter(lambda t: ~t.response & t.src_home)
+    asked = _below_any(
+        message, {name for some in (domains, suffixes) for names in some.values() for name in names}
+    )
     tests: list[tuple[ir.BooleanValue, str, str]] = []
     for malware, names in domains.items():
         deep = [asked.qname.endswith(f".{name}") for name in names if name.count(".") > 1]
@@ -134,6 +150,24 @@ def _asked(message: ir.Table, known: Iterable[Indicator]) -> ir.Table:
     )
     asked = asked.filter(asked.malware.notnull())
     return _rows(asked, asked.time_us, asked.time_us, ibis.literal(1), asked.qname, ibis.literal(0))
+
+
+def _below_any(message: ir.Table, names: Iterable[str]) -> ir.Table:
+    """Home's queries whose registered domain does not rule out that they are for one of these names, or below one.
+
+    A registered domain ends the name that was asked: so it ends the listed name, or ends with it.
+    """
+    listed = sorted(names)
+    ends = {name.split(".", cut)[-1] for name in listed for cut in range(name.count(".") + 1)}
+    rd = registered_domains(message)
+    longer = [rd.registered_domain.endswith(f".{name}") for name in listed]
+    few = stage(
+        rd.filter(reduce(or_, longer, rd.registered_domain.isin(sorted(ends)))).select("registered_domain")
+    )
+    asked = dns(message).filter(lambda t: ~t.response & t.src_home)
+    # A public suffix itself has no registered domain.
+    bare = stage(asked.filter(asked.registered_domain.isnull()).select(*ASKED))
+    return together(stage(asked.semi_join(few, "registered_domain").select(*ASKED)), bare, ASKED)
 
 
 def _sent(flow: ir.Table, known: Iterable[Indicator], hello_most: int) -> ir.Table:

@@ -19,11 +19,16 @@ from dnsonde.detect._relations import (
     sessions,
     window,
 )
+from dnsonde.detect._stages import needs, sides, stage
 from dnsonde.intel.load import markers
 
 CLIENT, SERVER = keys("client"), keys("server")
 EVENT = [*CLIENT, "session"]
 CHAOS = 3
+COLUMNS = [
+    *CLIENT, *SERVER, "bin", "time_us", "qname", "qtype", "qclass", "rd", "ra", "aa", "response", "rcode", "ancount",
+    "ip_id",
+]  # fmt: skip
 
 
 @detector(
@@ -58,8 +63,11 @@ def dns_sweep(
     **Thresholds** `targets_min` (20) lies under the published 25 (Mirai) and 50 (NEMEA) for any port, since nobody
     has twenty resolvers of yours configured; `gap_s` (3600) joins slow sweeps.
     """
+    needs(
+        sides(message).filter(lambda t: t.response.ifelse(t.src_home & ~t.dst_home, t.dst_home & ~t.src_home))
+    )
     asked = parties(dns(message)).filter(lambda t: t.server_home & ~t.client_home)
-    asked = asked.mutate(bin=window(asked.time_us, gap_s))
+    asked = asked.mutate(bin=window(asked.time_us, gap_s)).select(*COLUMNS)
     recursive = asked.rd | (asked.qclass == CHAOS)
     each = asked.group_by([*CLIENT, *SERVER, "bin"]).aggregate(
         first_us=asked.time_us.min(),
@@ -71,7 +79,7 @@ def dns_sweep(
         recursive=(~asked.response & recursive).sum(),
         stamped=(~asked.response & (asked.ip_id == markers().tool_ip_id("zmap"))).sum(),
     )
-    each = each.filter((each.authoritative == 0) & ((each.recursive > 0) | (each.responses > 0)))
+    each = stage(each.filter((each.authoritative == 0) & ((each.recursive > 0) | (each.responses > 0))))
     each = sessions(each, CLIENT, gap_s)
     target = each.group_by([*EVENT, *SERVER]).aggregate(
         first_us=each.first_us.min(),
@@ -90,7 +98,7 @@ def dns_sweep(
         resolved=target.resolved.sum(),
         stamped=target.stamped.sum(),
     )
-    sweep = sweep.filter(sweep.targets >= targets_min)
+    sweep = stage(sweep.filter(sweep.targets >= targets_min), needed=True)
 
     asked = asked.semi_join(sweep, CLIENT)
     asked = asked.mutate(campaign=campaign_of(asked.qname, inbound=True))

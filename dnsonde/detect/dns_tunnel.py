@@ -19,12 +19,20 @@ from dnsonde.detect._relations import (
     parties,
     sample,
     sessions,
+    together,
 )
+from dnsonde.detect._stages import LONG, busy, stage
+from dnsonde.detect._stages import names as names_below
 from dnsonde.intel.load import markers
 
 DOMAIN = ["domain"]
 # CNAME, NULL, MX, TXT, KEY, SRV, PRIVATE (iodine 65399), ANY and unassigned: types whose answers carry data.
 CARRIERS = (5, 10, 15, 16, 25, 33, 99, 255, 65399)
+COLUMNS = [
+    *keys("src", "dst"), "src_port", "dst_port", "src_home", "dst_home", "time_us", "registered_domain", "qname",
+    "qtype", "response", "dns_bytes", "sub_hash", "sub_bytes", "label_max", "entropy", "embedded_kind",
+    "embedded_relation",
+]  # fmt: skip
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
 
 
@@ -82,8 +90,14 @@ def dns_tunnel(
     that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and `fresh_min` 0.4 (retries).
     For plain types `plain_names_min` is 200, `plain_octets_min` 10,000 and `plain_length_min` 35.
     """
-    asked = parties(dns(message))
-    direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= 16)
+    least = (
+        min(names_min, plain_names_min),
+        min(octets_min, plain_octets_min),
+        min(length_min, plain_length_min),
+    )
+    suspects = _suspects(message, window_s, *least, fresh_min)
+    asked = parties(_of_suspects(message, window_s, suspects))
+    direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= LONG)
     below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
     asked = asked.mutate(direct=direct).filter(direct | below)
     asked = asked.mutate(
@@ -106,6 +120,10 @@ def dns_tunnel(
         & (rough.octets >= min(octets_min, plain_octets_min))
         & (rough.octets >= rough.rows * min(length_min, plain_length_min))
     )
+    # Of other windows half may be missing.
+    rough = attach(rough, suspects.mutate(suspect=True), [*DOMAIN, "window"])
+    rough = rough.filter(rough.suspect.fill_null(False) | (rough.domain == DIRECT))
+    rough = stage(rough.select(*DOMAIN, "window"), needed=True)
     asked = asked.semi_join(both_halves(rough, *DOMAIN), [*DOMAIN, "half"])
     carrier = asked.qtype.isin(CARRIERS)
     asked = asked.mutate(
@@ -115,6 +133,7 @@ def dns_tunnel(
     )
     # As integers, so that the order of adding does not matter.
     asked = asked.mutate(micro=(asked.entropy * 1_000_000).cast("int64"))
+    asked = stage(asked)
     names = asked.group_by([*DOMAIN, "half", "sub_hash", "whole"]).aggregate(
         first_us=asked.time_us.min(),
         last_us=asked.time_us.max(),
@@ -137,7 +156,7 @@ def dns_tunnel(
         & (spans.entropy >= spans.names * (entropy_min * 1_000_000))
         & (spans.names >= spans.asks * fresh_min)
     )
-    spans = sessions(spans, DOMAIN, gap_s)
+    spans = stage(sessions(spans.semi_join(rough, by), DOMAIN, gap_s), needed=True)
     held = [*DOMAIN, "session"]
     whole = both_halves(spans, *held)
     tunnels = _by_names(names.inner_join(whole, [*DOMAIN, "half"]), held)
@@ -173,6 +192,46 @@ def dns_tunnel(
         client_host=tunnels.client_host,
         examples=tunnels.examples,
     )
+
+
+def _suspects(
+    message: ir.Table, window_s: int, names_min: int, octets_min: int, length_min: float, fresh_min: float
+) -> ir.Table:
+    """Domains, and windows, whose names can be a tunnel's by counts alone: `domain`, `window`.
+
+    Nearly all domains leave here. What has a label as long as a direct name's may be one, and not of the domain: it
+    counts where that speaks for a tunnel only.
+    """
+    few = busy(message, names_min)
+    few = few.filter((few.below >= names_min) & (few.octets >= octets_min))
+    few = stage(few.select("number", domain=few.registered_domain))
+    each = overlapping(names_below(message, window_s, names_min).semi_join(few, "number"))
+    each = each.group_by(["number", "window", "sub_hash"]).aggregate(
+        octets=each.octets.max(), short=each.short.sum(), queries=each.short_queries.sum()
+    )
+    each = each.mutate(asks=ibis.greatest(each.queries, each.short - each.queries))
+    spans = each.group_by(["number", "window"]).aggregate(
+        names=each.count(), short=(each.short > 0).sum(), octets=each.octets.sum(), asks=each.asks.sum()
+    )
+    spans = spans.filter(
+        (spans.names >= names_min)
+        & (spans.octets >= octets_min)
+        & (spans.octets >= spans.short * length_min)
+        & (spans.names >= spans.asks * fresh_min)
+    )
+    return stage(spans.inner_join(few, "number").select(*DOMAIN, "window"))
+
+
+def _of_suspects(message: ir.Table, window_s: int, suspects: ir.Table) -> ir.Table:
+    """The messages of suspects, and all that may be of a tunnel without a domain."""
+    asked = dns(message).mutate(half=lambda t: halves(t.time_us, window_s))
+    direct = (asked.label_max >= LONG) & asked.qname.startswith(f"{DIRECT}.")
+    where = both_halves(suspects, *DOMAIN).rename(registered_domain="domain")
+    by = ["registered_domain", "half"]
+    # Each by itself: an engine that reads messages once for both keeps them all.
+    kept = stage(asked.semi_join(where, by).select(*COLUMNS))
+    others = stage(asked.filter(direct).anti_join(where, by).select(*COLUMNS))
+    return stage(together(kept, others, COLUMNS), needed=True)
 
 
 def _by_names(names: ir.Table, by: list[str]) -> ir.Table:

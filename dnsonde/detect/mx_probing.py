@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, confidence, detector, finding, severity
 from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample
+from dnsonde.detect._stages import stage
 from dnsonde.intel.load import markers
 
 DOMAIN = ["registered_domain"]
@@ -66,7 +67,7 @@ def mx_probing(
         & ((domain.length() <= domain_max) | domain.isin(known))
         & ~m.qname.substr(0, m.sub_bytes).contains(".")
     )
-    m = parties(m).select(*COLUMNS)
+    m = stage(parties(m).select(*COLUMNS), needed=True)
     each = m.group_by(DOMAIN).aggregate(
         first_us=m.time_us.min(),
         last_us=m.time_us.max(),
@@ -89,6 +90,7 @@ def mx_probing(
         (each.asked >= fresh_share_min * each.messages)
         & (random | (listed & (each.names >= known_names_min)))
     )
+    each = stage(each, needed=True)
     m = m.semi_join(each, DOMAIN)
     targets = m.filter(m.server_home & ~m.client_home)
     for more in (

@@ -7,8 +7,10 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, parties, responses, sample
+from dnsonde.detect._stages import needs, sides, stage
 
 SERVER = keys("server")
+COLUMNS = [*keys("client", "server"), "time_us", "registered_domain", "qname", "qtype", "dns_bytes"]
 
 
 @detector(
@@ -43,9 +45,11 @@ def open_resolver(
     **Thresholds** `answers_min` is 1: an answer is recursion given, and probers ask but once; confidence grows with
     the number of answers.
     """
+    needs(sides(message).filter(lambda t: t.response & t.src_home & ~t.dst_home))
     given = parties(responses(message)).filter(
         lambda t: t.server_home & ~t.client_home & t.rd & t.ra & ~t.aa & (t.rcode == 0) & (t.ancount > 0)
     )
+    given = stage(given.select(*COLUMNS), needed=True)
     named = given.mutate(asked=given.registered_domain.fill_null(given.qname))
     each = named.group_by(SERVER).aggregate(
         first_us=named.time_us.min(),

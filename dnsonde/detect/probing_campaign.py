@@ -21,6 +21,7 @@ from dnsonde.detect._relations import (
     same,
     sample,
 )
+from dnsonde.detect._stages import domains, stage
 
 DOMAIN = ["registered_domain"]
 REFUSED, SERVFAIL, NXDOMAIN = 5, 2, 3
@@ -74,7 +75,15 @@ def probing_campaign(
     `fresh_share_min` (0.9) allows for resends; `near_s` (86400) for names that carry a date; `known_min` is 1,
     because a known zone needs no number.
     """
-    m = parties(dns(message)).select(*COLUMNS)
+    few = domains(message).filter(
+        lambda t: (
+            t.registered_domain.notnull()
+            & ~t.registered_domain.endswith(".arpa")
+            & ((t.templates > 0) | t.registered_domain.isin(known_domains()))
+        )
+    )
+    few = stage(few.select(*DOMAIN), needed=True)
+    m = parties(dns(message).semi_join(few, DOMAIN)).select(*COLUMNS)
     m = m.filter(
         m.registered_domain.notnull()
         & ~m.qname.endswith(".arpa")
@@ -93,7 +102,7 @@ def probing_campaign(
         # A host's name that embeds its address leads to it.
         mirrored=(m.response & same(pair(m, "answer"), pair(m, "embedded"))).fill_null(False),
     )
-    m = m.filter(m.campaign.notnull() | m.at_target | m.timed | m.relayed)
+    m = stage(m.filter(m.campaign.notnull() | m.at_target | m.timed | m.relayed), needed=True)
 
     each = m.group_by(DOMAIN).aggregate(
         first_us=m.time_us.min(),

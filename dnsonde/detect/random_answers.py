@@ -20,6 +20,7 @@ from dnsonde.detect._relations import (
     same,
     sample,
 )
+from dnsonde.detect._stages import stage
 
 DOMAIN = ["registered_domain"]
 NETWORKS = 10_000  # random addresses begin to meet each other's networks
@@ -77,7 +78,7 @@ def random_answers(
     m = m.filter(~mirrored).mutate(network=network(*pair(m, "answer")))
     # Most domains answer from a few networks: they leave here.
     wide = count_distinct(m, DOMAIN, ["network"], "networks")
-    wide = wide.filter(wide.networks >= scatter_min * min(answers_min, NETWORKS))
+    wide = stage(wide.filter(wide.networks >= scatter_min * min(answers_min, NETWORKS)), needed=True)
     m = m.semi_join(wide, DOMAIN)
 
     given = m.group_by([*DOMAIN, "qname", "qtype", *keys("answer")]).aggregate(
@@ -87,6 +88,7 @@ def random_answers(
         made=m.template.notnull().max().cast("int64"),
         ttl_s=m.ttl_min.max(),
     )
+    given = stage(given)
     given = given.mutate(
         nowhere=inside(*pair(given, "answer"), NOWHERE).cast("int64"),
         kept=(given.ttl_s >= kept_s).fill_null(False).cast("int64"),

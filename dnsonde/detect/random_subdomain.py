@@ -19,9 +19,9 @@ from dnsonde.detect._relations import (
     sample,
     sessions,
 )
+from dnsonde.detect._stages import busy, names, stage
 
 DOMAIN = ["registered_domain"]
-FAILED = (2, 3)  # SERVFAIL, NXDOMAIN
 
 
 @detector(
@@ -65,30 +65,16 @@ def random_subdomain(
     `window_s` (an hour); `failing_min` (0.7), `fresh_min` (0.2: two types and some retries for each name) and
     `depth_spread` (0.1: nine of ten names have the same number of labels) are ours; `gap_s` is two windows.
     """
-    asked = parties(dns(message))
+    asked = dns(message)
     asked = asked.filter(
         asked.registered_domain.notnull() & (asked.sub_hash != 0) & asked.embedded_kind.isnull()
     )
-    asked = asked.mutate(half=halves(asked.time_us, window_s), query=(~asked.response).cast("int64"))
-    rough = overlapping(asked.group_by([*DOMAIN, "half"]).aggregate(rows=asked.count()))
-    rough = rough.group_by([*DOMAIN, "window"]).aggregate(rows=rough.rows.sum())
-    rough = rough.filter(rough.rows >= names_min)
-    asked = asked.semi_join(both_halves(rough, *DOMAIN), [*DOMAIN, "half"])
-    dots = asked.registered_domain.length() - asked.registered_domain.replace(".", "").length()
-    depth = (asked.labels - dots - 1).cast("int64")
-    asked = asked.mutate(
-        depth=depth,
-        failed=(asked.response & asked.rcode.isin(FAILED)).fill_null(False).cast("int64"),
-        answered=(asked.response & ~asked.rcode.isin(FAILED)).fill_null(False).cast("int64"),
-    )
-    each = asked.group_by([*DOMAIN, "half", "sub_hash"]).aggregate(
-        first_us=asked.time_us.min(),
-        last_us=asked.time_us.max(),
-        queries=asked.query.sum(),
-        failed=asked.failed.sum(),
-        answered=asked.answered.sum(),
-        depth=asked.depth.max(),
-    )
+    asked = asked.mutate(half=halves(asked.time_us, window_s))
+    few = busy(message, names_min)
+    few = stage(few.filter(few.below >= names_min).select("number", *DOMAIN), needed=True)
+    each = names(message, window_s, names_min).inner_join(few, "number")
+    dots = each.registered_domain.length() - each.registered_domain.replace(".", "").length()
+    each = each.mutate(depth=(each.labels - dots - 1).cast("int64"))
     spans = _by_names(overlapping(each), [*DOMAIN, "window"])
     mean = spans.depth / spans.names
     spans = spans.filter(
@@ -97,11 +83,12 @@ def random_subdomain(
         & (spans.names >= spans.asks * fresh_min)
         & (spans.depths / spans.names - mean * mean <= depth_spread)
     )
-    spans = sessions(spans, DOMAIN, gap_s)
+    spans = stage(sessions(spans, DOMAIN, gap_s), needed=True)
     held = [*DOMAIN, "session"]
     whole = both_halves(spans, *held)
     attacks = _by_names(each.inner_join(whole, [*DOMAIN, "half"]), held)
-    asked = asked.inner_join(whole, [*DOMAIN, "half"])
+    asked = parties(asked.inner_join(whole, [*DOMAIN, "half"]))
+    asked = stage(asked.select(*held, "qname", *keys("client", "server")))
     for more in (
         count_distinct(asked, held, keys("client"), "clients"),
         count_distinct(asked, held, keys("server"), "servers"),
@@ -128,15 +115,15 @@ def random_subdomain(
     )
 
 
-def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
+def _by_names(rows: ir.Table, by: list[str]) -> ir.Table:
     """What the names of each `by` come to; the same name may stand in several rows."""
-    each = names.group_by([*by, "sub_hash"]).aggregate(
-        first_us=names.first_us.min(),
-        last_us=names.last_us.max(),
-        queries=names.queries.sum(),
-        failed=names.failed.sum(),
-        answered=names.answered.sum(),
-        depth=names.depth.max(),
+    each = rows.group_by([*by, "sub_hash"]).aggregate(
+        first_us=rows.first_us.min(),
+        last_us=rows.last_us.max(),
+        queries=rows.queries.sum(),
+        failed=rows.failed.sum(),
+        answered=rows.answered.sum(),
+        depth=rows.depth.max(),
     )
     each = each.mutate(
         good=(each.answered > 0).cast("int64"),

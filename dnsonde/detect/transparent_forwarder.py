@@ -6,6 +6,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
 from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, queries, sample
+from dnsonde.detect._stages import needs, sides, stage
 
 TARGET = keys("target")
 TRANSACTION = ["client_net", "client_host", "client_port", "id", "qname", "qtype"]
@@ -43,12 +44,14 @@ def transparent_forwarder(
     **Thresholds** `relayed_min` is 1: port and id agree by chance once in 2^32. `delay_s` (2) is what a slow device
     needs; resends come later.
     """
+    needs(sides(message).filter(lambda t: ~t.response & ~t.src_home & ~t.dst_home))
     asked = queries(message).filter(lambda t: (t.transport == "udp") & ~t.src_home)
     columns = {"client_net": asked.src_net, "client_host": asked.src_host, "client_port": asked.src_port}
     asked = asked.mutate(**columns)
     relayed = asked.filter(~asked.dst_home & (asked.dst_port == 53)).select(
         *TRANSACTION, out_us="time_us", out_mac="src_mac", resolver_net="dst_net", resolver_host="dst_host"
     )
+    relayed = stage(relayed, needed=True)
     came = asked.filter(asked.dst_home).select(
         *TRANSACTION, in_us="time_us", in_mac="src_mac", target_net="dst_net", target_host="dst_host"
     )
@@ -58,6 +61,7 @@ def transparent_forwarder(
         & (both.out_us - both.in_us <= round(delay_s * SECOND))
         & (both.out_mac != both.in_mac).fill_null(True)
     )
+    both = stage(both, needed=True)
     each = both.group_by(TARGET).aggregate(
         first_us=both.in_us.min(),
         last_us=both.out_us.max(),

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
 from dnsonde.table.store import open_folder, parquet_writer, refusal
+from dnsonde.table.versions import other_version
 
 ABOUT = "lake.json"
 INCOMING = ".incoming"
@@ -294,10 +295,7 @@ def check(folder: Path) -> None:
     if not isinstance(said, dict) or said.get("dnsonde") != "lake":
         raise RunError(f"{about} is damaged: restore it from a copy, or ingest into a new folder")
     if said.get("version") != VERSION:
-        raise RunError(
-            f"{folder} is a lake of version {said.get('version')}, this dnsonde reads version {VERSION}: "
-            "use the dnsonde that made it, or ingest the files again into a new folder"
-        )
+        raise RunError(other_version(f"{folder} is a lake", str(folder), said.get("version")))
 
 
 def _rank(texts: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table._block import Block
 from dnsonde.table.schema import TABLES, TEXT, VERSION, Table
+from dnsonde.table.versions import other_version
 
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
@@ -310,10 +311,8 @@ def _require_ours(part: Path, table: Table) -> None:
     if about.get(b"dnsonde.table", b"").decode(errors="replace") != table.name:
         raise RunError(f"{part} is not a part of dnsonde's table {table.name}: move it away")
     if version != str(VERSION):
-        raise RunError(
-            f"{part} was written in version {version} of the tables, this dnsonde reads version {VERSION}: "
-            "use the dnsonde that made it, or measure again"
-        )
+        folder = next((above.parent for above in part.parents if above.name == table.name), part.parent)
+        raise RunError(other_version(f"{part} is", str(folder), version))
     if not schema.remove_metadata().equals(table.schema.remove_metadata()):
         raise RunError(
             f"{part} has other columns than table {table.name} has here: use the dnsonde that made it"

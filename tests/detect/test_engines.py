@@ -3,7 +3,8 @@
 import gc
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from dnsonde import watch
 from dnsonde.clock import VirtualClock
+from dnsonde.detect._compiled import compiled
 from dnsonde.detect._contract import Detector, findings
 from dnsonde.detect._home import guess
 from dnsonde.detect._relations import augment, prefixes
@@ -130,13 +132,23 @@ def on_duckdb(lake: Lake) -> Iterator[Mapping[str, ir.Table]]:
 
 
 @pytest.fixture(scope="module")
+def direct(on_duckdb: Mapping[str, ir.Table]) -> Callable[[Detector], list[dict[str, Any]]]:
+    """What each detector finds as one relation, on DuckDB; worked out once."""
+    return cache(lambda each: told(each, on_duckdb))
+
+
+@pytest.fixture(scope="module")
 def on_spark(lake: Lake, spark: Any) -> Mapping[str, ir.Table]:
     return seen(lake, spark)
 
 
 def told(each: Detector, tables: Mapping[str, ir.Table]) -> list[dict[str, Any]]:
     """Findings, whole, in an order of their own."""
-    found = findings(each, each(tables).to_pyarrow()).to_pylist()
+    return in_order(findings(each, each(tables).to_pyarrow()).to_pylist())
+
+
+def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorted by what tells them apart."""
     return sorted(found, key=lambda row: (row["subject"], row["first_seen"], row["evidence"]))
 
 
@@ -144,9 +156,12 @@ class TestOnSpark:
     pytestmark = spark_only
 
     def test_each_detector_finds_the_same(
-        self, each: Detector, on_duckdb: Mapping[str, ir.Table], on_spark: Mapping[str, ir.Table]
+        self,
+        each: Detector,
+        direct: Callable[[Detector], list[dict[str, Any]]],
+        on_spark: Mapping[str, ir.Table],
     ) -> None:
-        wanted = told(each, on_duckdb)
+        wanted = direct(each)
         assert wanted, "nothing here is for it to find: add a capture to SCENARIOS"
         assert told(each, on_spark) == wanted
 
@@ -218,6 +233,16 @@ class TestOnSpark:
             engine.connected("spark") as it,
         ):
             it.raw_sql("SELECT nonsense FROM nowhere")
+
+
+def test_each_detector_finds_the_same_by_stages(
+    each: Detector, direct: Callable[[Detector], list[dict[str, Any]]], on_duckdb: Mapping[str, ir.Table]
+) -> None:
+    connection = on_duckdb["message"].get_backend()
+    for name, table in on_duckdb.items():
+        connection.create_view(f"seen_{name}", table, overwrite=True)
+    by_stages = findings(each, compiled(each).run(connection)).to_pylist()
+    assert in_order(by_stages) == direct(each) != []
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:

@@ -1,0 +1,19 @@
+"""`dnsonde migrate`: bring an older lake or run to the version that this dnsonde reads."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
+def migrate(folder: Path) -> None:
+    """Bring a run or a lake of an older version to this one, in its place.
+
+    Needed only where another command says so. Files are rewritten one after the other; stopped half way, the same
+    command goes on. An older dnsonde does not read it any more: keep a copy if you need one.
+    """
+    from dnsonde.table.migrate import migrate as bring
+
+    rewritten = bring(folder)
+    click.echo(f"{folder}: {rewritten:,} files rewritten." if rewritten else f"{folder} is of this version.")

@@ -1,0 +1,119 @@
+"""Stages of a relation: what is worth computing once, before the rest.
+
+A detector that looks at every row asks a cheap question first (which domains have so many names at all?), and looks
+closer at the few that remain. It marks the first answer by `stage(...)`, and with `needed` says that without a row of
+it there is nothing to find. A relation is the same with its stages and without; who runs it may compute the stages one
+after the other, share those that several detectors begin with, and stop where a needed one is empty.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import ibis.expr.types as ir
+
+from dnsonde.detect._relations import dns, halves, numbered
+
+HOUR_S = 3600
+NAMES_LEAST = 40  # messages below a domain from which on its names are counted
+FAILED = (2, 3)  # SERVFAIL, NXDOMAIN
+LONG = 16  # octets of a long label
+
+Note = Callable[[ir.Table, bool], ir.Table]
+
+_NOTED: ContextVar[Note | None] = ContextVar("noted", default=None)
+
+
+def stage(table: ir.Table, *, needed: bool = False) -> ir.Table:
+    """The same rows, which are worth computing once; `needed`: without them the detector finds nothing."""
+    note = _NOTED.get()
+    return table if note is None else note(table, needed)
+
+
+@contextmanager
+def noting(note: Note) -> Iterator[None]:
+    """While a relation is built, each stage is what `note(table, needed)` makes of it."""
+    before = _NOTED.set(note)
+    try:
+        yield
+    finally:
+        _NOTED.reset(before)
+
+
+def needs(table: ir.Table) -> None:
+    """Without a row here the detector finds nothing, though it does not read it."""
+    stage(table, needed=True)
+
+
+def domains(message: ir.Table) -> ir.Table:
+    """A row a registered domain: what its messages are, as far as that is told without a look at names.
+
+    below, octets: messages about names below it that embed no address, and the octets left of it; templates: messages
+    whose name embeds something. Detectors that ask for it share it.
+    """
+    m = dns(message)
+    plain = (m.sub_hash != 0) & m.embedded_kind.isnull()
+    each = m.group_by("registered_domain").aggregate(
+        below=plain.cast("int64").sum(),
+        octets=plain.ifelse(m.sub_bytes, 0).cast("int64").sum(),
+        templates=m.template.count(),
+    )
+    return stage(each)
+
+
+def sides(message: ir.Table) -> ir.Table:
+    """How many queries and responses go which way between home and outside: at most eight rows, shared."""
+    m = dns(message)
+    return stage(m.group_by(["response", "src_home", "dst_home"]).aggregate(rows=m.count()))
+
+
+def busy(message: ir.Table, least: int) -> ir.Table:
+    """The rows of `domains` with at least so many messages below, and a `number` for each.
+
+    `least` counts as NAMES_LEAST where it is more, so that this can be shared. Texts are dear to group by, numbers are
+    not.
+    """
+    each = domains(message)
+    each = each.filter(each.registered_domain.notnull() & (each.below >= min(least, NAMES_LEAST)))
+    return stage(numbered(each, ["registered_domain"]))
+
+
+def names(message: ir.Table, window_s: int, least: int) -> ir.Table:
+    """A row a `number` of `busy`, half window and name below it (`sub_hash`) that embeds no address, shared.
+
+    A name may stand in several rows of one `half`, as windows of other detectors are shorter. rows, queries, failed,
+    answered: messages, those that ask, and answers by what they say; short, short_queries: of them those without a long
+    label; octets left of the domain, labels of the whole name.
+    """
+    share_s = math.gcd(window_s, HOUR_S)
+    m = dns(message)
+    m = m.filter((m.sub_hash != 0) & m.embedded_kind.isnull())
+    m = m.inner_join(busy(message, least).select("registered_domain", "number"), "registered_domain")
+    fails = m.rcode.isin(FAILED)
+    m = m.select(
+        "number",
+        "sub_hash",
+        "time_us",
+        "labels",
+        "sub_bytes",
+        short_half=halves(m.time_us, share_s),
+        query=(~m.response).cast("int64"),
+        failed=(m.response & fails).fill_null(False).cast("int64"),
+        answered=(m.response & ~fails).fill_null(False).cast("int64"),
+        short=(m.label_max < LONG).cast("int64"),
+    )
+    each = m.group_by(["number", "short_half", "sub_hash"]).aggregate(
+        first_us=m.time_us.min(),
+        last_us=m.time_us.max(),
+        rows=m.count(),
+        queries=m.query.sum(),
+        failed=m.failed.sum(),
+        answered=m.answered.sum(),
+        short=m.short.sum(),
+        short_queries=(m.short * m.query).sum(),
+        labels=m.labels.max().cast("int64"),
+        octets=m.sub_bytes.max().cast("int64"),
+    )
+    each = stage(each)
+    return each.mutate(half=(each.short_half // (window_s // share_s)).cast("int64")).drop("short_half")

@@ -1,0 +1,107 @@
+"""Stages are computed once, shared by who begins alike, and end a look that can find nothing."""
+
+from collections.abc import Callable
+
+import ibis
+import ibis.expr.types as ir
+import pytest
+
+from dnsonde.detect import _compiled
+from dnsonde.detect._compiled import Query, drop
+from dnsonde.detect._contract import Detector, detector, finding
+from dnsonde.detect._stages import busy, names, needs, stage
+from dnsonde.table.store import connect
+from tests.detect import rows
+
+Relation = Callable[..., ir.Table]
+
+
+def made(relation: Relation) -> Detector:
+    wrap = detector(threat="x", subject_kind="domain", title="x", summary="x", references=())
+    return wrap(relation)
+
+
+def of(t: ir.Table) -> ir.Table:
+    return finding(
+        t, domain=t.registered_domain, severity=1, confidence=0.5, first_seen=t.n, last_seen=t.n, count=t.n
+    )
+
+
+def counted(message: ir.Table) -> ir.Table:
+    return stage(message.group_by("registered_domain").aggregate(n=message.count()))
+
+
+def often(message: ir.Table) -> ir.Table:
+    """Domains of two messages."""
+    return of(stage(counted(message).filter(lambda t: t.n >= 2), needed=True))
+
+
+def seldom(message: ir.Table) -> ir.Table:
+    """Domains of one."""
+    return of(counted(message).filter(lambda t: t.n < 2))
+
+
+def never(message: ir.Table) -> ir.Table:
+    """Divides by zero on its way, unless the need stops it."""
+    needs(counted(message).filter(lambda t: t.n > 1000))
+    return of(counted(message).mutate(n=lambda t: (t.n / 0).cast("int64")))
+
+
+@pytest.fixture
+def connection() -> ibis.BaseBackend:
+    asked = [
+        rows.query("192.0.2.1", "198.51.100.1", name) for name in ("a.one.org", "b.two.org", "c.two.org")
+    ]
+    backend = connect()
+    for name, table in rows.tables(asked).items():
+        backend.create_table(f"seen_{name}", table.to_pyarrow())
+    return backend
+
+
+def kept(connection: ibis.BaseBackend) -> set[str]:
+    """Tables that the connection keeps."""
+    return {name for (name,) in connection.con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+
+
+def query(relation: Relation) -> Query:
+    return _compiled._compile(made(relation), ())
+
+
+def found(relation: Relation, connection: ibis.BaseBackend) -> list[str]:
+    return sorted(row["subject"] for row in query(relation).run(connection).to_pylist())
+
+
+def test_a_relation_is_the_same_with_its_stages_and_without(connection: ibis.BaseBackend) -> None:
+    message = connection.table("seen_message")
+    for relation, wanted in ((often, ["two.org"]), (seldom, ["one.org"])):
+        assert [r["subject"] for r in relation(message).to_pyarrow().to_pylist()] == wanted
+        assert found(relation, connection) == wanted
+
+
+def test_where_a_needed_stage_is_empty_nothing_more_is_computed(connection: ibis.BaseBackend) -> None:
+    asked = query(never)
+    assert asked.run(connection).num_rows == 0
+    assert asked.run(connection).schema.names == list(asked.columns)
+    (counts, need) = asked.steps
+    assert (counts.needed, need.needed) == (False, True)
+
+
+def test_who_begins_alike_shares_the_stage_until_the_last_has_run(connection: ibis.BaseBackend) -> None:
+    one, other = query(often), query(seldom)
+    assert one.steps[0] == other.steps[0]
+    one.run(connection)
+    drop(connection, one, [other])
+    assert one.steps[0].table in kept(connection)
+    assert one.steps[1].table not in kept(connection)
+    other.run(connection)
+    drop(connection, other, [])
+    assert other.steps[0].table not in kept(connection)
+
+
+def test_names_below_a_domain_are_counted_by_window(connection: ibis.BaseBackend) -> None:
+    message = connection.table("seen_message")
+    few = busy(message, 2).to_pyarrow().to_pylist()
+    assert [(row["registered_domain"], row["below"], row["number"]) for row in few] == [("two.org", 2, 0)]
+    told = names(message, 3600, 2).to_pyarrow().to_pylist()
+    assert [(row["number"], row["rows"], row["queries"], row["failed"]) for row in told] == [(0, 1, 1, 0)] * 2
+    assert len({row["sub_hash"] for row in told}) == 2
