@@ -34,7 +34,7 @@ def carpet_flood(
     plain_s_min: Annotated[
         int, "the same of what no host means: marks, SYNs without handshake, answers unasked"
     ] = 500,
-    packets_min: Annotated[int, "packets in a minute, so that a burst of a moment is none"] = 5000,
+    packets_min: Annotated[int, "packets in a minute, so that a burst of a moment is none"] = 2500,
     addresses_min: Annotated[int, "addresses that are hit"] = 16,
     each_min: Annotated[int, "mean packets for each address in a minute: a scan sends few"] = 20,
     share_max: Annotated[float, "most of it that one address gets"] = 0.5,
@@ -53,7 +53,7 @@ def carpet_flood(
     packets, but in conversations that it answers. One busy address is `flood`'s.
 
     **Thresholds** `share_max` (0.5) is dissector's rule. `packets_s_min` (10,000) and `mbit_min` (100) are those of
-    `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (5,000), `addresses_min` (16), `each_min` (20),
+    `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (2,500), `addresses_min` (16), `each_min` (20),
     `answers_max` (0.2) are ours; `gap_s` is five minutes.
     """
     each = amounts(kinds(flow.filter(~flow.src_home & flow.dst_home), REFLECTION))

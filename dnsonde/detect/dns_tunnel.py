@@ -58,7 +58,7 @@ def dns_tunnel(
         int, "octets in different names that make a finding, where answers carry data"
     ] = 1000,
     plain_names_min: Annotated[int, "different names of one client, for A, AAAA and other plain types"] = 200,
-    plain_octets_min: Annotated[int, "octets in different names for plain types"] = 10_000,
+    plain_octets_min: Annotated[int, "octets in different names for plain types"] = 7000,
     length_min: Annotated[float, "least mean octets left of the registered domain"] = 12.0,
     plain_length_min: Annotated[float, "the same for plain types"] = 35.0,
     entropy_min: Annotated[float, "least mean entropy of what is left of the domain, bits an octet"] = 2.5,
@@ -88,7 +88,7 @@ def dns_tunnel(
     **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
     iodine and dnscat2 220: `names_min` is 40 and `octets_min` 1,000, with `carriers_min` (0.5) of the queries for types
     that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and `fresh_min` 0.4 (retries).
-    For plain types `plain_names_min` is 200, `plain_octets_min` 10,000 and `plain_length_min` 35.
+    For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min` 35.
     """
     least = (
         min(names_min, plain_names_min),

@@ -9,7 +9,7 @@ from random import Random
 from dnsonde.lab import _traffic_dns as dns
 from dnsonde.lab._traffic_dns import NXDOMAIN, answer, ask, txt
 from dnsonde.lab._traffic_place import client, device, far, letters, nobody, outside, server
-from dnsonde.lab._traffic_tape import ACK, GRE, PUSH, RST, SYN, Tape, inner_ip4, packed, text
+from dnsonde.lab._traffic_tape import ACK, FIN, GRE, PUSH, RST, SYN, UDP, Tape, inner_ip4, packed, text
 
 A2S = bytes.fromhex("ffffffff54536f7572636520456e67696e65205175657279")
 RAKNET = bytes.fromhex("00ffff00fefefefefdfdfdfd")
@@ -31,7 +31,14 @@ NAMED = {
     "http",
     "dns",
     "ncp",
+    "fin",
+    "rst",
+    "icmp",
+    "icmp_reply",
+    "fragments",
+    "ip_protocol",
 }
+BARE = {"rst": RST, "fin": FIN | ACK}
 
 
 def flood(
@@ -61,7 +68,12 @@ def flood(
     if vector == "dns":  # names made up, at the name server itself
         tape.label("random_subdomain", "victim-zone.example")
     for number, at in enumerate(tape.times(start_s, lasts_s, packets)):
-        _packet(tape, at, vector, _source(tape.random, sources, number % bots), whom, size)
+        source = _source(tape.random, sources, number % bots) if len(whom) == 4 else _nobody6(tape.random)
+        _packet(tape, at, vector, source, whom, size)
+
+
+def _nobody6(rand: Random) -> bytes:
+    return bytes.fromhex("2001") + rand.randbytes(14)
 
 
 def _source(rand: Random, sources: str, number: int) -> bytes:
@@ -79,6 +91,14 @@ def _packet(tape: Tape, at_s: float, vector: str, src: bytes, dst: bytes, size: 
         tape.tcp(
             at_s, src, sport, dst, port, ACK, ack=rand.getrandbits(32), payload=rand.randbytes(size or 512)
         )
+    elif vector in BARE:
+        tape.tcp(at_s, src, sport, dst, 443, BARE[vector], ack=rand.getrandbits(32))
+    elif vector in {"icmp", "icmp_reply"}:
+        tape.ping(at_s, src, dst, sport, reply=vector == "icmp_reply")
+    elif vector == "fragments":
+        tape.piece(at_s, src, dst, UDP, rand.randbytes(size or 1_400), first=1_480)
+    elif vector == "ip_protocol":
+        tape.ip(at_s, src, dst, 140 + rand.randrange(100), rand.randbytes(size or 64))
     elif vector in {"gre_ip", "gre_eth"}:
         _gre(tape, at_s, src, dst, ethernet=vector == "gre_eth")
     elif vector == "dns":

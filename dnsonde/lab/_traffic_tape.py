@@ -130,6 +130,13 @@ class Tape:
             piece = _ip4(*head, body[first : first + step], first // 8 | more)
             self._keep(time_us + first // step, mac, 0x0800, piece)
 
+    def piece(self, at_s: float, src: bytes, dst: bytes, protocol: int, body: bytes, *, first: int) -> None:
+        """The last fragment of an IPv4 packet whose others never come; first: its offset, a multiple of 8."""
+        mac = _CORE if at_home(src) else _BORDER
+        time_us = self._start_us + round(at_s * 1_000_000)
+        packet = _ip4(src, dst, protocol, hops(src), self.random.getrandbits(16), body, first // 8)
+        self._keep(time_us, mac, 0x0800, packet)
+
     def _ip6(
         self, time_us: int, mac: bytes, src: bytes, dst: bytes, protocol: int, body: bytes, ttl: int
     ) -> None:
