@@ -70,6 +70,9 @@ def probe_text(
 ) -> tuple[pa.StringArray, NDArray[np.uint64]]:
     """The names that `encode_probes` asks for, in presentation form, and their tags."""
     n = len(targets)
+    spelt = names.spelt(targets)
+    if spelt is not None:
+        return pa.array(map(show_name, spelt), pa.string()), names.tags(key, run, targets, attempt, kind)
     tail = f".{show_name(names.tail(run, kind, step))}".encode()
     out = np.empty(n * (LONGEST_TARGET - 1 + len(tail)), np.uint8)
     ends, tags = np.empty(n + 1, np.int32), np.empty(n, np.uint64)

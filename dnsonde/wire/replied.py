@@ -16,6 +16,7 @@ from dnsonde.wire._kernels import replied as kernel
 from dnsonde.wire._kernels.answers import SCRATCH
 from dnsonde.wire.batch import ADDRESS, Batch
 from dnsonde.wire.datagram import DATAGRAM
+from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.message import MESSAGE, PROBE_NAME
 from dnsonde.wire.name import RUN_DIGITS, ProbeNames, run_number, secret
 
@@ -116,13 +117,11 @@ class Reader:
             int(qtype),
         )
         self._secret = (np.uint64(run_number(run)), *secret(key, run))
-        self._room = (
-            messages,
-            messages.view(np.uint8),
-            found,
-            found.view(np.uint8),
-            np.empty(SCRATCH, np.uint8),
-        )
+        self._message = (messages, messages.view(np.uint8))
+        self._name = (found, found.view(np.uint8))
+        self._want = np.empty(SCRATCH, np.uint8)
+        # Names of another make are for their own codec to read.
+        self._codec = None if type(names).parse is ProbeNames.parse else names
 
     def read(
         self,
@@ -147,6 +146,9 @@ class Reader:
             raise ValueError(f"{len(peers)} peers and {len(out)} rows for {n} datagrams")
         out = out[:n]
         out.view(np.uint8).fill(0)
+        name = self._name
+        if self._codec is not None:
+            name = (self._codec.parse(batch, decode_messages(batch)), name[1][:0])
         kernel.read(
             frozen(batch.data, np.uint8),
             frozen(batch.offset, np.int64),
@@ -157,7 +159,9 @@ class Reader:
             *self._about,
             int(attempts),
             *self._secret,
-            *self._room,
+            *self._message,
+            *name,
+            self._want,
             out,
         )
         return out

@@ -7,7 +7,7 @@ from dnsonde.wire._kernels.borrow import borrowed, helper
 from dnsonde.wire._kernels.message_decode import MAX_MESSAGE, SHORT_HEADER, TRAILING, read_message
 from dnsonde.wire._kernels.names import OK
 from dnsonde.wire._kernels.permute import range_position
-from dnsonde.wire._kernels.probe_name import PROBE, SIZE, SWEEP, classify
+from dnsonde.wire._kernels.probe_name import FOREIGN, PROBE, SIZE, SWEEP, classify
 from dnsonde.wire._kernels.siphash import tag
 from dnsonde.wire.codes import Class, Flag, Rcode
 
@@ -66,11 +66,18 @@ def _is_known(data, base, rec, known):
 
 
 @helper
-def _by_name(data, base, rec, name, zone, start, first, number, run, k0, k1, row):
-    """Attribute one message by the name that it asks for; an outcome."""
+def _parse(data, base, rec, zone, name):
+    """The name that the message asks for, into `name`, which is blank."""
     octets = np.int64(rec.qname_length)
-    row.question_intact = not rec.mixed_case
-    if octets < zone.size or classify(data, base + 12, octets, zone, name) != PROBE or name.run != number:
+    name.mixed_case = rec.mixed_case
+    name.status = FOREIGN if octets < zone.size else classify(data, base + 12, octets, zone, name)
+
+
+@helper
+def _by_name(name, start, first, number, run, k0, k1, row):
+    """Attribute one message by the name that it asks for, as it was parsed; an outcome."""
+    row.question_intact = not name.mixed_case
+    if name.status != PROBE or name.run != number:
         return MISMATCHED
     net = name.target.net
     host = name.target.host
@@ -149,11 +156,11 @@ def read(
 ):  # fmt: skip
     """Fill `out` (zeroed REPLIED rows) from datagrams; of `quoted` ones, only whose they are.
 
-    `messages` and `names` are one row each to work in, `message_octets` and `name_octets` their octets.
+    `messages` and `names` are one row each to work in, `message_octets` and `name_octets` their octets; where
+    `name_octets` is empty, `names` are the datagrams' own, parsed already.
     """
     data, zone, known, want = borrowed(data), borrowed(zone), borrowed(known), borrowed(want)
     rec = messages[0]
-    name = names[0]
     for i in range(offset.size):
         row = out[i]
         base = offset[i]
@@ -183,8 +190,11 @@ def read(
             elif nameless:
                 outcome = _by_id(np.int64(rec.id), net, host, start, first, attempts, run, k0, k1, row)
             else:
-                _blank(name_octets)
-                outcome = _by_name(data, base, rec, name, zone, start, first, number, run, k0, k1, row)
+                name = names[i if name_octets.size == 0 else 0]
+                if name_octets.size > 0:
+                    _blank(name_octets)
+                    _parse(data, base, rec, zone, name)
+                outcome = _by_name(name, start, first, number, run, k0, k1, row)
         if quoted:
             # A router need not quote all of it: what has no readable name is told by address and id.
             if outcome == MISMATCHED and octets >= 2 and 0 <= base <= data.size - octets:
