@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from dnsonde.detect._compiled import compiled
+from dnsonde.detect._compiled import compiled, drop
 from dnsonde.detect._contract import Detector, findings
 from dnsonde.detect._relations import augment, prefixes
 from dnsonde.formats._names import name_columns
@@ -156,23 +156,19 @@ def found(
 
 
 class _Bench:
-    """Tables that are filled anew for each test, and the queries over them, planned once: planning takes longest."""
+    """Tables that are filled anew for each test, and queries by stages as `dnsonde detect` runs them."""
 
     def __init__(self) -> None:
         backend = ibis.duckdb.connect()
         self._connection = backend.con
         self._connection.execute("SET threads = 1")
-        # A plan outlives the rows that it was made with, and must not rest on their statistics.
-        self._connection.execute(
-            "SET disabled_optimizers = 'statistics_propagation,compressed_materialization'"
-        )
         raw = {
             table.name: backend.create_table(table.name, table.schema.empty_table())
             for table in (MESSAGE, FLOW)
         }
         for name, seen in augment(raw, prefixes(HOME)).items():
             backend.create_view(f"seen_{name}", seen)
-        self._planned: dict[object, tuple[str, pa.Schema]] = {}
+        self._backend = backend
 
     def found(
         self, detector: Detector, messages: Iterable[Row], flows: Iterable[Row], settings: Row
@@ -182,19 +178,10 @@ class _Bench:
             for statement in REFILL[name]:
                 self._connection.execute(statement)
             self._connection.unregister("fresh")
-        plan, schema = self._plan(detector, settings)
-        rows = self._connection.execute(f"EXECUTE {plan}").fetch_arrow_table()
-        return _told(detector, rows.cast(schema))
-
-    def _plan(self, detector: Detector, settings: Row) -> tuple[str, pa.Schema]:
-        wanted = tuple(sorted(detector.checked(settings).items()))
-        key = (detector.name, wanted)
-        if key not in self._planned:
-            query = compiled(detector, wanted)
-            plan = f"plan_{len(self._planned)}"
-            self._connection.execute(f"PREPARE {plan} AS {query.sql}")
-            self._planned[key] = (plan, ibis.Schema(query.columns).to_pyarrow())
-        return self._planned[key]
+        query = compiled(detector, tuple(sorted(detector.checked(settings).items())))
+        rows = query.run(self._backend)
+        drop(self._backend, query, [])
+        return _told(detector, rows)
 
 
 @cache
