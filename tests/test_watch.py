@@ -88,6 +88,11 @@ def test_of_two_who_talk_the_one_that_asks_is_home_though_the_other_may_be() -> 
     assert "192.0.2.0/24 may be home as well" in found.why
 
 
+def test_who_is_answered_has_asked() -> None:
+    names, _ = guessed(("192.0.2.53", 53, "203.0.113.5", 40000))
+    assert names == ["203.0.113.0/24"]
+
+
 def test_ipv6_is_guessed_by_48() -> None:
     names, _ = guessed(*((f"2001:db8:{n:x}::1", 40000, "2001:db8:ffff:1::53", 53) for n in range(20)))
     assert names == ["2001:db8:ffff::/48"]

@@ -1,12 +1,11 @@
 """Small `message` and `flow` tables as a reader would write them, and findings as a user would read them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
@@ -101,14 +100,6 @@ def _ends(src: str, dst: str) -> Row:
     }  # fmt: skip
 
 
-def tables(
-    messages: Iterable[Row] = (), flows: Iterable[Row] = (), *, home: Sequence[str] = HOME
-) -> dict[str, ir.Table]:
-    """What detectors are called with: both tables, told what is home."""
-    both = {"message": ibis.memtable(_messages(list(messages))), "flow": ibis.memtable(_flows(list(flows)))}
-    return augment(both, prefixes(home))
-
-
 def _messages(rows: list[Row]) -> pa.Table:
     wanted = MESSAGE.schema
     if not rows:
@@ -136,11 +127,6 @@ def _messages(rows: list[Row]) -> pa.Table:
 
 def _flows(rows: list[Row]) -> pa.Table:
     return pa.Table.from_pylist(rows, FLOW.schema) if rows else FLOW.schema.empty_table()
-
-
-def run(detector: Detector, given: dict[str, ir.Table], **settings: Any) -> list[Row]:
-    """The findings, in order of subject and time, their evidence read back."""
-    return _told(detector, detector(given, **settings).to_pyarrow())
 
 
 def _told(detector: Detector, found: pa.Table) -> list[Row]:

@@ -2,9 +2,11 @@
 
 import inspect
 import re
+from functools import cache
 
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
 from ibis.config import Config
@@ -12,7 +14,7 @@ from ibis.config import Config
 from dnsonde.detect._contract import COLUMNS, SEVERITIES, Detector, confidence, finding, severity
 from dnsonde.errors import UsageError
 from dnsonde.table import schema
-from tests.detect.rows import run, tables
+from tests.detect.rows import found
 
 KNOWN_TABLES = {"message", "flow"}
 INTEGERS = {"subject_net", "subject_host", "subject_bits", "severity", "first_seen", "last_seen", "count"}
@@ -32,6 +34,12 @@ def unbound() -> dict[str, ibis.Table]:
         columns = ibis.Schema.from_pyarrow(table.schema.remove_metadata())
         both[table.name] = ibis.table({**columns, **sides, **more}, name=table.name)
     return both
+
+
+@cache
+def whole(each: Detector) -> ir.Table:
+    """The detector's relation, which takes a moment to build."""
+    return each(unbound())
 
 
 def test_it_is_called_what_its_file_is_and_reads_known_tables(each: Detector) -> None:
@@ -67,18 +75,18 @@ def test_it_has_references_and_titles(each: Detector) -> None:
 
 
 def test_templates_name_only_what_the_relation_has(each: Detector) -> None:
-    has = set(each(unbound()).columns) | {"subject", "count"}
+    has = set(whole(each).columns) | {"subject", "count"}
     has |= {name.rsplit("_", 1)[0] for name in has if name.endswith(("_host", "_hosts"))}
     for template in (each.title, each.summary):
         assert set(re.findall(r"{(\w+)}", template)) <= has
 
 
 def test_nothing_comes_of_nothing(each: Detector) -> None:
-    assert run(each, tables()) == []
+    assert found(each) == []
 
 
 def test_its_relation_has_the_columns_of_a_finding(each: Detector) -> None:
-    relation = each(unbound())
+    relation = whole(each)
     assert relation.columns[: len(COLUMNS)] == COLUMNS
     types = relation.schema()
     assert all(types[name].is_int64() for name in INTEGERS)
@@ -90,7 +98,7 @@ def test_its_relation_has_the_columns_of_a_finding(each: Detector) -> None:
 def test_both_engines_can_read_it(each: Detector, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Spark's compiler asks for an option that only its engine, an extra of 490 MB, brings along.
     monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
-    sql = str(ibis.to_sql(each(unbound()), dialect=dialect)).lower()
+    sql = str(ibis.to_sql(whole(each), dialect=dialect)).lower()
     assert "select" in sql
     assert "approx" not in sql
     assert not re.search(r"regexp|rlike|first\(|any_value|random|rand\(|now\(|current_", sql)
@@ -100,7 +108,7 @@ def test_settings_are_checked(each: Detector) -> None:
     with pytest.raises(UsageError, match="has no parameter 'nonsense'"):
         each(unbound(), nonsense=1)
     for parameter in each.parameters:
-        each(unbound(), **{parameter.name: str(parameter.default)})
+        assert each.checked({parameter.name: str(parameter.default)}) == {parameter.name: parameter.default}
 
 
 def test_confidence_grows_from_a_half_at_the_threshold() -> None:

@@ -99,3 +99,14 @@ def test_mirai_lookups_and_peers_are_others_business() -> None:
     )
     peers = [flow("192.0.2.9", f"203.0.113.{n}", dst_port=20_000 + n, syn=1, packets=3) for n in range(200)]
     assert found(service_scan, flows=peers) == []
+    shared = probes(200, src="192.0.2.9", net="203.0.113", dst_port=6346)
+    assert found(service_scan, flows=shared) == []
+    assert len(found(service_scan, flows=probes(200, dst_port=6346))) == 1
+
+
+def test_a_log_that_tells_no_flags_shows_no_odd_ones() -> None:
+    bare = [
+        flow("203.0.113.9", "192.0.2.7", dst_port=port, ttl_min=None, ttl_max=None) for port in (22, 23, 80)
+    ]
+    assert found(service_scan, flows=bare) == []
+    assert len(found(service_scan, flows=[row | {"ttl_min": 57} for row in bare])) == 1
