@@ -39,7 +39,16 @@ WHY = {
     "transparent_forwarder": "The reply came from another address, to which it passes queries on.",
     "manipulated": "It answered with {} wrong addresses; our authority was not asked.",
 }
-PLAN = '[scope]\nprefixes = ["20.0.0.0/8"]\n[identity]\ncontact = "noc@example.net"\n[zone]\nname = "p.example"\n'
+PLAN = """\
+[scope]
+prefixes = ["20.0.0.0/8"]
+[identity]
+contact = "noc@example.net"
+description = "ours"
+[zone]
+known = "www.example.net"
+answer = "192.0.2.80"
+"""
 
 
 def write_run(folder: Path, hosts: int, seed: int = 1) -> None:

@@ -79,12 +79,11 @@ def _follow(line: Connection, look: Look) -> None:
 
 
 def _child(line: Connection, folder: str, home: tuple[Prefix, ...]) -> None:
-    from dnsonde import run, watch  # noqa: PLC0415 - in the child, which alone needs the kernels
+    from dnsonde import watch  # noqa: PLC0415 - in the child alone
     from dnsonde.clock import SystemClock  # noqa: PLC0415
 
     Thread(target=_end_with_parent, args=(line,), daemon=True).start()
     try:
-        run.compile_once(lambda _: None)
         watch.detect(
             [folder],
             watch.Asked(home=home),

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from dnsonde.errors import DnsondeError, RunError, SystemRefusal, UsageError, unexpected
+from dnsonde.errors import DnsondeError, PlanError, RunError, SystemRefusal, UsageError, unexpected
 from dnsonde.escape import terminal
 from dnsonde.export._charts import moment, svg
 from dnsonde.export._documents import release
@@ -30,7 +30,7 @@ PACKAGE = "dnsonde.web"
 BODY_OCTETS = 4096
 CHARS = 300  # of one value in a link
 LANGUAGE = "dnsonde-lang"
-STATUS = {UsageError: 400, RunError: 409, SystemRefusal: 503}
+STATUS = {PlanError: 409, UsageError: 400, RunError: 409, SystemRefusal: 503}
 
 Value = str | int | bool | Sequence[str] | None
 
