@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
@@ -98,6 +99,12 @@ def _ends(src: str, dst: str) -> Row:
     return {
         "src_net": source[0], "src_host": source[1], "dst_net": destination[0], "dst_host": destination[1],
     }  # fmt: skip
+
+
+def tables(messages: Iterable[Row] = (), flows: Iterable[Row] = ()) -> dict[str, ir.Table]:
+    """What detectors are called with: both tables, told what is home."""
+    both = {"message": ibis.memtable(_messages(list(messages))), "flow": ibis.memtable(_flows(list(flows)))}
+    return augment(both, prefixes(HOME))
 
 
 def _messages(rows: list[Row]) -> pa.Table:
