@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from threading import Event
 
-from dnsonde import run, watch
+from dnsonde import run, take, watch
 from dnsonde.beside import Beside, Ready
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.export._contract import Incident
@@ -48,7 +48,7 @@ def loop(
     clock: Clock,
     *,
     on_progress: Callable[[run.Progress], None],
-    on_watch: watch.Told,
+    on_watch: take.Told,
     say: Callable[[str], None],
 ) -> Loop:
     """Let the lab's prober sweep the lab, and watch the capture of it; all of it below `folder`, new or empty of these.
@@ -69,9 +69,9 @@ def loop(
 
     home = (ip_network(chosen.prefix),)
     # Nobody but root may serve port 53: the lab's hosts have another.
-    ports = watch.on_ports([chosen.port, chosen.authority.port])
+    ports = take.on_ports([chosen.port, chosen.authority.port])
     lake = folder / LAKE
-    taken = watch.ingest([str(capture)], lake, clock, on_watch, options=ports)
+    taken = take.ingest([str(capture)], lake, clock, on_watch, options=ports)
     found = watch.detect([str(lake)], watch.Asked(home=home), clock, on_watch)
     sweep, seen = open_view(there), open_view(lake, found.findings, home)
     facts = (("scope", chosen.prefix), ("zone", plan.zone.name), ("port", str(chosen.port)))

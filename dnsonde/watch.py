@@ -1,12 +1,9 @@
-"""The use cases of Watch, shared by both faces: take files into a lake, find the threats in it, ask it anything."""
+"""The use cases of Watch, shared by both faces: find the threats in a lake, ask it anything."""
 
-import json
-import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dnsonde import errors, report
+from dnsonde import report
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
 from dnsonde.detect._compiled import Query, compiled, drop
@@ -25,51 +22,16 @@ from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.detect._kept import kept as kept_look
 from dnsonde.detect._relations import Prefix, augment
-from dnsonde.errors import DnsondeError, RunError, SystemRefusal, UsageError
+from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
-from dnsonde.formats._contract import Format, Options
-from dnsonde.formats._reading import PACKAGE, Reading
-from dnsonde.net.frames import listens
+from dnsonde.formats._contract import Options
 from dnsonde.registry import entries
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake, is_lake
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
+from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
-STDIN = "-"
-OPTIONS = Options(repeating=True)
-TELL_EVERY_US = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a piece of work is.
-
-    phase: reading or looking; item: what is read or looked for; done, total: octets or detectors; total 0, left_s
-    None: nobody knows; messages: of the file that is read.
-    """
-
-    phase: str
-    item: str
-    done: int
-    total: int
-    messages: int
-    rate: float
-    elapsed_s: float
-    left_s: float | None
-
-    def as_dict(self) -> dict[str, str | float | None]:
-        """Plain values by name, for machines."""
-        return asdict(self)
-
-
-@dataclass(slots=True)
-class Taken:
-    """What was read: accounts of files, those that were in the lake before, and those of no format with the reason."""
-
-    accounts: list[dict[str, Any]] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,219 +78,6 @@ class Found:
         return sum(SEVERITIES.index(s) >= least for s in self.findings["severity"].to_pylist())
 
 
-Told = Callable[[Progress], None]
-
-
-# -- ingest -----------------------------------------------------------------------------------------------
-
-
-def ingest(
-    paths: Sequence[str],
-    folder: Path,
-    clock: Clock,
-    on_progress: Told,
-    engine_name: str = "duckdb",
-    options: Options = OPTIONS,
-) -> Taken:
-    """Read files, and folders of files, into a lake; each file's rows become visible together.
-
-    A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
-    With Spark many files are read at once, one a core; the lake is the same.
-    """
-    files = _files(paths)
-    _require_known([path for path, named in files if named])
-    lake = Lake(folder, create=True)
-    lake.clean()
-    if engine_name == "duckdb":
-        return _take(files, lake, clock, on_progress, options)
-    if any(_comes_once(path) for path, _ in files):
-        raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
-    with engine.connected(engine_name) as connection:
-        return _take_spread(files, lake, connection, clock, on_progress, options)
-
-
-def on_ports(ports: Sequence[int]) -> Options:
-    """How files are read when DNS is spoken on those ports too."""
-    return replace(OPTIONS, ports=tuple(sorted({*OPTIONS.ports, *ports})))
-
-
-def _take(
-    files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told, options: Options
-) -> Taken:
-    taken = Taken()
-    pace = _Pace(clock, on_progress, sum(_size(path) for path, _ in files))
-    for path, named in files:
-        try:
-            reading = Reading(path, options)
-        except DnsondeError as error:
-            if named:
-                raise
-            taken.skipped.append((path, str(error)))
-            pace.done(_size(path))
-            continue
-        with reading:
-            if _comes_once(path):  # its first octets alone do not make it known
-                reading.account.file = os.urandom(16).hex()
-            row = _take_one(path, reading, lake, partial(pace.tell, path))
-            if row is None:
-                taken.known.append(path)
-            else:
-                taken.accounts.append(row)
-            pace.done(reading.size or reading.consumed)
-    return taken
-
-
-def _take_one(
-    path: str, reading: Reading, lake: Lake, on_read: Callable[[int, int], None]
-) -> dict[str, Any] | None:
-    """Take one file in: its account; None when it was in the lake before."""
-    with lake.take(reading.account.file) as intake:
-        if intake is None:
-            return None
-        try:
-            for table, batch in reading:
-                intake.append(table, batch)
-                on_read(reading.consumed, reading.account.messages)
-        except KeyboardInterrupt:
-            if not _comes_once(path):
-                raise
-            reading.account.note("stopped by Ctrl-C; what had come by then is kept")
-        _note_growth(path, reading)
-        row = reading.account.row()
-        intake.commit(row)
-        return row
-
-
-# What a worker says of a file: `text` is its account in JSON, or why it could not be read.
-TOLD = pa.schema([("state", pa.string()), ("text", pa.string())])
-
-
-def _take_spread(
-    files: Sequence[tuple[str, bool]],
-    lake: Lake,
-    connection: Any,
-    clock: Clock,
-    on_progress: Told,
-    options: Options,
-) -> Taken:
-    """Take files in on all workers of Spark, the longest first."""
-    files = sorted(files, key=lambda file: (-_size(file[0]), file[0]))
-    sizes = [_size(path) for path, _ in files]
-    pace = _Pace(clock, on_progress, sum(sizes))
-
-    def on_done(number: int) -> None:
-        pace.tell(f"{number:,} of {len(files):,} files", sum(sizes[:number]), 0)
-
-    work = partial(_take_there, str(lake.folder.absolute()), options)
-    taken = Taken()
-    told = connection.spread(work, [path for path, _ in files], TOLD, on_done)
-    for (path, named), said in zip(files, told, strict=True):
-        if said["state"] == "taken":
-            taken.accounts.append(json.loads(said["text"]))
-        elif said["state"] == "known":
-            taken.known.append(path)
-        elif named:
-            raise getattr(errors, said["state"])(said["text"])
-        else:
-            taken.skipped.append((path, said["text"]))
-    return taken
-
-
-def _take_there(folder: str, options: Options, path: str) -> dict[str, str]:
-    """Take one file in, in a worker: its row of TOLD."""
-    try:
-        with Reading(path, options) as reading:
-            row = _take_one(path, reading, Lake(Path(folder)), lambda *_: None)
-    except DnsondeError as error:
-        return {"state": type(error).__name__, "text": str(error)}
-    return {"state": "known" if row is None else "taken", "text": json.dumps(row)}
-
-
-def _files(paths: Sequence[str]) -> list[tuple[str, bool]]:
-    """Every file to read, once: (path, whether it was named and not only found in a folder)."""
-    found: dict[str, bool] = {}
-    for path in paths:
-        if path != STDIN and Path(path).is_dir():
-            if is_lake(Path(path)):
-                raise UsageError(f"{path} is a lake: it stands alone, and is not read into another")
-            for below in _below(Path(path), set()):
-                found.setdefault(str(below), False)
-        else:
-            found[path] = True
-    if not found:
-        raise UsageError(f"there is no file in {', '.join(paths)}")
-    return list(found.items())
-
-
-def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Regular files below a folder, by name; each folder once, however links go round."""
-    try:
-        status = folder.stat()
-        inside = sorted(folder.iterdir())
-    except OSError as error:
-        raise SystemRefusal(f"{folder} cannot be read: {error.strerror}") from error
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for path in inside:
-        if path.is_dir():
-            yield from _below(path, seen)
-        elif path.is_file():
-            yield path
-
-
-def _require_known(paths: Sequence[str]) -> None:
-    """Refuse what cannot be read before the first hour is spent on the others."""
-    for path in paths:
-        if not _comes_once(path):
-            with Reading(path):
-                pass
-
-
-def _comes_once(path: str) -> bool:
-    """Whether an input can be opened but once: standard input, a pipe, a socket to listen on."""
-    return path == STDIN or listens(path) or (Path(path).exists() and not Path(path).is_file())
-
-
-def _size(path: str) -> int:
-    try:
-        return 0 if path == STDIN else Path(path).stat().st_size
-    except OSError:
-        return 0
-
-
-def _note_growth(path: str, reading: Reading) -> None:
-    if reading.size and _size(path) > reading.size:
-        reading.account.note(
-            "it grew while it was read: read it again once it is complete, into a new lake, or rows are there twice"
-        )
-
-
-class _Pace:
-    """Octets read of all files, told now and then."""
-
-    def __init__(self, clock: Clock, on_progress: Told, total: int) -> None:
-        self._clock = clock
-        self._on_progress = on_progress
-        self._total = total
-        self._before = 0
-        self._began_us = self._told_us = clock.monotonic_us()
-
-    def tell(self, path: str, consumed: int, messages: int) -> None:
-        now = self._clock.monotonic_us()
-        if now - self._told_us < TELL_EVERY_US:
-            return
-        self._told_us = now
-        done = self._before + consumed
-        elapsed_s = (now - self._began_us) / 1e6
-        rate = done / elapsed_s
-        left_s = (self._total - done) / rate if self._total > done and rate else None
-        self._on_progress(Progress("reading", path, done, self._total, messages, rate, elapsed_s, left_s))
-
-    def done(self, size: int) -> None:
-        self._before += size
-
-
 # -- detect -----------------------------------------------------------------------------------------------
 
 
@@ -361,13 +110,13 @@ def detect(
             lake = Lake(Path(lakes[0]))
             taken = Taken(lake.accounts())
         else:
-            files = _files(paths)
-            _require_known([path for path, named in files if named])
+            files = files_of(paths)
+            require_known([path for path, named in files if named])
             lake = Lake(Path(room) / "lake", create=True, durable=False)
             with _in_temporary_room(room):
-                taken = _take(files, lake, clock, on_progress, options)
+                taken = take(files, lake, clock, on_progress, options)
             if not taken.accounts:
-                raise UsageError(f"nothing in {', '.join(paths)} can be read; {_first_reason(taken)}")
+                raise UsageError(f"nothing in {', '.join(paths)} can be read; {taken.first_reason}")
         connected = engine.connected(engine_name, memory_limit_mib=MEMORY_MIB, room=Path(room))
         with connected as connection, _engine_errors(room):
             if not lakes:
@@ -475,11 +224,6 @@ def detectors(names: Sequence[str] = ()) -> dict[str, Detector]:
     return {name: known[name] for name in names} if names else known
 
 
-def formats() -> dict[str, Format]:
-    """What can be read, by name."""
-    return entries(PACKAGE, Format)
-
-
 def _require_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     for name, one in detectors(tuple(settings)).items() if settings else ():
         one.checked(settings[name])
@@ -507,10 +251,6 @@ def _worst_first(rows: pa.Table, allowed: Allowed) -> pa.Table:
         )
     )
     return pa.Table.from_pylist(listed, FINDING.schema)
-
-
-def _first_reason(taken: Taken) -> str:
-    return taken.skipped[0][1] if taken.skipped else "it is empty"
 
 
 @contextmanager

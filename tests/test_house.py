@@ -16,7 +16,7 @@ FLOORS = (
     {"wire"},
     {"table", "net", "beside", "intel", "lang"},
     {"formats", "authority", "probe", "detect"},
-    {"report", "lab"},
+    {"report", "lab", "take"},
     {"export"},
     {"run", "watch", "shelf", "hosts", "doctor", "enrich"},
     {"loop"},

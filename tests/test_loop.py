@@ -5,7 +5,7 @@ from pathlib import Path
 import dpkt
 import pytest
 
-from dnsonde import run, watch
+from dnsonde import run, take
 from dnsonde.clock import SystemClock
 from dnsonde.export._open import open_view
 from dnsonde.export._page_both import agreement
@@ -86,5 +86,5 @@ def test_a_lake_of_other_traffic_says_nothing_of_the_run(seen: Loop, tmp_path: P
 
 
 def test_dns_on_another_port_is_read_when_it_is_named(seen: Loop, tmp_path: Path) -> None:
-    taken = watch.ingest([str(seen.capture)], tmp_path / "lake", SystemClock(), lambda _: None)
+    taken = take.ingest([str(seen.capture)], tmp_path / "lake", SystemClock(), lambda _: None)
     assert taken.accounts[0]["messages"] == 0

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import ibis
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from dnsonde import watch
+from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
 from dnsonde.detect._allow import Allowed, load_allowed
 from dnsonde.detect._compiled import compiled
@@ -17,7 +16,6 @@ from dnsonde.detect._contract import Detector
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._relations import augment, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.formats._reading import Reading
 from dnsonde.registry import entries
 from dnsonde.table import lake as lakes
 from dnsonde.table.schema import FINDING, FLOW, MESSAGE
@@ -27,7 +25,7 @@ from dnsonde.wire.batch import address_pair
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
 
 
-def nothing(_: watch.Progress) -> None:
+def nothing(_: take.Progress) -> None:
     """Take no note of the progress."""
 
 
@@ -162,21 +160,6 @@ def test_a_kept_query_gives_what_the_relation_gives() -> None:
     assert kept.home
 
 
-def test_a_file_that_grows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "growing.pcap"
-    path.write_bytes(HEAD)
-    note = watch._note_growth
-
-    def grow(name: str, reading: Reading) -> None:
-        with path.open("ab") as file:
-            file.write(bytes(100))
-        note(name, reading)
-
-    monkeypatch.setattr(watch, "_note_growth", grow)
-    taken = watch.ingest([str(path)], tmp_path / "lake", VirtualClock(), nothing)
-    assert "grew while it was read" in taken.accounts[0]["note"]
-
-
 def test_a_full_disk_under_a_temporary_lake_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,18 +175,11 @@ def test_a_full_disk_under_a_temporary_lake_says_what_to_do(
 
 def test_a_lake_is_not_read_into_another(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(HEAD)
-    watch.ingest([str(tmp_path / "a.pcap")], tmp_path / "lake", VirtualClock(), nothing)
+    take.ingest([str(tmp_path / "a.pcap")], tmp_path / "lake", VirtualClock(), nothing)
     with pytest.raises(UsageError, match="stands alone"):
-        watch.ingest([str(tmp_path / "lake")], tmp_path / "other", VirtualClock(), nothing)
+        take.ingest([str(tmp_path / "lake")], tmp_path / "other", VirtualClock(), nothing)
     with pytest.raises(UsageError, match="look into it alone"):
         watch.detect([str(tmp_path / "lake"), "x"], watch.Asked(), VirtualClock(), nothing)
-
-
-def test_the_lake_is_of_the_schema_of_the_tables(tmp_path: Path) -> None:
-    (tmp_path / "a.pcap").write_bytes(HEAD)
-    watch.ingest([str(tmp_path / "a.pcap")], tmp_path / "lake", VirtualClock(), nothing)
-    (part,) = (tmp_path / "lake").rglob("*.parquet")
-    assert pq.read_table(part)["format"].to_pylist() == ["pcap"]
 
 
 def test_findings_bear_rfc3339_times() -> None:

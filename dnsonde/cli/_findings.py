@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dnsonde.export._contract import Owner
-    from dnsonde.watch import Found, Taken
+    from dnsonde.take import Taken
+    from dnsonde.watch import Found
 
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", "info": "dim"}
 SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done

@@ -21,10 +21,10 @@ STOPPED = 130
 
 def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, out: "Console") -> int:
     """Let it come, and print both views; the exit code."""
-    from dnsonde import run, watch
+    from dnsonde import run, take
     from dnsonde.loop import loop
 
-    def told(progress: "run.Progress | watch.Progress") -> list[str]:
+    def told(progress: "run.Progress | take.Progress") -> list[str]:
         if isinstance(progress, run.Progress):
             return _progress.probing(progress)
         return _progress.reading(progress)

@@ -13,10 +13,9 @@ from dnsonde.escape import terminal
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from dnsonde import run
-    from dnsonde import watch as watching
+    from dnsonde import run, take
 
-    Progress: TypeAlias = run.Progress | watching.Progress
+    Progress: TypeAlias = run.Progress | take.Progress
 
 Words = Callable[[Any], list[str]]  # of the caller's kind of progress
 
@@ -147,7 +146,7 @@ def probing(progress: "run.Progress") -> list[str]:
     return told
 
 
-def reading(progress: "watching.Progress") -> list[str]:
+def reading(progress: "take.Progress") -> list[str]:
     """The progress in words: share, octets, rate, time left, file; or which detector runs."""
     share = f"{100 * progress.done // progress.total:3d} %" if progress.total else ""
     told = [share, octets(progress.done), f"{octets(progress.rate)}/s"]

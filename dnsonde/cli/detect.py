@@ -110,7 +110,7 @@ def detect(
 
     `dnsonde formats` lists what can be read, `dnsonde detectors` what is looked for, `dnsonde explain NAME` how.
     """
-    from dnsonde import run, watch
+    from dnsonde import run, take, watch
     from dnsonde.cli import _findings
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
@@ -131,7 +131,7 @@ def detect(
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
         found = watch.detect(
-            paths, asked, clock, watcher.tell, engine, fresh=fresh, options=watch.on_ports(ports)
+            paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )
     lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
     _findings.tell(found, form, output, LIMIT if limit is None else limit, lake)

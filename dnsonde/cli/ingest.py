@@ -34,14 +34,14 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
     A lake is a folder of Parquet. Each file is read once, however often it is named: it is known by its content. Its
     rows become visible together; after a Ctrl-C or worse the same command continues.
     """
-    from dnsonde import run, watch
+    from dnsonde import run, take
     from dnsonde.cli import _findings
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
 
     with _progress.watch(mode, _progress.reading) as watcher:
         run.compile_once(watcher.say)
-        taken = watch.ingest(paths, folder, SystemClock(), watcher.tell, engine, watch.on_ports(ports))
+        taken = take.ingest(paths, folder, SystemClock(), watcher.tell, engine, take.on_ports(ports))
     out = console()
     _findings.read(taken, out)
     out.print(f"Next: dnsonde detect {folder} --home PREFIX", soft_wrap=True)

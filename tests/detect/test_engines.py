@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
 
-from dnsonde import watch
+from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
 from dnsonde.detect._compiled import compiled
 from dnsonde.detect._contract import Detector, findings
@@ -196,7 +196,7 @@ class TestOnSpark:
         taken = {}
         for name in engine.ENGINES:
             where = tmp_path / f"lake of {name}"
-            taken[name] = watch.ingest([str(folder)], where, VirtualClock(), lambda _: None, name)
+            taken[name] = take.ingest([str(folder)], where, VirtualClock(), lambda _: None, name)
             assert not list((where / ".incoming").iterdir())
         one, other = taken["duckdb"], taken["spark"]
         assert len(one.accounts) == 2
@@ -213,7 +213,7 @@ class TestOnSpark:
                 lake.tables()[table].to_pyarrow().sort_by([("file", "ascending")]) for lake in lakes
             )
             assert sorted(map(str, first.to_pylist())) == sorted(map(str, second.to_pylist()))
-        again = watch.ingest(
+        again = take.ingest(
             [str(folder)], tmp_path / "lake of spark", VirtualClock(), lambda _: None, "spark"
         )
         assert (len(again.known), again.accounts) == (3, [])
@@ -258,7 +258,7 @@ def test_without_pyspark_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_standard_input_is_not_for_many_readers(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="standard input"):
-        watch.ingest(["-"], tmp_path / "lake", VirtualClock(), lambda _: None, "spark")
+        take.ingest(["-"], tmp_path / "lake", VirtualClock(), lambda _: None, "spark")
 
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed")

@@ -1,0 +1,277 @@
+"""Taking files into a lake: each read once, accounted for to the last packet, and visible as a whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dnsonde import errors
+from dnsonde.clock import Clock
+from dnsonde.errors import DnsondeError, SystemRefusal, UsageError
+from dnsonde.formats._contract import Format, Options
+from dnsonde.formats._reading import PACKAGE, Reading
+from dnsonde.net.frames import listens
+from dnsonde.registry import entries
+from dnsonde.table import engine
+from dnsonde.table.lake import Lake, is_lake
+
+STDIN = "-"
+OPTIONS = Options(repeating=True)
+TELL_EVERY_US = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a piece of work is.
+
+    phase: reading or looking; item: what is read or looked for; done, total: octets or detectors; total 0, left_s
+    None: nobody knows; messages: of the file that is read.
+    """
+
+    phase: str
+    item: str
+    done: int
+    total: int
+    messages: int
+    rate: float
+    elapsed_s: float
+    left_s: float | None
+
+    def as_dict(self) -> dict[str, str | float | None]:
+        """Plain values by name, for machines."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was read: accounts of files, those that were in the lake before, and those of no format with the reason."""
+
+    accounts: list[dict[str, Any]] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def first_reason(self) -> str:
+        """Why the first of them was not read."""
+        return self.skipped[0][1] if self.skipped else "it is empty"
+
+
+Told = Callable[[Progress], None]
+
+
+def ingest(
+    paths: Sequence[str],
+    folder: Path,
+    clock: Clock,
+    on_progress: Told,
+    engine_name: str = "duckdb",
+    options: Options = OPTIONS,
+) -> Taken:
+    """Read files, and folders of files, into a lake; each file's rows become visible together.
+
+    A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
+    With Spark many files are read at once, one a core; the lake is the same.
+    """
+    files = files_of(paths)
+    require_known([path for path, named in files if named])
+    lake = Lake(folder, create=True)
+    lake.clean()
+    if engine_name == "duckdb":
+        return take(files, lake, clock, on_progress, options)
+    if any(_comes_once(path) for path, _ in files):
+        raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
+    with engine.connected(engine_name) as connection:
+        return _take_spread(files, lake, connection, clock, on_progress, options)
+
+
+def on_ports(ports: Sequence[int]) -> Options:
+    """How files are read when DNS is spoken on those ports too."""
+    return replace(OPTIONS, ports=tuple(sorted({*OPTIONS.ports, *ports})))
+
+
+def take(
+    files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told, options: Options
+) -> Taken:
+    """Take files in (see `files_of`), one after the other."""
+    taken = Taken()
+    pace = _Pace(clock, on_progress, sum(_size(path) for path, _ in files))
+    for path, named in files:
+        try:
+            reading = Reading(path, options)
+        except DnsondeError as error:
+            if named:
+                raise
+            taken.skipped.append((path, str(error)))
+            pace.done(_size(path))
+            continue
+        with reading:
+            if _comes_once(path):  # its first octets alone do not make it known
+                reading.account.file = os.urandom(16).hex()
+            row = _take_one(path, reading, lake, partial(pace.tell, path))
+            if row is None:
+                taken.known.append(path)
+            else:
+                taken.accounts.append(row)
+            pace.done(reading.size or reading.consumed)
+    return taken
+
+
+def _take_one(
+    path: str, reading: Reading, lake: Lake, on_read: Callable[[int, int], None]
+) -> dict[str, Any] | None:
+    """Take one file in: its account; None when it was in the lake before."""
+    with lake.take(reading.account.file) as intake:
+        if intake is None:
+            return None
+        try:
+            for table, batch in reading:
+                intake.append(table, batch)
+                on_read(reading.consumed, reading.account.messages)
+        except KeyboardInterrupt:
+            if not _comes_once(path):
+                raise
+            reading.account.note("stopped by Ctrl-C; what had come by then is kept")
+        _note_growth(path, reading)
+        row = reading.account.row()
+        intake.commit(row)
+        return row
+
+
+# What a worker says of a file: `text` is its account in JSON, or why it could not be read.
+TOLD = pa.schema([("state", pa.string()), ("text", pa.string())])
+
+
+def _take_spread(
+    files: Sequence[tuple[str, bool]],
+    lake: Lake,
+    connection: Any,
+    clock: Clock,
+    on_progress: Told,
+    options: Options,
+) -> Taken:
+    """Take files in on all workers of Spark, the longest first."""
+    files = sorted(files, key=lambda file: (-_size(file[0]), file[0]))
+    sizes = [_size(path) for path, _ in files]
+    pace = _Pace(clock, on_progress, sum(sizes))
+
+    def on_done(number: int) -> None:
+        pace.tell(f"{number:,} of {len(files):,} files", sum(sizes[:number]), 0)
+
+    work = partial(_take_there, str(lake.folder.absolute()), options)
+    taken = Taken()
+    told = connection.spread(work, [path for path, _ in files], TOLD, on_done)
+    for (path, named), said in zip(files, told, strict=True):
+        if said["state"] == "taken":
+            taken.accounts.append(json.loads(said["text"]))
+        elif said["state"] == "known":
+            taken.known.append(path)
+        elif named:
+            raise getattr(errors, said["state"])(said["text"])
+        else:
+            taken.skipped.append((path, said["text"]))
+    return taken
+
+
+def _take_there(folder: str, options: Options, path: str) -> dict[str, str]:
+    """Take one file in, in a worker: its row of TOLD."""
+    try:
+        with Reading(path, options) as reading:
+            row = _take_one(path, reading, Lake(Path(folder)), lambda *_: None)
+    except DnsondeError as error:
+        return {"state": type(error).__name__, "text": str(error)}
+    return {"state": "known" if row is None else "taken", "text": json.dumps(row)}
+
+
+def files_of(paths: Sequence[str]) -> list[tuple[str, bool]]:
+    """Every file to read, once: (path, whether it was named and not only found in a folder)."""
+    found: dict[str, bool] = {}
+    for path in paths:
+        if path != STDIN and Path(path).is_dir():
+            if is_lake(Path(path)):
+                raise UsageError(f"{path} is a lake: it stands alone, and is not read into another")
+            for below in _below(Path(path), set()):
+                found.setdefault(str(below), False)
+        else:
+            found[path] = True
+    if not found:
+        raise UsageError(f"there is no file in {', '.join(paths)}")
+    return list(found.items())
+
+
+def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Regular files below a folder, by name; each folder once, however links go round."""
+    try:
+        status = folder.stat()
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise SystemRefusal(f"{folder} cannot be read: {error.strerror}") from error
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for path in inside:
+        if path.is_dir():
+            yield from _below(path, seen)
+        elif path.is_file():
+            yield path
+
+
+def require_known(paths: Sequence[str]) -> None:
+    """Refuse what cannot be read before the first hour is spent on the others."""
+    for path in paths:
+        if not _comes_once(path):
+            with Reading(path):
+                pass
+
+
+def _comes_once(path: str) -> bool:
+    """Whether an input can be opened but once: standard input, a pipe, a socket to listen on."""
+    return path == STDIN or listens(path) or (Path(path).exists() and not Path(path).is_file())
+
+
+def _size(path: str) -> int:
+    try:
+        return 0 if path == STDIN else Path(path).stat().st_size
+    except OSError:
+        return 0
+
+
+def _note_growth(path: str, reading: Reading) -> None:
+    if reading.size and _size(path) > reading.size:
+        reading.account.note(
+            "it grew while it was read: read it again once it is complete, into a new lake, or rows are there twice"
+        )
+
+
+class _Pace:
+    """Octets read of all files, told now and then."""
+
+    def __init__(self, clock: Clock, on_progress: Told, total: int) -> None:
+        self._clock = clock
+        self._on_progress = on_progress
+        self._total = total
+        self._before = 0
+        self._began_us = self._told_us = clock.monotonic_us()
+
+    def tell(self, path: str, consumed: int, messages: int) -> None:
+        now = self._clock.monotonic_us()
+        if now - self._told_us < TELL_EVERY_US:
+            return
+        self._told_us = now
+        done = self._before + consumed
+        elapsed_s = (now - self._began_us) / 1e6
+        rate = done / elapsed_s
+        left_s = (self._total - done) / rate if self._total > done and rate else None
+        self._on_progress(Progress("reading", path, done, self._total, messages, rate, elapsed_s, left_s))
+
+    def done(self, size: int) -> None:
+        self._before += size
+
+
+def formats() -> dict[str, Format]:
+    """What can be read, by name."""
+    return entries(PACKAGE, Format)
