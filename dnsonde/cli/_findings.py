@@ -29,10 +29,12 @@ SUBJECT_WIDTH = 24
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path | None = None) -> None:
+def tell(
+    found: "Found", form: str, output: Path | None, limit: int, lake: Path | None = None, known: int = 0
+) -> None:
     """Write the findings; what was assumed goes to stderr where stdout is for machines.
 
-    lake: where whose their subjects are may be known.
+    lake: where whose their subjects are may be known; known: how many others are not shown, since they were before.
     """
     from dnsonde import watch
     from dnsonde.cli._terminal import console
@@ -41,12 +43,16 @@ def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path 
     from dnsonde.export._write import write
 
     owners = owners_of(open_view(lake, found.findings)) if lake else {}
+    before = _before(known, lake) if known else ""
     if form != "table":
-        assumed(found, console(stderr=True))
+        err = console(stderr=True)
+        assumed(found, err)
         write(watch.rows_of(with_owners(found.findings, owners)), form, output or sys.stdout.buffer)
+        if before:
+            err.print(before)
         return
     if output is None:
-        show(found, console(), limit, owners)
+        show(found, console(), limit, owners, before)
         return
     from rich.console import Console
 
@@ -55,17 +61,33 @@ def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path 
     try:
         with output.open("w", encoding="utf-8") as file:
             out = Console(file=file, width=100, markup=False, highlight=False, emoji=False)
-            show(found, out, limit, owners)
+            show(found, out, limit, owners, before)
     except OSError as error:
         raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
 
 
-def show(found: "Found", out: "Console", limit: int, owners: "Mapping[str, Owner] | None" = None) -> None:
-    """Print findings (at most `limit`, 0 for all), the files that were read, and what stands behind it."""
+def _before(known: int, lake: Path | None) -> str:
+    which = "1 finding that was" if known == 1 else f"{known:,} findings that were"
+    return (
+        f"{which} told before {'is' if known == 1 else 'are'} not shown; `dnsonde detect {lake}` shows all."
+    )
+
+
+def show(
+    found: "Found",
+    out: "Console",
+    limit: int,
+    owners: "Mapping[str, Owner] | None" = None,
+    before: str = "",
+) -> None:
+    """Print findings (at most `limit`, 0 for all), the files that were read, and what stands behind it.
+
+    before: a sentence on those that are not shown, since they were before.
+    """
     assumed(found, out)
     rows = found.findings.to_pylist()
     if not rows:
-        out.print(Text("Nothing was found.", style="bold"))
+        out.print(Text("Nothing new was found." if before else "Nothing was found.", style="bold"))
     else:
         _table(rows[: limit or None], out, owners or {})
         left = len(rows) - len(rows[: limit or None])
@@ -73,6 +95,9 @@ def show(found: "Found", out: "Console", limit: int, owners: "Mapping[str, Owner
             out.print(f"... and {left:,} more: --limit 0 shows all, --format csv -o FILE keeps them.")
     out.print()
     read(found.taken, out)
+    if before:
+        out.print()
+        out.print(Text(before))
 
 
 def assumed(found: "Found", out: "Console") -> None:

@@ -80,6 +80,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     show_default=True,
     help="Who looks: spark (an extra) is for a lake too big for one machine.",
 )
+@click.option("--new", is_flag=True, help="Of a lake, only what --new has not told before, or has grown.")
 @_look.fresh
 @_progress.option
 def detect(
@@ -100,6 +101,7 @@ def detect(
     engine: str,
     mode: str,
     *,
+    new: bool,
     fresh: bool,
 ) -> int:
     """Find the threats in captures, logs and flows, or in a lake.
@@ -111,7 +113,7 @@ def detect(
     `dnsonde formats` lists what can be read, `dnsonde detectors` what is looked for, `dnsonde explain NAME` how.
     """
     from dnsonde import run, take, watch
-    from dnsonde.cli import _findings
+    from dnsonde.cli import _findings, _news
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.detect._relations import prefixes
@@ -119,6 +121,12 @@ def detect(
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
+    lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
+    if new and lake is None:
+        raise click.UsageError(
+            "--new asks what was told before, which only a lake knows: `dnsonde ingest FILES... -o LAKE` makes one."
+        )
+    most = LIMIT if limit is None else limit
     clock = SystemClock()
     asked = watch.Asked(
         home=prefixes(homes),
@@ -133,8 +141,10 @@ def detect(
         found = watch.detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )
-    lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
-    _findings.tell(found, form, output, LIMIT if limit is None else limit, lake)
+    if new and lake:
+        found = _news.tell(found, form, output, most, lake, clock)
+    else:
+        _findings.tell(found, form, output, most, lake)
     return int(bool(fail_on and found.at_least(fail_on)))
 
 

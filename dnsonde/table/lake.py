@@ -7,6 +7,7 @@
     LAKE/flow/day=2026-11-22/part-<file>-0001.parquet
     LAKE/account/part-<file>.parquet                      what became of each packet of that file
     LAKE/finding/part-000001.parquet                      what was found in it, kept
+    LAKE/told.jsonl                                      what of it was told by `dnsonde detect --new`
     LAKE/.incoming/<file>/...                            what is being written
     LAKE/.complete/<file>/...                            written, and on its way to its places
 

@@ -378,3 +378,73 @@ def test_a_lake_is_looked_into_once(dnsonde: Type, capture: Path) -> None:
     assert dnsonde("show", "lake", "--open").returncode == 2
     told = dnsonde("query", "lake", "SELECT DISTINCT detector FROM finding", "--format", "jsonl")
     assert {row["detector"] for row in found(told)} == {row["detector"] for row in found(machine)}
+
+
+def attack(tmp_path: Path, name: str, numbers: range) -> Path:
+    """A host at home that scans as Mirai does, a target a second."""
+    targets = [f"198.51.{n}.{n + 1}" for n in numbers]
+    frames = [(n, syn("192.0.2.66", t, 23, address(t))) for n, t in zip(numbers, targets, strict=True)]
+    return pcap(tmp_path / name, *frames)
+
+
+def test_a_lake_that_grows_tells_each_event_once(
+    dnsonde: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grown(numbers: range) -> list[dict[str, Any]]:
+        trace = attack(tmp_path, f"{numbers.start}.pcap", numbers)
+        assert dnsonde("ingest", trace, "-o", "lake").returncode == 0
+        return [row for row in found(dnsonde(*news)) if row["detector"] == "mirai_scan"]
+
+    # What else is said of so many SYNs is not what this is about.
+    news = ("detect", "lake", "--home", HOME, "--new", "--format", "jsonl", "--detector", "mirai_scan")
+    assert [row["count"] for row in grown(range(90))] == [90]
+    assert list(tmp_path.glob("lake/*told*")) == [tmp_path / "lake" / "told.jsonl"]
+    again = dnsonde(*news, "--fail-on", "info")
+    assert (again.returncode, again.stdout) == (0, "")
+    flat = " ".join(again.stderr.split())
+    assert "1 finding that was told before is not shown; `dnsonde detect lake` shows all." in flat
+
+    calm = dnsonde("detect", "lake", "--home", HOME, "--detector", "mirai_scan", "--new")
+    assert (calm.returncode, calm.stderr) == (0, "")
+    assert "Nothing new was found." in calm.stdout
+    assert calm.stdout.endswith("`dnsonde detect lake` shows all.\n")
+
+    trace = attack(tmp_path, "more.pcap", range(90, 120))
+    assert dnsonde("ingest", trace, "-o", "lake").returncode == 0
+    plain = dnsonde(*(word for word in news if word != "--new"))  # swallows nothing
+    assert [row["count"] for row in found(plain)] == [120]
+    with monkeypatch.context() as patch:
+        patch.setattr("dnsonde.detect._again.note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        stopped = dnsonde(*news)
+    assert json.loads(stopped.stdout)["count"] == 120
+    said = dnsonde(*news, "--fail-on", "info")
+    assert (said.returncode, json.loads(said.stdout)["count"]) == (1, 120)
+    assert grown(range(120, 150)) == []
+
+
+def test_news_over_the_limit_of_a_table_come_next_time(dnsonde: Type, capture: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    command = ("detect", "lake", "--home", HOME, "--new", "--limit", "1")
+    first, second = dnsonde(*command), dnsonde(*command)
+    assert "192.0.2.66 " in first.stdout
+    assert "192.0.2.53 " not in first.stdout
+    assert "192.0.2.53 " in second.stdout
+    everything = found(dnsonde("detect", "lake", "--format", "jsonl"))
+    left = found(dnsonde("detect", "lake", "--new", "--format", "jsonl"))
+    assert len(left) == len(everything) - 2
+    assert dnsonde("detect", "lake", "--new", "--format", "jsonl").stdout == ""
+
+
+def test_new_needs_a_lake_and_says_where_it_may_not_write(
+    dnsonde: Type, capture: Path, tmp_path: Path
+) -> None:
+    refused = dnsonde("detect", capture, "--new")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "which only a lake knows" in refused.stderr
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    (tmp_path / "lake" / "told.jsonl").mkdir()  # what is in the way stops root, too
+    command = ("detect", "lake", "--home", HOME, "--new", "--detector", "mirai_scan", "--format", "jsonl")
+    for _ in range(2):
+        said = dnsonde(*command)
+        assert (said.returncode, len(said.stdout.splitlines())) == (0, 1)
+        assert said.stderr.startswith("What was told cannot be noted, so it is new again next time: ")

@@ -1,0 +1,40 @@
+"""`dnsonde detect LAKE --new`: what was not told before, and a note that now it was."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dnsonde.cli import _findings
+
+if TYPE_CHECKING:
+    from dnsonde.clock import Clock
+    from dnsonde.watch import Found
+
+
+def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path, clock: "Clock") -> "Found":
+    """Write what is news of a lake's findings, then note it as told; the news, those over `limit` too.
+
+    What a table has no room for is not told, and comes next time.
+    """
+    import pyarrow as pa
+
+    from dnsonde import watch
+    from dnsonde.detect import _again
+    from dnsonde.errors import SystemRefusal
+
+    detectors = watch.detectors()
+    rows = found.findings.to_pylist()
+    fresh = _again.news(_again.told(lake), rows, detectors)
+    numbers = [number for number, new in enumerate(fresh) if new]
+    news = replace(found, findings=found.findings.filter(pa.array(fresh, pa.bool_())))
+    _findings.tell(news, form, output, limit, lake, known=len(rows) - len(numbers))
+    sys.stdout.flush()
+    left = set(numbers[limit:] if form == "table" and limit else ())
+    try:
+        _again.note(lake, [row for n, row in enumerate(rows) if n not in left], detectors, clock.now_us())
+    except SystemRefusal as error:
+        click.echo(f"What was told cannot be noted, so it is new again next time: {error}", err=True)
+    return news
