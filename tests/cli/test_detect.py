@@ -393,19 +393,18 @@ def test_a_lake_that_grows_tells_each_event_once(
     def grown(numbers: range) -> list[dict[str, Any]]:
         trace = attack(tmp_path, f"{numbers.start}.pcap", numbers)
         assert dnsonde("ingest", trace, "-o", "lake").returncode == 0
-        return [row for row in found(dnsonde(*news)) if row["detector"] == "mirai_scan"]
+        return found(dnsonde(*news))
 
-    # What else is said of so many SYNs is not what this is about.
     news = ("detect", "lake", "--home", HOME, "--new", "--format", "jsonl", "--detector", "mirai_scan")
     assert [row["count"] for row in grown(range(90))] == [90]
-    assert list(tmp_path.glob("lake/*told*")) == [tmp_path / "lake" / "told.jsonl"]
+    assert (tmp_path / "lake" / "told.jsonl").read_text().count("\n") == 1
     again = dnsonde(*news, "--fail-on", "info")
     assert (again.returncode, again.stdout) == (0, "")
     flat = " ".join(again.stderr.split())
     assert "1 finding that was told before is not shown; `dnsonde detect lake` shows all." in flat
 
     calm = dnsonde("detect", "lake", "--home", HOME, "--detector", "mirai_scan", "--new")
-    assert (calm.returncode, calm.stderr) == (0, "")
+    assert calm.returncode == 0
     assert "Nothing new was found." in calm.stdout
     assert calm.stdout.endswith("`dnsonde detect lake` shows all.\n")
 
@@ -447,4 +446,4 @@ def test_new_needs_a_lake_and_says_where_it_may_not_write(
     for _ in range(2):
         said = dnsonde(*command)
         assert (said.returncode, len(said.stdout.splitlines())) == (0, 1)
-        assert said.stderr.startswith("What was told cannot be noted, so it is new again next time: ")
+        assert "\nWhat was told cannot be noted, so it is new again next time: " in said.stderr
