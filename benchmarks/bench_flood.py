@@ -41,8 +41,9 @@ FLOOD_PPS = 40_000
 PREFIX = "127.64.0.0/13"
 
 
-def flood(port: Any, run: Any, zone: str, stop: Event) -> None:
+def flood(port: Any, run: Any, zone: str, ready: Event, stop: Event) -> None:
     """Send forged replies to loopback's `port`, once it is told, until `stop`."""
+    ready.set()
     while not port.value:
         if stop.wait(0.001):
             return
@@ -69,11 +70,13 @@ class Flood:
     def __init__(self, zone: str) -> None:
         context = multiprocessing.get_context("spawn")
         self._run: Any
+        ready = context.Event()
         self._port, self._run, self._stop = context.Value("i", 0), context.Array("c", 9), context.Event()
         self._process = context.Process(
-            target=flood, args=(self._port, self._run, zone, self._stop), daemon=True
+            target=flood, args=(self._port, self._run, zone, ready, self._stop), daemon=True
         )
         self._process.start()
+        ready.wait()  # a run may be over before a process has begun
 
     def aim(self, port: int, run: str) -> None:
         """At a port of loopback, with names of that run."""
@@ -153,8 +156,10 @@ def main() -> None:
             loud, forged = measured(
                 scenario, _made(temporary, f"loud-{number}"), asked.targets, asked.pps, flooded=True
             )
+            if not forged:
+                raise SystemExit("the run was over before the flood began: give more --targets")
             by_itself = alone(scenario.authority.zone)
-            within = (loud - quiet) / max(forged, 1)
+            within = (loud - quiet) / forged
             rows.append((within, by_itself))
             print(
                 f"round {number + 1}: run {quiet:.2f} s, with {forged:,} forged replies {loud:.2f} s of processor: "

@@ -112,6 +112,7 @@ def answer(
         udp_octets=policy.udp_octets,
         amplification=policy.amplification,
         cookies=layout.cookies,
+        nsid=layout.nsid,
         egress=blob[layout.egress : layout.egress + n * EGRESS],
     )
     records = layout.records
@@ -198,6 +199,11 @@ def _add_sizes(
     cookie = replies["cookie_length"][rows].astype(np.int64)
     opt = np.where(replies["edns"][rows], SIZE_OPT + np.where(cookie, cookie + 4, 0), 0)
     rest = asked[rows].astype(np.int64) - question_end[rows] - SIZE_RR - opt
+    nsid = replies["nsid_length"][rows].astype(np.int64)
+    nsid = np.where(nsid, nsid + 4, 0)
+    crowded = rest <= nsid  # the size that was asked for comes first
+    replies["nsid_length"][rows[crowded]] = 0
+    rest -= np.where(crowded, 0, nsid)
     wanted, which = np.unique(np.maximum(rest, 1), return_inverse=True)
     texts = [filler(int(size)) for size in wanted]
     start = np.cumsum([0, *wanted[:-1]])

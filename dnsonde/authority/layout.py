@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dnsonde.authority.zone import Zone
 from dnsonde.wire import choose
 from dnsonde.wire.choose import EGRESS, FIXED, SHAPE, Tables
-from dnsonde.wire.codes import Class, Flag, Rcode, Type
+from dnsonde.wire.codes import Class, Ede, Flag, Rcode, Type
 from dnsonde.wire.cookie import COOKIE
 from dnsonde.wire.message import RECORD_SPEC
 from dnsonde.wire.name import Kind, NameStatus, parse_name
@@ -47,6 +47,7 @@ class Shape(IntEnum):
     SOA = 17
     NS = 18
     NOTICE = 19  # TXT: who measures here
+    UNSUPPORTED = 20  # refused within the zone: transfers and other types that are no data
 
 
 class Ask(IntEnum):
@@ -76,7 +77,7 @@ class Layout:
     """The zone, ready for batches of up to `rows`.
 
     tables: for `wire.choose`; blob: static octets, then `rows` addresses from `egress`, then `rows` cookies from
-    `cookies`; records: RECORD_SPEC, read-only as the kernels want them.
+    `cookies`; nsid: place and octets of our identifier in it; records: RECORD_SPEC, read-only as the kernels want them.
     """
 
     rows: int
@@ -85,6 +86,7 @@ class Layout:
     blob: NDArray[np.uint8]
     egress: int
     cookies: int
+    nsid: tuple[int, int]
     ttl_s: int
 
 
@@ -124,12 +126,18 @@ class _Builder:
         )
 
     def shape(
-        self, *records: Spec, rcode: int = 0, flags: int = Flag.AA, number: int = -1, rare: int = 0
+        self,
+        *records: Spec,
+        rcode: int = 0,
+        flags: int = Flag.AA,
+        ede: int = -1,
+        number: int = -1,
+        rare: int = 0,
     ) -> int:
         """A shape of records that are always the same."""
         self.records += records
         count = len(records)
-        row = (rcode, int(flags), len(self.records) - count, 0, 0, count, rare)
+        row = (rcode, int(flags), len(self.records) - count, 0, 0, count, ede + 1, rare)
         if number < 0:
             self.shapes.append(row)
             return len(self.shapes) - 1
@@ -145,21 +153,24 @@ def pointer(offset: int) -> bytes:
 def lay_out(zone: Zone, rows: int, version: str) -> Layout:
     """Lay the zone out for batches of up to `rows` messages; `version` is what `version.bind` tells."""
     build = _Builder(zone, rows)
-    for shape, rcode, flags in (
-        (Shape.FORMERR, Rcode.FORMERR, 0),
-        (Shape.NOTIMP, Rcode.NOTIMP, 0),
-        (Shape.BADVERS, Rcode.BADVERS, 0),
-        (Shape.REFUSED, Rcode.REFUSED, 0),
-        (Shape.EMPTY, Rcode.NOERROR, 0),
-        (Shape.TRUNCATED, Rcode.NOERROR, Flag.TC | Flag.AA),
+    for shape, rcode, flags, ede in (
+        (Shape.FORMERR, Rcode.FORMERR, 0, -1),
+        (Shape.NOTIMP, Rcode.NOTIMP, 0, Ede.NOT_SUPPORTED),
+        (Shape.BADVERS, Rcode.BADVERS, 0, -1),
+        (Shape.REFUSED, Rcode.REFUSED, 0, Ede.NOT_AUTHORITATIVE),
+        (Shape.EMPTY, Rcode.NOERROR, 0, -1),
+        (Shape.TRUNCATED, Rcode.NOERROR, Flag.TC | Flag.AA, -1),
+        (Shape.UNSUPPORTED, Rcode.REFUSED, 0, Ede.NOT_SUPPORTED),
     ):
-        build.shape(rcode=rcode, flags=flags, number=shape)
+        build.shape(rcode=rcode, flags=flags, ede=ede, number=shape)
     for shape in (Shape.SAW, Shape.SIZE, Shape.CHAIN):
         build.shape(number=shape, rare=1)
     _negative(build)
     _controls(build)
     fixed, names = _fixed(build, version)
     _pairs(build)
+    nsid = zone.nsid.encode()
+    nsid_at = build.place(nsid)
     egress = len(build.octets)
     cookies = egress + rows * EGRESS
     blob = np.zeros(cookies + rows * COOKIE, np.uint8)
@@ -176,7 +187,7 @@ def lay_out(zone: Zone, rows: int, version: str) -> Layout:
         wire=np.frombuffer(names, np.uint8),
         zone=len(zone.wire),
     )
-    return Layout(rows, tables, records, blob, egress, cookies, zone.ttl_s)
+    return Layout(rows, tables, records, blob, egress, cookies, (nsid_at, len(nsid)), zone.ttl_s)
 
 
 def _soa(build: _Builder, section: int, offset: int) -> Spec:
@@ -194,10 +205,11 @@ def _negative(build: _Builder) -> None:
     offsets = range(HEADER, HEADER + 256 - len(build.zone.wire))
     build.records += [_soa(build, AUTHORITY, offset) for offset in offsets]
     for number, rcode in ((Shape.NODATA, Rcode.NOERROR), (Shape.NXDOMAIN, Rcode.NXDOMAIN)):
-        build.shapes[number] = (rcode, Flag.AA, base - HEADER, 0, 1, 1, 0)
+        build.shapes[number] = (rcode, Flag.AA, base - HEADER, 0, 1, 1, 0, 0)
     build.shape(_soa(build, ANSWER, HEADER), number=Shape.SOA)
     # RFC 8482, 4.2: type HINFO, CPU "RFC8482", OS empty.
-    build.shape(build.record(ANSWER, 13, b"\x07RFC8482\x00"), number=Shape.HINFO)
+    hinfo = build.record(ANSWER, 13, b"\x07RFC8482\x00")
+    build.shape(hinfo, ede=Ede.NOT_SUPPORTED, number=Shape.HINFO)
 
 
 def _controls(build: _Builder) -> None:
@@ -221,7 +233,7 @@ def _pairs(build: _Builder) -> None:
             build.records.append((ANSWER, -1, 0, rtype, Class.IN, build.zone.ttl_s, place, length))
             if control:
                 build.records.append(build.record(ANSWER, rtype, control))
-        build.shapes[number] = (0, Flag.AA, base, count, 0, count, 0)
+        build.shapes[number] = (0, Flag.AA, base, count, 0, count, 0, 0)
 
 
 def _fixed(build: _Builder, version: str) -> tuple[NDArray[np.void], bytes]:
@@ -256,7 +268,7 @@ def _fixed(build: _Builder, version: str) -> tuple[NDArray[np.void], bytes]:
     told = version.encode()[:255]
     chaos = build.shape(build.record(ANSWER, Type.TXT, bytes([len(told)]) + told, ttl=0, rclass=Class.CH))
     for asked in ("version.bind", "version.server", "hostname.bind", "id.server", "authors.bind"):
-        shapes = [chaos if ask in {Ask.TXT, Ask.ANY} else int(Shape.REFUSED) for ask in Ask]
+        shapes = [chaos if ask in {Ask.TXT, Ask.ANY} else int(Shape.UNSUPPORTED) for ask in Ask]
         fixed.append((parse_name(asked), Class.CH, shapes))
     names = b"".join(name for name, _, _ in fixed)
     starts = np.cumsum([0, *(len(name) for name, _, _ in fixed)])
@@ -268,7 +280,7 @@ def _fixed(build: _Builder, version: str) -> tuple[NDArray[np.void], bytes]:
 
 
 def _known(wire: bytes, known: dict[Ask, int]) -> tuple[bytes, int, list[int]]:
-    rest = {ask: int(Shape.REFUSED if ask == Ask.META else Shape.NODATA) for ask in Ask}
+    rest = {ask: int(Shape.UNSUPPORTED if ask == Ask.META else Shape.NODATA) for ask in Ask}
     return wire, Class.IN, list((rest | known).values())
 
 
@@ -288,6 +300,6 @@ def _keys(zone: Zone) -> NDArray[np.uint8]:
     keys[NameStatus.APEX, :, Ask.TXT] = Shape.NOTICE
     keys[NameStatus.APEX, :, Ask.ANY] = Shape.HINFO
     keys[NameStatus.UNKNOWN] = Shape.NXDOMAIN
-    keys[:, :, Ask.META] = Shape.REFUSED
+    keys[:, :, Ask.META] = Shape.UNSUPPORTED
     keys[NameStatus.FOREIGN] = Shape.REFUSED
     return keys.reshape(-1)

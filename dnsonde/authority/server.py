@@ -25,7 +25,7 @@ from dnsonde.net.udp import Udp
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import ADDRESS, Batch
-from dnsonde.wire.codes import Flag
+from dnsonde.wire.codes import Ede, Flag
 from dnsonde.wire.datagram import DATAGRAM
 from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.encode import encode_responses
@@ -273,6 +273,8 @@ class Authority:
         replies["drop"][over[~slipped]] = 1
         replies["record_count"][over[slipped]] = 0
         replies["flags"][over[slipped]] |= np.uint16(Flag.TC)
+        replies["ede"][over[slipped]] = Ede.RATE_LIMITED + 1
+        replies["nsid_length"][over[slipped]] = 0  # as little as can be
         outcome[over] = np.where(slipped, SLIPPED, LIMITED)
 
 
@@ -309,6 +311,8 @@ class Delegation(Protocol):
     def authority_port(self) -> int: ...  # noqa: D102
     @property
     def control(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def nsid(self) -> str: ...  # noqa: D102
 
 
 class ZonePlan(Protocol):
@@ -329,6 +333,7 @@ def zone_of(plan: ZonePlan) -> Zone:
         contact=plan.identity.contact,
         description=plan.identity.description,
         url=plan.identity.url,
+        nsid=plan.zone.nsid,
     )
 
 

@@ -21,7 +21,8 @@ class Zone:
 
     name: the delegated zone; addresses: of the authority itself; control: our own addresses, of which the
     first of each family is the second answer of every probe name; contact: mail address or URL;
-    ttl_s and negative_ttl_s: seconds (RFC 2308); serial: of the SOA, constant as nothing ever changes.
+    ttl_s and negative_ttl_s: seconds (RFC 2308); serial: of the SOA, constant as nothing ever changes; nsid: what
+    this server is called, for those who ask (RFC 5001), at most 255 octets; empty: it is not told.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Zone:
     ttl_s: int = 10
     negative_ttl_s: int = 10
     serial: int = 1
+    nsid: str = ""
 
     @property
     def wire(self) -> bytes:

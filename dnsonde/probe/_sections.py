@@ -42,6 +42,7 @@ class ZonePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authority: tuple[str, ...] = ()
     authority_port: int = 53
     control: tuple[str, ...] = ()  # constant second answer; the authority's own addresses if left out
+    nsid: str = ""  # what the authority calls itself to those who ask (RFC 5001); empty: it does not
     known: str = ""
     answer: tuple[str, ...] = ()
 
@@ -231,8 +232,10 @@ def _check_zone(zone: ZonePart, refuse: Any) -> None:
         refuse("[zone] answer", "belongs to `known`; a zone of your own computes its answers: remove it")
     if zone.name and not zone.authority:
         refuse("[zone] authority", f"is missing: give the address of the name server of {zone.name}")
-    if zone.known and (zone.authority or zone.control):
-        refuse("[zone]", "has `authority` or `control`, which `known` does without: remove them")
+    if zone.known and (zone.authority or zone.control or zone.nsid):
+        refuse("[zone]", "has `authority`, `control` or `nsid`, which `known` does without: remove them")
+    if zone.nsid and not re.fullmatch(r"[ -~]{1,64}", zone.nsid):
+        refuse("[zone] nsid", f"{zone.nsid!r} is no identifier: write 1 to 64 printable ASCII characters")
     for place, name in (("[zone] name", zone.name), ("[zone] known", zone.known)):
         if not name:
             continue

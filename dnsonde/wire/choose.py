@@ -32,6 +32,7 @@ SHAPE = np.dtype(
         ("per_row", "i4"),  # this, times the row in the batch, plus
         ("per_offset", "i4"),  # this, times the zone's offset in the message
         ("count", "u2"),  # records
+        ("ede", "u2"),  # extended error's INFO-CODE plus 1, 0: none
         ("rare", "u1"),  # 1: the caller adds the records
     ]
 )
@@ -91,13 +92,15 @@ def choose_replies(
     udp_octets: int,
     amplification: float,
     cookies: int,
+    nsid: tuple[int, int],
     egress: NDArray[np.uint8],
 ) -> tuple[NDArray[np.void], NDArray[np.uint8], int]:
     """REPLY_SPEC and shape of each request, and how many have a shape that the caller completes.
 
     messages, names, peers, verified: MESSAGE, PROBE_NAME, DATAGRAM and bool (n,); closed_ports: bool (65536,),
     read-only, source ports that get no answer by UDP; amplification: how many times its own octets an asker by
-    UDP gets that is not verified; cookies: where in the blob row 0's cookie lies, others follow; egress: uint8
+    UDP gets that is not verified; cookies: where in the blob row 0's cookie lies, others follow; nsid: where in the
+    blob our identifier lies, for who asks for it (RFC 5001), and its octets, 0 for none; egress: uint8
     (n * EGRESS,), gets each asker's address. ValueError where lengths differ.
     """
     n = len(requests)
@@ -124,6 +127,7 @@ def choose_replies(
         udp_octets,
         float(amplification),
         cookies,
+        *nsid,
         shape,
         egress,
         replies,
@@ -154,5 +158,6 @@ def warm() -> None:
         udp_octets=512,
         amplification=3.0,
         cookies=0,
+        nsid=(0, 0),
         egress=np.zeros(EGRESS, np.uint8),
     )

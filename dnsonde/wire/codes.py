@@ -76,6 +76,14 @@ class EdnsOption(IntEnum):
     EDE = 15
 
 
+class Ede(IntEnum):
+    """Extended errors that we send (RFC 8914, 4; IANA)."""
+
+    NOT_AUTHORITATIVE = 20
+    NOT_SUPPORTED = 21
+    RATE_LIMITED = 31
+
+
 class PacketStatus(IntEnum):
     """What decoding one packet came to: below 16 not ours to parse, from 16 malformed; each is counted."""
 

@@ -125,9 +125,10 @@ def encode_responses(
 
     The id and the first question are copied, the question octet for octet (its 0x20 case comes back); DO is copied
     where there is an OPT (RFC 3225, 3). Answer or authority data that do not fit set TC and leave the records out;
-    additional data that do not fit are left out (RFC 2181, 9); the OPT record always stays. A request without a whole
-    header, and a reply with `drop`, gives length 0. ValueError, after all rows are done, where a specification points
-    outside its arrays or a row has no room for its question.
+    additional data that do not fit are left out (RFC 2181, 9); the OPT record always stays. Its extended error is
+    left out, with TC, where records leave no room for it (RFC 8914, 3), and its NSID is left out silently. A request
+    without a whole header, and a reply with `drop`, gives length 0. ValueError, after all rows are done, where a
+    specification points outside its arrays or a row has no room for its question.
     """
     n = len(requests)
     if not len(messages) == len(replies) == n or len(out) < n or len(length) < n:

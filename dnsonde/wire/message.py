@@ -91,6 +91,9 @@ REPLY_SPEC = np.dtype(
         ("edns_size", "u2"),
         ("cookie_start", "i4"),  # COOKIE option's data in the blob
         ("cookie_length", "u1"),  # 0: none
+        ("nsid_start", "i4"),  # NSID option's data in the blob
+        ("nsid_length", "u1"),  # 0: none
+        ("ede", "u2"),  # extended error's INFO-CODE plus 1, 0: none
         ("drop", "u1"),  # 1: no response, its length becomes 0
     ]
 )

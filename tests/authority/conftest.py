@@ -30,6 +30,7 @@ ZONE = Zone(
     contact="noc@example.net",
     description="Open-resolver survey",
     url="https://probing.example.net/about",
+    nsid="probe-1",
 )
 RUN = "abcdefgh"
 KEY = bytes(range(16))

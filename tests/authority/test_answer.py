@@ -1,5 +1,8 @@
 """What the authority says, asked over loopback with dnspython."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import dns.edns
 import dns.exception
 import dns.flags
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 
 from dnsonde.authority.answer import Policy, filler
 from dnsonde.wire.name import Kind
-from tests.authority.conftest import PATIENCE_S, RUN, ZONE, Client, probe_name
+from tests.authority.conftest import PATIENCE_S, RUN, ZONE, Client, probe_name, served
 
 CONTROL4, CONTROL6 = ZONE.control
 
@@ -305,8 +308,7 @@ def test_a_response_gets_nothing(client: Client) -> None:
 
 
 def cookie(response: dns.message.Message) -> bytes:
-    (option,) = response.options
-    assert option.otype == dns.edns.OptionType.COOKIE
+    (option,) = (option for option in response.options if option.otype == dns.edns.OptionType.COOKIE)
     return bytes(option.to_wire())
 
 
@@ -349,6 +351,109 @@ def test_a_cookie_can_be_fetched_without_a_question(client: Client) -> None:
     assert len(cookie(response)) == 24
 
 
+NSID: dns.edns.Option = dns.edns.NSIDOption(b"")
+
+
+def errors(response: dns.message.Message) -> list[int]:
+    """The extended errors' codes; none may have a text."""
+    found = [option for option in response.options if option.otype == dns.edns.OptionType.EDE]
+    assert all(option.text is None for option in found)
+    return [int(option.code) for option in found]
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("name", [probe_name(), probe_name(Kind.NXDOMAIN), "www.example.com", ZONE.name])
+def test_who_asks_for_nsid_gets_it(client: Client, name: str, tcp: bool) -> None:
+    """RFC 5001, 2.2: who does not ask must not get it."""
+    response = client.ask(name, use_edns=0, options=[NSID], tcp=tcp)
+    assert dns.edns.NSIDOption(ZONE.nsid.encode()) in response.options
+    response = client.ask(name, use_edns=0, tcp=tcp)
+    assert dns.edns.OptionType.NSID not in {option.otype for option in response.options}
+    assert client.ask(name, tcp=tcp).edns == -1
+
+
+def test_a_zone_without_nsid_tells_none(tmp_path: Path) -> None:
+    with served(tmp_path, zone=replace(ZONE, nsid="")) as client:
+        response = client.ask(probe_name(), use_edns=0, options=[NSID])
+    assert (response.options, answers(response)) == ((), ["127.0.0.1", CONTROL4])
+
+
+@pytest.mark.parametrize(
+    ("name", "qtype", "rdclass", "codes"),
+    [
+        ("www.example.com", "A", "IN", [20]),
+        ("www.example.com", "AXFR", "IN", [20]),
+        ("example.net", "ANY", "IN", [20]),
+        (probe_name(), "TXT", "HS", [20]),
+        ("other.bind", "TXT", "CH", [20]),
+        ("version.bind", "A", "CH", [21]),
+        (ZONE.name, "AXFR", "IN", [21]),
+        (probe_name(), "IXFR", "IN", [21]),
+        (f"ns1.{ZONE.name}", "MAILB", "IN", [21]),
+        (ZONE.name, "ANY", "IN", [21]),
+        (probe_name(), "ANY", "IN", [21]),
+        (probe_name(), "A", "IN", []),
+        (f"x.{ZONE.name}", "A", "IN", []),
+        ("version.bind", "TXT", "CH", []),
+    ],
+)
+def test_an_extended_error_says_why(
+    client: Client, name: str, qtype: str, rdclass: str, codes: list[int]
+) -> None:
+    """RFC 8914, 4.21 and 4.22; only for those who speak EDNS."""
+    for edns in (0, -1):
+        query = dns.message.make_query(name, "A", rdclass, use_edns=edns)
+        query.question[0].rdtype = dns.rdatatype.from_text(qtype)
+        response = client.send(query)
+        assert errors(response) == (codes if edns == 0 else [])
+        assert not response.flags & dns.flags.TC
+
+
+def test_extended_errors_of_codes(client: Client) -> None:
+    update = dns.update.UpdateMessage(ZONE.name)
+    update.use_edns(0)
+    response = client.send(update)
+    assert (response.rcode(), errors(response)) == (dns.rcode.NOTIMP, [21])
+    response = client.ask("www.example.com", use_edns=7)
+    assert (response.rcode(), errors(response)) == (dns.rcode.BADVERS, [])
+
+
+def test_nsid_counts_towards_the_size_that_was_asked_for(client: Client) -> None:
+    for step in (100, 1000):
+        query = dns.message.make_query(probe_name(Kind.SIZE, step), "TXT", use_edns=0, options=[NSID])
+        response = client.send(query, tcp=True)
+        assert (len(response.to_wire()), response.options) == (
+            max(step, 98), (dns.edns.NSIDOption(ZONE.nsid.encode()),) if step == 1000 else (),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", [1.5, 1.8, 3.0])
+def test_what_the_factor_leaves_no_room_for_is_left_out(tmp_path: Path, factor: float) -> None:
+    """The records stay while the longest NSID goes; with a server cookie of ours all of it is there."""
+    zone = replace(ZONE, nsid="n" * 64)
+    with served(tmp_path, Policy(amplification=factor, per_second=None), zone) as client:
+        for name, qtype in ((probe_name(), "A"), (".", "A"), (ZONE.name, "ANY"), (ZONE.name, "MAILB")):
+            for cookie_octets in (b"", b"my own 8"):
+                options: list[dns.edns.Option] = [NSID]
+                if cookie_octets:
+                    options.append(dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie_octets))
+                query = dns.message.make_query(name, "A", use_edns=0, options=options)
+                query.question[0].rdtype = dns.rdatatype.from_text(qtype)
+                wire = query.to_wire()
+                got = client.raw(wire)
+                assert got is not None
+                assert len(got) <= factor * len(wire)
+                response = dns.message.from_wire(got)
+                told = {option.otype for option in response.options}
+                fits = len(got) + 4 + 64 <= factor * len(wire)
+                assert dns.edns.OptionType.NSID in told or not fits
+            options[1] = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, cookie(response))
+            query.use_edns(0, options=options)
+            whole = client.send(query)
+            assert dns.edns.NSIDOption(b"n" * 64) in whole.options
+            assert len(errors(whole)) == (qtype != "A" or name == ".")
+
+
 def test_nobody_unproven_gets_more_than_the_factor(client: Client) -> None:
     names = [
         ZONE.name,
@@ -357,13 +462,16 @@ def test_nobody_unproven_gets_more_than_the_factor(client: Client) -> None:
         f"ns1.{ZONE.name}",
         f"probing.{ZONE.name}",
         "version.bind",
+        "www.example.com",
     ]
     names += [probe_name(kind, 15 if kind == Kind.CHAIN else 4096) for kind in Kind]
     for name in names:
         for qtype in ("A", "AAAA", "TXT", "NS", "SOA", "ANY", "MX"):
-            for edns in (-1, 0):
+            for edns, options in ((-1, None), (0, None), (0, [NSID])):
                 rdclass = "CH" if name == "version.bind" else "IN"
-                query = dns.message.make_query(name, qtype, rdclass, use_edns=edns, payload=4096)
+                query = dns.message.make_query(
+                    name, qtype, rdclass, use_edns=edns, payload=4096, options=options
+                )
                 got = client.raw(query.to_wire())
                 assert got is not None
                 assert len(got) <= Policy().amplification * len(query.to_wire()), (name, qtype)

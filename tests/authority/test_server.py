@@ -243,6 +243,27 @@ def test_over_the_rate_answers_stop_or_slip(tmp_path: Path) -> None:
     assert counted == {"answered": 6, "slipped": 5, "limited": 10}
 
 
+def test_a_slip_says_that_it_is_one(tmp_path: Path) -> None:
+    """Extended error 31 (IANA) to those who speak EDNS, no other option, and no more than was asked with."""
+    query = dns.message.make_query(
+        "www.example.com", "A", use_edns=0, options=[dns.edns.NSIDOption(b"")]
+    ).to_wire()
+    with served(tmp_path, Policy(per_second=0.001, burst=1, slip=1)) as client:
+        first, second = (client.raw(query) for _ in range(2))
+        plain = client.raw(QUERY)
+    assert first is not None
+    assert second is not None
+    assert plain is not None
+    assert {option.otype for option in dns.message.from_wire(first).options} == {
+        dns.edns.OptionType.EDE,
+        dns.edns.OptionType.NSID,
+    }
+    slipped = dns.message.from_wire(second)
+    assert slipped.options == (dns.edns.EDEOption(dns.edns.EDECode.RATE_LIMITED),)
+    assert slipped.flags & dns.flags.TC
+    assert dns.message.from_wire(plain).edns == -1
+
+
 def test_a_cookie_lifts_the_rate(tmp_path: Path) -> None:
     with served(tmp_path, Policy(per_second=0.001, burst=1, slip=0)) as client:
         option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"my own 8")
@@ -309,7 +330,7 @@ SERVE = textwrap.dedent("""
 
     identity = N(contact="noc@example.net", description="", url="")
     here = ("127.0.0.1",)
-    zone = N(name="probe.example.net", authority=here, authority_port=int(sys.argv[2]), control=here)
+    zone = N(name="probe.example.net", authority=here, authority_port=int(sys.argv[2]), control=here, nsid="")
     stop = Event()
     with stopped_by_signals(stop):
         done = serve(
@@ -363,6 +384,7 @@ class Delegation:
     authority: tuple[str, ...] = ("127.0.0.1",)
     authority_port: int = 0
     control: tuple[str, ...] = ("192.0.2.80",)
+    nsid: str = "probe-1"
 
 
 @dataclass(frozen=True)

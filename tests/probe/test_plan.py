@@ -66,6 +66,7 @@ name = "Probe.Example.NET."
 authority = ["9.9.9.9", "2620:fe::fe"]
 authority_port = 5300
 control = ["9.9.9.10"]
+nsid = "probe 1"
 [pace]
 total_pps = 1
 prefix_pps = 0.01
@@ -84,7 +85,7 @@ source = "9.9.9.11"
     assert found.scope().size == 256
     assert (found.space.port, found.zone.authority_port, found.shard) == (5353, 5300, (2, 8))
     assert (found.total_pps, found.prefix_pps) == (1.0, 0.01)
-    assert found.zone.control == ("9.9.9.10",)
+    assert (found.zone.control, found.zone.nsid) == (("9.9.9.10",), "probe 1")
     assert (found.probe.attempts, found.probe.timeout_s, found.probe.edns_size) == (15, 0.5, 0)
 
 
@@ -332,6 +333,9 @@ def test_a_value_out_of_range_is_told_with_its_place(section: str, sentence: str
         ('name = "a.example"\nanswer = "9.9.9.9"', "belongs to `known`"),
         ('name = "a.example"', "[zone] authority: is missing"),
         ('known = "b.example"\nanswer = "9.9.9.9"\ncontrol = "9.9.9.9"', "`known` does without"),
+        ('known = "b.example"\nanswer = "9.9.9.9"\nnsid = "a"', "`known` does without"),
+        (f'name = "a.example"\nauthority = "9.9.9.9"\nnsid = "{"n" * 65}"', "[zone] nsid"),
+        ('name = "a.example"\nauthority = "9.9.9.9"\nnsid = "a\\nb"', "1 to 64 printable"),
         ('name = "a..example"\nauthority = "9.9.9.9"', "[zone] name"),
         ('name = "."\nauthority = "9.9.9.9"', "is the root"),
         (f'name = "{".".join(["a" * 60] * 4)}"\nauthority = "9.9.9.9"', "is too long by"),

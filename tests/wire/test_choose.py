@@ -44,7 +44,7 @@ def some_tables(seed: int) -> Tables:
     """Tables with no sense in them, so that each entry can be told from the others."""
     chance = np.random.default_rng(seed)
     shapes = np.zeros(40, SHAPE)
-    for field in ("rcode", "flags", "first", "per_row", "per_offset", "count", "rare"):
+    for field in ("rcode", "flags", "first", "per_row", "per_offset", "count", "ede", "rare"):
         shapes[field] = chance.integers(0, 2 if field == "rare" else 16, 40)
     names = [parse_name(name) for name in ("version.bind", "whoami.z.example", "a.b.z.example")]
     starts = np.cumsum([0, *map(len, names)])
@@ -77,6 +77,8 @@ def question(chance: random.Random) -> bytes:
     if edns >= 0 and chance.random() < 0.5:
         length = chance.choice([3, 8, 12, 16, 24, 40, 41])
         options = [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, chance.randbytes(length))]
+    if edns >= 0 and chance.random() < 0.3:
+        options.append(dns.edns.NSIDOption(chance.randbytes(chance.choice([0, 0, 5]))))
     query = dns.message.make_query(
         chance.choice(NAMES),
         chance.choice(["A", "AAAA", "TXT", "NS", "ANY", "MX"]),
@@ -110,12 +112,12 @@ def compare(seed: int, count: int) -> None:
     egress = np.zeros(count * EGRESS, np.uint8)
     replies, shape, rare = choose_replies(
         batch, messages, names, peers, verified, tables=tables, closed_ports=frozen(closed, np.bool_), tcp=tcp,
-        udp_octets=1232, amplification=2.5, cookies=1000, egress=egress,
+        udp_octets=1232, amplification=2.5, cookies=1000, nsid=(70, 9), egress=egress,
     )  # fmt: skip
     for row, request in enumerate(requests):
         expected = twin.reply(
             request, messages[row], names[row], peers[row], tcp=tcp, verified=bool(verified[row]), row=row,
-            tables=tables, closed=CLOSED, udp=1232, factor=2.5, cookies=1000,
+            tables=tables, closed=CLOSED, udp=1232, factor=2.5, cookies=1000, nsid=(70, 9),
         )  # fmt: skip
         fields = {field: int(replies[field][row]) for field in REPLY_SPEC.names or ()}
         assert (int(shape[row]), egress[row * EGRESS : (row + 1) * EGRESS].tobytes(), fields) == expected, (
@@ -169,7 +171,7 @@ def test_lengths_that_differ_are_refused() -> None:
         choose_replies(
             batch, messages, ZONE.parse(batch, messages), np.zeros(2, DATAGRAM), np.zeros(1, np.bool_),
             tables=some_tables(1), closed_ports=frozen(np.zeros(1 << 16, np.bool_), np.bool_), tcp=False,
-            udp_octets=512, amplification=3.0, cookies=0, egress=np.zeros(EGRESS, np.uint8),
+            udp_octets=512, amplification=3.0, cookies=0, nsid=(0, 0), egress=np.zeros(EGRESS, np.uint8),
         )  # fmt: skip
 
 

@@ -149,11 +149,13 @@ class Blob:
         limit: int = 0,
         edns: int = 0,
         cookie: bytes = b"",
+        nsid: bytes = b"",
+        ede: int = -1,
         drop: int = 0,
     ) -> None:
         first = len(self.records) - count
-        start = self.put(cookie)
-        self.replies.append((flags, rcode, first, count, limit, edns, 1232, start, len(cookie), drop))
+        options = self.put(cookie), len(cookie), self.put(nsid), len(nsid), ede + 1
+        self.replies.append((flags, rcode, first, count, limit, edns, 1232, *options, drop))
 
     def arrays(self) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.uint8]]:
         octets = np.frombuffer(bytes(self.octets), np.uint8)
@@ -178,7 +180,7 @@ def test_dnspython_reads_a_response() -> None:
     blob.record(1, bytes([192, 0, 2, 80]))
     blob.record(2, parse_name("ns.example.net"), 2, parse_name("example.net"), 2**31)
     blob.record(3, bytes(16), 28, parse_name("ns.example.net"))
-    blob.reply(4, edns=1, rcode=16, cookie=b"12345678abcdefgh")
+    blob.reply(4, edns=1, rcode=16, cookie=b"12345678abcdefgh", nsid=b"probe-1", ede=21)
     (wire,) = blob.encode([EDNS])
     message = dns.message.from_wire(wire, one_rr_per_rrset=True)
     assert (message.id, message.rcode(), message.flags) == (0xBEEF, 16, dns.flags.QR | dns.flags.AA)
@@ -190,7 +192,11 @@ def test_dnspython_reads_a_response() -> None:
     assert message.authority[0][0].to_text() == "ns.example.net."
     assert message.additional[0].to_text() == "ns.example.net. 30 IN AAAA ::"
     assert (message.edns, message.payload, message.ednsflags & 0xFFFF) == (0, 1232, dns.flags.DO)
-    assert message.options == (dns.edns.CookieOption(b"12345678", b"abcdefgh"),)
+    assert message.options == (
+        dns.edns.CookieOption(b"12345678", b"abcdefgh"),
+        dns.edns.EDEOption(dns.edns.EDECode.NOT_SUPPORTED),
+        dns.edns.NSIDOption(b"probe-1"),
+    )
 
 
 def test_what_does_not_fit_sets_tc_and_keeps_the_opt() -> None:
@@ -216,6 +222,49 @@ def test_the_limit_is_exact(spare: int, kept: bool) -> None:
     blob.replies[0] = (*blob.replies[0][:4], 0, *blob.replies[0][5:])
     (wire,) = blob.encode([EDNS], stride=len(QUERY) + 16 + 11 + spare)
     assert (decode.decode_messages(Batch.of([wire]))[0]["ancount"] == 1) == kept, "so is the row's own"
+
+
+@pytest.mark.parametrize(
+    ("spare", "kept", "tc"),
+    [(16, ["ede", "nsid"], False), (15, ["ede"], False), (6, ["ede"], False), (5, [], True), (-27, [], True)],
+)
+def test_options_that_do_not_fit_are_left_out_and_records_stay(spare: int, kept: list[str], tc: bool) -> None:
+    """RFC 8914, 3: the extended error goes before other data do, and TC tells that it did; NSID goes silently."""
+    blob = Blob()
+    blob.record(1, bytes(4))
+    blob.reply(spare >= 0, limit=len(QUERY) + 16 + 11 + spare, edns=1, ede=21, nsid=b"ns-one")
+    (wire,) = blob.encode([EDNS])
+    message = dns.message.from_wire(wire)
+    names = {dns.edns.OptionType.EDE: "ede", dns.edns.OptionType.NSID: "nsid"}
+    assert [names[option.otype] for option in message.options] == kept
+    assert bool(message.flags & dns.flags.TC) == tc
+    assert len(message.answer) == (spare >= 0)
+
+
+@given(
+    st.binary(max_size=255),
+    st.integers(-1, 65534),
+    st.just(b"") | st.binary(min_size=16, max_size=40),
+    st.integers(0, 6),
+    st.integers(1, 500),
+)
+def test_no_answer_is_over_its_limit(nsid: bytes, ede: int, cookie: bytes, count: int, limit: int) -> None:
+    """Above question, OPT and cookie, which always stay; dnspython reads what is left."""
+    blob = Blob()
+    for _ in range(count):
+        blob.record(1, bytes(4))
+    blob.reply(count, limit=limit, edns=1, cookie=cookie, nsid=nsid, ede=ede)
+    (wire,) = blob.encode([EDNS])
+    least = len(QUERY) + 11 + (4 + len(cookie) if cookie else 0)
+    assert len(wire) <= max(limit, least)
+    message = dns.message.from_wire(wire)
+    told = {option.otype: option for option in message.options}
+    if dns.edns.OptionType.NSID in told:
+        assert told[dns.edns.OptionType.NSID] == dns.edns.NSIDOption(nsid)
+    if dns.edns.OptionType.EDE in told:
+        assert told[dns.edns.OptionType.EDE] == dns.edns.EDEOption(dns.edns.EDECode.make(ede))
+    elif ede >= 0:
+        assert message.flags & dns.flags.TC
 
 
 def test_additional_data_may_be_left_out_without_tc() -> None:
@@ -248,7 +297,7 @@ def test_requests_without_a_question_or_header() -> None:
     assert told == [bytes.fromhex("beef 8401 0000 0000 0000 0000"), b"", b""]
 
 
-@pytest.mark.parametrize("fault", ["records", "rdata", "name", "cookie", "pointer", "stride", "root"])
+@pytest.mark.parametrize("fault", ["records", "rdata", "name", "cookie", "nsid", "pointer", "stride", "root"])
 def test_specifications_that_point_outside_are_refused(fault: str) -> None:
     blob = Blob()
     blob.record(1, bytes(4), name=b"\0")
@@ -263,6 +312,8 @@ def test_specifications_that_point_outside_are_refused(fault: str) -> None:
         record[1] = len(blob.octets)
     elif fault == "cookie":
         reply[7] = -1
+    elif fault == "nsid":
+        reply[9], reply[10] = len(blob.octets), 1
     elif fault == "pointer":
         record[1], request = -1, HEADER
     elif fault == "root":
@@ -270,7 +321,7 @@ def test_specifications_that_point_outside_are_refused(fault: str) -> None:
     else:
         stride = 40
     blob.records[0] = tuple(record)
-    blob.replies = [(*reply[:9], 1), tuple(reply)]
+    blob.replies = [(*reply[:-1], 1), tuple(reply)]
     with pytest.raises(ValueError, match="row 1"):
         blob.encode([request, request], stride)
 
@@ -300,6 +351,8 @@ def random_case(seed: int) -> tuple[Blob, list[bytes], int]:
             limit=rng.choice([0, 50, 100, 200, 512, 65535]),
             edns=rng.randrange(2),
             cookie=rng.randbytes(rng.choice([0, 8, 40])),
+            nsid=rng.randbytes(rng.choice([0, 1, 64, 255])),
+            ede=rng.choice([-1, 0, 21, 65534]),
             drop=rng.random() < 0.1,
         )
     return blob, requests, rng.choice([150, 300, 700])

@@ -7,7 +7,9 @@ from dnsonde.wire._kernels.borrow import borrowed, helper
 from dnsonde.wire._kernels.siphash import tag
 from dnsonde.wire.codes import EdnsOption
 
+NSID = int(EdnsOption.NSID)
 COOKIE = int(EdnsOption.COOKIE)
+EDE = int(EdnsOption.EDE)
 TC = 0x0200
 DO = 0x8000
 RD = 0x0100
@@ -103,13 +105,25 @@ def _put_octets(out, at, blob, start, octets):
 
 
 @helper
+def _put_option(out, at, code, blob, start, octets):
+    _put16(out, at, code)
+    _put16(out, at + 2, octets)
+    _put_octets(out, at + 4, blob, start, octets)
+    return at + 4 + octets
+
+
+@helper
 def _within(start, octets, size):
     return octets == 0 or (start >= 0 and start <= size - octets)
 
 
 @helper
-def _put_opt(out, at, reply, do, blob):
-    """The OPT record (RFC 6891, 6.1.2), with the COOKIE option (RFC 7873, 4) where there is one."""
+def _put_opt(out, at, reply, do, blob, room):
+    """The OPT record (RFC 6891, 6.1.2); its octets, and whether the extended error had no room.
+
+    The COOKIE option (RFC 7873, 4) always stays. The extended error (RFC 8914, 2) and then NSID (RFC 5001, 2.3)
+    are there where they fit into `room` more octets.
+    """
     cookie = np.int64(reply.cookie_length)
     out[at] = 0
     _put16(out, at + 1, 41)
@@ -117,11 +131,21 @@ def _put_opt(out, at, reply, do, blob):
     out[at + 5] = np.int64(reply.rcode) >> 4 & 0xFF
     out[at + 6] = 0
     _put16(out, at + 7, do)
-    _put16(out, at + 9, cookie + 4 if cookie > 0 else 0)
+    end = at + 11
     if cookie > 0:
-        _put16(out, at + 11, COOKIE)
-        _put16(out, at + 13, cookie)
-        _put_octets(out, at + 15, blob, np.int64(reply.cookie_start), cookie)
+        end = _put_option(out, end, COOKIE, blob, np.int64(reply.cookie_start), cookie)
+    short = reply.ede > 0 and room < 6
+    if reply.ede > 0 and not short:
+        _put16(out, end, EDE)
+        _put16(out, end + 2, 2)
+        _put16(out, end + 4, np.int64(reply.ede) - 1)
+        end += 6
+        room -= 6
+    nsid = np.int64(reply.nsid_length)
+    if nsid > 0 and 4 + nsid <= room:
+        end = _put_option(out, end, NSID, blob, np.int64(reply.nsid_start), nsid)
+    _put16(out, at + 9, end - at - 11)
+    return end - at, short
 
 
 @helper
@@ -141,6 +165,7 @@ def _response(data, base, message, reply, records, blob, out, at, stride):
     if (
         not _within(first, count, records.size)
         or not _within(np.int64(reply.cookie_start), np.int64(reply.cookie_length), blob.size)
+        or not _within(np.int64(reply.nsid_start), np.int64(reply.nsid_length), blob.size)
         or base < 0
         or base > data.size - question
         or question + edns > stride
@@ -188,8 +213,11 @@ def _response(data, base, message, reply, records, blob, out, at, stride):
         counts2 += spec.section == 2
         counts3 += spec.section == 3
     if edns > 0:
-        _put_opt(out, at + used, reply, np.int64(message.edns_flags) & DO, blob)
-        used += edns
+        do = np.int64(message.edns_flags) & DO
+        octets, short = _put_opt(out, at + used, reply, do, blob, limit - used)
+        if short:  # RFC 8914, 3
+            flags |= TC
+        used += octets
         counts3 += 1
     _put16(out, at + 2, flags)
     _put16(out, at + 4, 1 if asked else 0)

@@ -77,7 +77,8 @@ def _shape(data, base, message, name, v6, ask, keys, fixed, wire):
 @njit(cache=True, nogil=True)
 def choose(
     data, offset, length, messages, names, peers, verified, tcp,
-    asks, keys, shapes, fixed, wire, closed, zone, udp, factor, cookies, shape, egress, replies,
+    asks, keys, shapes, fixed, wire, closed, zone, udp, factor, cookies, nsid, nsid_octets,
+    shape, egress, replies,
 ):  # fmt: skip
     """Fill `shape`, `egress` (16 octets a row) and `replies`; how many rows have a `rare` shape."""
     count = 0
@@ -121,5 +122,8 @@ def choose(
         reply.edns_size = udp
         reply.cookie_start = cookies + COOKIE * i
         reply.cookie_length = cookie
+        reply.nsid_start = nsid
+        reply.nsid_length = nsid_octets if edns == 1 and message.nsid_start > 0 else 0
+        reply.ede = row.ede if edns == 1 else 0
         reply.drop = chosen == DROP
     return count

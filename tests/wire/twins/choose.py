@@ -37,7 +37,7 @@ def shape(request: bytes, message: Any, name: Any, v6: bool, tables: Any) -> int
 
 def reply(
     request: bytes, message: Any, name: Any, peer: Any, *, tcp: bool, verified: bool, row: int,
-    tables: Any, closed: set[int], udp: int, factor: float, cookies: int,
+    tables: Any, closed: set[int], udp: int, factor: float, cookies: int, nsid: tuple[int, int],
 ) -> tuple[int, bytes, dict[str, int]]:  # fmt: skip
     """Shape, the asker's 16 octets, and the fields of the reply specification."""
     address = (int(peer["net"]) % (1 << 64)).to_bytes(8, "big") + (int(peer["host"]) % (1 << 64)).to_bytes(
@@ -69,5 +69,8 @@ def reply(
         "edns_size": udp,
         "cookie_start": cookies + 24 * row,
         "cookie_length": cookie,
+        "nsid_start": nsid[0],
+        "nsid_length": nsid[1] if edns and message["nsid_start"] else 0,
+        "ede": int(line["ede"]) if edns else 0,
         "drop": int(chosen == DROP),
     }  # fmt: skip
