@@ -318,8 +318,8 @@ def test_a_file_that_may_not_be_read_is_a_sentence(dnsonde: Type, capture: Path)
 def test_progress_is_told_for_machines(dnsonde: Type, capture: Path) -> None:
     said = dnsonde("detect", capture, "--home", HOME, "--progress", "jsonl", "--detector", "mirai_scan")
     told = [json.loads(line) for line in said.stderr.splitlines()]
-    (one,) = [line for line in told if line.get("phase") == "looking"]
-    assert (one["item"], one["done"], one["total"]) == ("mirai_scan", 0, 1)
+    looked = [(one["item"], one["done"], one["total"]) for one in told if one.get("phase") == "looking"]
+    assert (looked[0], looked[-1]) == (("mirai_scan", 0, 1), ("", 1, 1))
 
 
 def test_detectors_and_formats_are_listed_and_explained(dnsonde: Type) -> None:
