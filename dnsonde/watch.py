@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.detect._kept import kept as kept_look
 from dnsonde.detect._relations import Prefix, augment
+from dnsonde.detect._stages import by_stages
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
@@ -195,6 +197,7 @@ def _look(
         on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
 
     told = [FINDING.schema.empty_table()]
+    stages: dict[Any, ir.Table] = {}
     settings = {name: one.checked(asked.settings.get(name, {})) for name, one in chosen.items()}
     wanted: dict[str, Query] = {}
     for name, one in chosen.items():
@@ -208,7 +211,10 @@ def _look(
             rows = query.run(connection)
             drop(connection, query, wanted.values())
         else:
-            rows = one(seen, **settings[name]).to_pyarrow()
+            relation = by_stages(partial(one, seen, **settings[name]), connection.keep, stages)
+            if relation is None:
+                continue
+            rows = relation.to_pyarrow()
         told.append(findings(one, rows))
     tell("", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)

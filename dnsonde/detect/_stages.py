@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import ibis.expr.types as ir
 
@@ -39,6 +40,33 @@ def noting(note: Note) -> Iterator[None]:
         yield
     finally:
         _NOTED.reset(before)
+
+
+class _Empty(Exception):  # noqa: N818 - no error: it ends the building of a relation
+    """A needed stage has no row."""
+
+
+def by_stages(
+    relation: Callable[[], ir.Table], keep: Callable[[ir.Table], ir.Table], kept: dict[Any, ir.Table]
+) -> ir.Table | None:
+    """What `relation` builds, upon stages that are computed by `keep` as it goes; None: a needed one was empty.
+
+    kept: stages that are computed, to be shared by whatever asks for the same.
+    """
+
+    def note(table: ir.Table, needed: bool) -> ir.Table:
+        computed = kept.get(table.op())
+        if computed is None:
+            computed = kept[table.op()] = keep(table)
+        if needed and not computed.limit(1).to_pyarrow().num_rows:
+            raise _Empty
+        return computed
+
+    try:
+        with noting(note):
+            return relation()
+    except _Empty:
+        return None
 
 
 def needs(table: ir.Table) -> None:

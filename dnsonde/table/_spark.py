@@ -57,6 +57,19 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
         frame.createOrReplaceTempView(name)
         return self.table(name)
 
+    def keep(self, table: ir.Table) -> ir.Table:
+        """The rows of a relation, computed now and kept while the session lasts.
+
+        What is built upon them begins with them: a view or a cache would carry all that they are made of along, twice
+        where it is used twice.
+        """
+        self._run_pre_execute_hooks(table)
+        name = ibis.util.gen_name("stage")
+        rows = self._session.sql(self.compile(table))
+        # Named anew: under the old identities Spark takes its columns for those of what they were made of.
+        rows.toDF(*rows.columns).localCheckpoint().createOrReplaceTempView(name)
+        return self.table(name)
+
     def spread(
         self, work: Work, items: Sequence[str], schema: pa.Schema, on_progress: Callable[[int], None]
     ) -> list[dict[str, Any]]:
