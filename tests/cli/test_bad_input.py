@@ -207,7 +207,7 @@ def test_another_plan_and_another_process_are_refused_and_the_run_stays(
     before = sorted((tmp_path / "run").rglob("part-*"))
     with state.Lock(tmp_path / "run"):
         assert "another process is measuring into run" in sentence(dnsonde(*PROBE_COMMAND), 3)
-    (tmp_path / "plan.toml").write_text(plan.replace("/28", "/29"))
+    (tmp_path / "plan.toml").write_text(plan.replace("/28", "/27"))
     assert "holds a run of another plan" in sentence(dnsonde(*PROBE_COMMAND), 3)
     assert sorted((tmp_path / "run").rglob("part-*")) == before
     (tmp_path / "run/state.json").write_text("{")
