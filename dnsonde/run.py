@@ -1,6 +1,7 @@
 """The use cases, shared by both faces: measure, serve, join, look, compare, and the lab that shows them."""
 
 import json
+import random
 import signal
 import socket
 import threading
@@ -43,6 +44,7 @@ from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.wire.compile import MEASURING, compile_all
 
 PLAN = "plan.toml"
+UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
 PREFIXES = 12  # of a plan, named in a report
@@ -103,7 +105,7 @@ def compile_once(say: Callable[[str], None], *, measuring: bool = False) -> None
 
     def told(done: int, total: int, _module: str) -> None:
         if done == 0:
-            say(f"Compiling {total} modules of inner loops, once; some seconds ...")
+            say(f"Compiling {total} modules of inner loops, once; up to a minute ...")
 
     compile_all(told, MEASURING if measuring else None)
 
@@ -267,13 +269,18 @@ def _authority(plan_path: Path, folder: Path, stop: Event, ready: Ready) -> None
 
 
 def free_port(address: str, wanted: int) -> int:
-    """`wanted` if nobody holds that UDP port, else one that nobody holds."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as test:
-        try:
-            test.bind((address, wanted))
-        except OSError:
-            test.bind((address, 0))
-        return int(test.getsockname()[1])
+    """`wanted` if nobody holds that port, for UDP or TCP, else one that nobody holds."""
+    for port in (wanted, *random.sample(UNCLAIMED, 50)):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            suppress(OSError),
+        ):
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the authority does
+            udp.bind((address, port))
+            tcp.bind((address, port))
+            return port
+    return wanted  # whoever binds it says what holds it
 
 
 def is_ours(address: str) -> bool:

@@ -20,14 +20,9 @@ from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
 from dnsonde.probe.plan import load_plan
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
+from tests.ports import free_port
 
 COMMAND = (sys.executable, "-m", "dnsonde")
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

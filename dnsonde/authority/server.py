@@ -20,6 +20,7 @@ from dnsonde.authority.layout import Shape, lay_out
 from dnsonde.authority.sighting import ANSWERED, DROPPED, LIMITED, SLIPPED, TRUNCATED, Sightings
 from dnsonde.authority.zone import Zone
 from dnsonde.clock import Clock
+from dnsonde.errors import SystemRefusal
 from dnsonde.net.tcp import Connection, TcpServer
 from dnsonde.net.udp import Udp
 from dnsonde.table.schema import TABLES
@@ -39,6 +40,7 @@ TCP_BATCH = 64  # so that its answers of up to 65,535 octets take 4 MiB
 LIMIT_SLOTS = 1 << 16
 SEND_PATIENCE_US = 50_000  # how long a full send buffer is waited for before answers are given up
 PROGRESS_US = 1_000_000
+PORTS_TRIED = 20  # where the port does not matter, until one is free for UDP and TCP
 
 
 @dataclass(slots=True)
@@ -115,6 +117,20 @@ class Authority:
 
     def _open(self, addresses: Sequence[str], port: int, device: str | None) -> None:
         size = max(REQUEST, self.policy.udp_octets)
+        for tried in range(1, PORTS_TRIED + 1):
+            try:
+                self._listen(addresses, port, size, device)
+            except SystemRefusal:
+                # A port that the system chose for UDP may be another program's for TCP.
+                if port or tried == PORTS_TRIED:
+                    raise
+                self._close_sockets()
+            else:
+                break
+        for number in (*(udp.fileno() for udp in self._udp), *(tcp.fileno() for tcp in self._tcp)):
+            self._poll.register(number, select.POLLIN)
+
+    def _listen(self, addresses: Sequence[str], port: int, size: int, device: str | None) -> None:
         for address in addresses:
             everywhere = address in {"0.0.0.0", "::"}  # only then may an answer leave from the wrong address
             udp = Udp(
@@ -129,10 +145,7 @@ class Authority:
             )
             self._udp.append(udp)
             port = udp.port
-            tcp = TcpServer(address, port, clock=self._clock, device=device)
-            self._tcp.append(tcp)
-            self._poll.register(udp.fileno(), select.POLLIN)
-            self._poll.register(tcp.fileno(), select.POLLIN)
+            self._tcp.append(TcpServer(address, port, clock=self._clock, device=device))
 
     @property
     def port(self) -> int:

@@ -31,7 +31,6 @@ def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, 
 
     out.print()
     with _progress.watch(mode, told) as watcher:
-        run.compile_once(watcher.say)
         watcher.say("Now the lab's own prober, with names like SecShow's, sweeps the same network.")
         seen = loop(scenario, folder, clock, on_progress=watcher.tell, on_watch=watcher.tell, say=watcher.say)
     if not seen.measured.finished:

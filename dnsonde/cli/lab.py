@@ -49,7 +49,7 @@ def demo(
     scenario = run.scenario(name, hosts, seed)
     folder = folder or run.fresh_folder(Path("runs"), clock)
     with _progress.watch(mode) as watch:
-        run.compile_once(watch.say, measuring=True)
+        run.compile_once(watch.say, measuring=no_loop)
         watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
         measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell, say=watch.say)
     out = console()

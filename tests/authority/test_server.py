@@ -25,6 +25,7 @@ from dnsonde.authority.answer import Policy
 from dnsonde.authority.server import Authority, Progress, serve, stopped_by_signals
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal
+from dnsonde.net.tcp import TcpServer
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import open_folder
 from dnsonde.wire.batch import address_pair
@@ -298,6 +299,22 @@ def test_ports_of_reflecting_services_get_nothing(tmp_path: Path) -> None:
 def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
     with served(tmp_path) as client, pytest.raises(SystemRefusal, match=str(client.port)):
         Authority(ZONE, port=client.port, clock=SystemClock())
+
+
+def test_a_port_of_the_systems_choice_is_one_that_is_free_for_tcp_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def held(address: str, port: int, **kept: Any) -> TcpServer:
+        asked.append(port)
+        if len(asked) < 3:
+            raise SystemRefusal("in use")
+        return TcpServer(address, port, **kept)
+
+    monkeypatch.setattr(server, "TcpServer", held)
+    with Authority(ZONE, port=0, clock=SystemClock()) as authority:
+        assert authority.port == asked[-1]
 
 
 def test_nothing_is_left_open_when_the_second_address_cannot_be_had() -> None:

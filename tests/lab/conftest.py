@@ -16,6 +16,7 @@ from dnsonde.clock import SystemClock
 from dnsonde.lab.scenario import Scenario, TraitShares, load_scenario
 from dnsonde.lab.serve import POLICY, Served, serve, zone_of
 from dnsonde.lab.world import World
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -24,13 +25,6 @@ def labs() -> SimpleNamespace:
     return SimpleNamespace(
         on_free_ports=on_free_ports, of_one_kind=of_one_kind, stepped=stepped, served=served
     )
-
-
-def free_port() -> int:
-    """A UDP and TCP port that nobody uses now, on any address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("0.0.0.0", 0))
-        return int(udp.getsockname()[1])
 
 
 def on_free_ports(name: str, **changes: Any) -> Scenario:

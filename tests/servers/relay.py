@@ -4,7 +4,6 @@ BIND listens only on addresses that an interface has, and the loopback one has 1
 that root in a container lacks). Every loopback address may be sent from, though, so the server sees who really asks.
 """
 
-import random
 import selectors
 import socket
 from contextlib import suppress
@@ -71,17 +70,3 @@ def _bound(address: Peer) -> socket.socket:
         found.close()
         raise
     return found
-
-
-def free_port() -> int:
-    """A port that nobody has on any address of IPv4, and that the system gives to nobody who asks for any."""
-    for port in random.sample(range(20_000, 32_000), 50):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-            suppress(OSError),
-        ):
-            udp.bind(("0.0.0.0", port))
-            tcp.bind(("0.0.0.0", port))
-            return port
-    raise AssertionError("50 ports and all of them in use")

@@ -21,7 +21,7 @@ import pytest
 from dnsonde import report, run
 from dnsonde.clock import SystemClock
 from dnsonde.table.store import open_folder
-from tests.servers.relay import free_port
+from tests.ports import free_port
 from tests.servers.root import KNOWN, KNOWN_ADDRESS, Root
 from tests.servers.running import Running, running
 from tests.servers.software import SOFTWARE, Setting

@@ -97,7 +97,7 @@ suite = runpy.run_path({__file__!r})
 for name in ("test_permute_equals_its_twin", "test_ranges_equal_their_twin"):
     suite[name]()
 """
-    env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=tmp_path, timeout=300)
 
 

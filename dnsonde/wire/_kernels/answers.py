@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dnsonde.wire._kernels.borrow import helper
+from dnsonde.wire._kernels.jit import helper
 from dnsonde.wire._kernels.names import above_name, eight, expand_name, octet, same_name, skip_name
 
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, DNAME = 1, 2, 5, 6, 12, 15, 16, 28, 39

@@ -1,8 +1,8 @@
 """DNS server cookies that interoperate (RFC 9018, 4). Called from `wire.cookie` only."""
 
 import numpy as np
-from numba import njit
 
+from dnsonde.wire._kernels.jit import helper, kernel
 from dnsonde.wire._kernels.siphash import _V0, _V1, _V2, _V3, _absorb, _finish, _swap
 
 CLIENT = 8
@@ -21,7 +21,7 @@ _LENGTH4 = np.uint64(20)  # octets under the hash
 _LENGTH6 = np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _hash(client, second, net, host, k0, k1):
     """Over client cookie, version, reserved, timestamp (`second`: those eight octets), and address."""
     v0, v1, v2, v3 = _V0 ^ k0, _V1 ^ k1, _V2 ^ k0, _V3 ^ k1
@@ -37,7 +37,7 @@ def _hash(client, second, net, host, k0, k1):
     return _finish(v0, v1, v2, v3)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _load(data, at):
     """Eight octets, the first the lowest."""
     word = _0
@@ -46,13 +46,13 @@ def _load(data, at):
     return word
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _store(out, at, word):
     for k in range(8):
         out[at + k] = word >> (np.uint64(k) * _8) & _FF
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def server_cookies(data, offset, messages, net, host, k0, k1, now_s, out, verified):
     """For each message with a client cookie the whole cookie to answer with, and whether it came with a good one."""
     fresh = _1 | _swap(np.uint64(now_s & 0xFFFFFFFF))

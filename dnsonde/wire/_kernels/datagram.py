@@ -6,7 +6,7 @@ Socket addresses and control messages come as 64-bit words, to which the system 
 
 from typing import Any
 
-from numba import njit
+from dnsonde.wire._kernels.jit import helper, kernel
 
 AF_INET = 2
 AF_INET6 = 10
@@ -31,32 +31,32 @@ SEGMENTS_OCTETS = 65_000  # of one datagram before it is cut up: 65,535 less its
 LOW = 0xFFFF_FFFF
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _half(words: Any, row: int, at: int) -> int:
     """The 32-bit half `at` of a row, unsigned, as the machine keeps it."""
     half: int = (words[row, at >> 1] >> (32 * (at & 1))) & LOW
     return half
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _swap4(value: int) -> int:
     """Four octets between the network's order and the machine's; both unsigned."""
     return (value & 0xFF) << 24 | (value & 0xFF00) << 8 | (value >> 8) & 0xFF00 | (value >> 24) & 0xFF
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _swap8(value: int) -> int:
     """The same for eight octets, signed."""
     return _swap4(value & LOW) << 32 | _swap4((value >> 32) & LOW)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _long(words: Any, row: int, at: int) -> int:
     """Eight octets in the network's order from half `at` on, as a signed number."""
     return _swap4(_half(words, row, at)) << 32 | _swap4(_half(words, row, at + 1))
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _sockaddr(words: Any, row: int, at: int, octets: int) -> tuple[int, int, int]:
     """(net, host, port) of the socket address of `octets` octets from half `at` on; zeros where there is none."""
     if octets >= 16:
@@ -70,7 +70,7 @@ def _sockaddr(words: Any, row: int, at: int, octets: int) -> tuple[int, int, int
     return 0, 0, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unpack_datagrams(
     header: Any, name: Any, control: Any, name_octets: int, stride: int, rows: Any, count: int
 ) -> None:
@@ -119,7 +119,7 @@ def unpack_datagrams(
         header[i].flags = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def unpack_errors(
     header: Any, name: Any, control: Any, name_octets: int, stride: int, rows: Any, count: int
 ) -> None:
@@ -165,7 +165,7 @@ def unpack_errors(
         header[i].flags = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pack_datagrams(
     header: Any,
     iov: Any,

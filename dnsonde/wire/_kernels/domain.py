@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 
 FNV = np.uint64(0x100000001B3)
 SEED = np.uint64(0xCBF29CE484222325)
@@ -23,7 +22,7 @@ DOT = 46
 BACKSLASH = 92
 
 
-@njit(cache=True, nogil=True)
+@helper
 def mix(state):
     """Spread a running hash over all 64 bits; 0 is kept for "none"."""
     state = (state ^ (state >> HALF)) * MIX
@@ -31,7 +30,7 @@ def mix(state):
     return state if state != 0 else np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def ends_with(data, begin, size, tail):
     """Whether data[begin:begin + size] ends with the octets of the tuple `tail`."""
     if size < len(tail):
@@ -43,7 +42,7 @@ def ends_with(data, begin, size, tail):
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, counts, out):
     """Fill `out` (dtype wire.domain.NAME_FACTS) for each text name.
 
@@ -143,7 +142,7 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
             row.entropy = bits
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(data, start, length, out, end):
     """Copy n slices of `data` (start i8, length i4) into `out`; `end` i4 (n,): where each ends.
 

@@ -6,9 +6,8 @@ earlier; what overlaps a winner is dropped.
 """
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 
 # How it is written (wire.embedded.KINDS has the names).
 DOTTED, DASHED, ZERO_PADDED, HEX8, HEX32, DECIMAL, BASE32, OCTETS = range(1, 9)
@@ -29,19 +28,19 @@ CANDIDATES = 32
 NUMBERS = 128
 
 
-@njit(cache=True, nogil=True)
+@helper
 def v4_of(net, host):
     """The IPv4 address in a mapped pair, or -1."""
     return host & 0xFFFFFFFF if net == 0 and host >> 32 == 0xFFFF else -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def swap32(value):
     """The four octets in reverse order."""
     return (value & 0xFF) << 24 | (value & 0xFF00) << 8 | (value >> 8) & 0xFF00 | value >> 24
 
 
-@njit(cache=True, nogil=True)
+@helper
 def relation4(value, src, dst):
     """What an IPv4 address is to a packet from `src` to `dst` (each -1 when not IPv4)."""
     if value == dst:
@@ -53,7 +52,7 @@ def relation4(value, src, dst):
     return OTHER
 
 
-@njit(cache=True, nogil=True)
+@helper
 def relation6(net, host, src, dst):
     """What an IPv6 address is to a packet; neighbours share a /48."""
     if net == dst.net and host == dst.host:
@@ -65,7 +64,7 @@ def relation6(net, host, src, dst):
     return OTHER
 
 
-@njit(cache=True, nogil=True)
+@helper
 def propose(found, count, kind, relation, start, stop, net, host):
     """Add a candidate while there is room; returns how many there are."""
     if count < CANDIDATES:
@@ -80,7 +79,7 @@ def propose(found, count, kind, relation, start, stop, net, host):
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def propose4(found, count, kind, value, src, dst, start, stop, other):
     """Hold one IPv4 value against the packet, read forwards and backwards.
 
@@ -96,7 +95,7 @@ def propose4(found, count, kind, value, src, dst, start, stop, other):
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def date_us(year, month, day):
     """Microseconds of a civil date since 1970, or -1 when there is no such day (Howard Hinnant's algorithm)."""
     if not (1970 <= year <= 2105 and 1 <= month <= 12 and 1 <= day <= 31):
@@ -114,7 +113,7 @@ def date_us(year, month, day):
     return days * DAY_US
 
 
-@njit(cache=True, nogil=True)
+@helper
 def number(data, start, stop):
     """The decimal number in data[start:stop], all digits, at most 18 of them."""
     value = 0
@@ -123,7 +122,7 @@ def number(data, start, stop):
     return value
 
 
-@njit(cache=True, nogil=True)
+@helper
 def hex_digit(c):
     """0 to 15, or -1."""
     if 48 <= c <= 57:
@@ -133,7 +132,7 @@ def hex_digit(c):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def note_time(row, kind, time, now, near, start, stop):
     """Keep a time that lies within `near` of the packet's, the first one of a name; returns whether it fits."""
     if time <= 0 or abs(time - now) > near:
@@ -146,7 +145,7 @@ def note_time(row, kind, time, now, near, start, stop):
     return True
 
 
-@njit(cache=True, nogil=True)
+@helper
 def decimal_time(data, begin, start, stop, now, row):
     """A run of digits as a time: epoch in s, ms, us; YYYYMMDD, with a counter digit; YYYYMMDDHHMMSS."""
     size = stop - start
@@ -171,7 +170,7 @@ def decimal_time(data, begin, start, stop, now, row):
     return False
 
 
-@njit(cache=True, nogil=True)
+@helper
 def decimals(data, begin, size, src, dst, now, numbers, found, count, row):
     """Runs of digits: times, uint32, twelve padded digits, and windows of four octets."""
     runs = 0
@@ -255,7 +254,7 @@ def decimals(data, begin, size, src, dst, now, numbers, found, count, row):
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def hex_windows(data, at, size, start, source, destination, src, dst, found, count):
     """Every window of 8 and of 32 hex digits in a word of `size` letters at data[at], text position `start`."""
     digits = 0
@@ -280,7 +279,7 @@ def hex_windows(data, at, size, start, source, destination, src, dst, found, cou
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def whole_hex(data, at, size, start, now, row, found, count):
     """A word of just 8, 16 or 32 hex digits, not all decimal: a time, or a stranger's address."""
     net = np.uint64(0)
@@ -305,7 +304,7 @@ def whole_hex(data, at, size, start, now, row, found, count):
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def base32_digit(c, extended):
     """0 to 31, or -1: a letter or digit in RFC 4648's alphabet of section 6, or with `extended` of 7."""
     if extended:
@@ -315,7 +314,7 @@ def base32_digit(c, extended):
     return c - 24 if 50 <= c <= 55 else -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def base32_windows(data, at, size, start, extended, src, dst, found, count):
     """Every window of 7 base-32 digits (RFC 4648, 6; `extended`: 7) that is one of the packet's IPv4 addresses."""
     digits = 0
@@ -332,7 +331,7 @@ def base32_windows(data, at, size, start, extended, src, dst, found, count):
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def base32_windows6(data, at, size, start, extended, source, destination, found, count):
     """Every window of 26 base-32 digits that is one of the packet's IPv6 addresses."""
     digits = 0
@@ -357,7 +356,7 @@ def base32_windows6(data, at, size, start, extended, source, destination, found,
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def words(data, begin, size, source, destination, src, dst, now, found, count, row):
     """Runs of letters and digits: hex and base-32 windows, hex times."""
     at = 0
@@ -385,7 +384,7 @@ def words(data, begin, size, source, destination, src, dst, now, found, count, r
     return count
 
 
-@njit(cache=True, nogil=True)
+@helper
 def nibbles(data, begin, size, source, destination, found, count):
     """32 single hex digits with dots between, in reverse order (RFC 3596, 2.5) or forwards."""
     for start in range(size - 62):
@@ -420,7 +419,7 @@ def nibbles(data, begin, size, source, destination, found, count):
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def may_embed(data, offset, length, out):
     """Whether each name could carry an address or a time, by its runs of digits and letters (`out` b1, (n,)).
 
@@ -459,7 +458,7 @@ def may_embed(data, offset, length, out):
         out[i] = fits or runs >= 3
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def embedded(data, offset, length, source, destination, time, numbers, found, out):
     """Fill `out` (dtype wire.embedded.EMBEDDED) for each text name.
 
@@ -515,7 +514,7 @@ def embedded(data, offset, length, source, destination, time, numbers, found, ou
                     row.time_us = 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def put(out, at, text, start, stop):
     """Copy text[start:stop] to out[at:]; returns the new end."""
     for k in range(start, stop):
@@ -524,7 +523,7 @@ def put(out, at, text, start, stop):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def template(data, offset, length, search, rows, labels, label_stop, out, end):
     """Write each name with what it embeds replaced by what it is.
 

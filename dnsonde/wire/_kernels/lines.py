@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from numba import njit
+from dnsonde.wire._kernels.jit import helper, kernel
 
 BLANK, FINE, GARBAGE, HOST_BITS = 0, 1, 2, 3
 
 _NEWLINE, _HASH, _SPACE, _TAB, _RETURN, _DOT, _SLASH, _COLON = 10, 35, 32, 9, 13, 46, 47, 58
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _decimal(data: Any, start: int, end: int, most: int) -> int:
     """A number without sign or leading zeros, up to three digits and `most`; -1 if it is none."""
     if end <= start or end - start > 3 or (end - start > 1 and data[start] == 48):
@@ -23,7 +23,7 @@ def _decimal(data: Any, start: int, end: int, most: int) -> int:
     return value if value <= most else -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _dotted(data: Any, start: int, end: int) -> int:
     """A dotted quad as a number; -1 if it is none."""
     value, part, parts = 0, start, 0
@@ -40,7 +40,7 @@ def _dotted(data: Any, start: int, end: int) -> int:
     return value if parts == 4 else -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _colons(data: Any, start: int, end: int) -> tuple[bool, int, int]:
     """An IPv6 address as its two halves; False if it is none."""
     net = host = 0  # groups are shifted in from the right, as one number of 128 bits
@@ -103,7 +103,7 @@ def _colons(data: Any, start: int, end: int) -> tuple[bool, int, int]:
     return True, net, host
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _clear(net: int, host: int, bits: int) -> bool:
     """Whether nothing is set behind the first `bits` of 128."""
     if bits == 128:
@@ -115,7 +115,7 @@ def _clear(net: int, host: int, bits: int) -> bool:
     return net == 0 if bits == 0 else net & ((1 << (64 - bits)) - 1) == 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def parse_lines(data: Any, state: Any, out: Any) -> int:
     """Read whole lines of `data` into `out` (LINE records); how many, at most as `out` has rows.
 

@@ -5,9 +5,8 @@ Traffic asks the same names over and over, so that whatever is true of a name is
 """
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed, helper
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.message_decode import MAX_MESSAGE, SHORT_HEADER, TRAILING, read_message
 from dnsonde.wire._kernels.names import OK, name_hash, same_octets
 
@@ -83,7 +82,7 @@ def _marks(rec, headed):
     return mark | (rec.ede >= 0) << HAS_EDE | (rec.ttl_min >= 0) << HAS_TTL
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def message_columns(data, offset, length, rec, want, slots, names, index, wide, narrow, small, mark):
     """Decode each message of the batch and write its columns; returns how many names there are.
 
@@ -147,7 +146,7 @@ def message_columns(data, offset, length, rec, want, slots, names, index, wide, 
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def spread_bits(mark, bits):
     """Bit b of every `mark` u4 (a multiple of 8) to bitmap b of `bits` u1 (8 * LANES, an eighth), low first."""
     for at in range(mark.size // 8):

@@ -1,7 +1,6 @@
 """DNS messages to rows (RFC 1035, 4; RFC 6891). Called from `wire.decode` only."""
 
 import numpy as np
-from numba import njit
 
 from dnsonde.wire._kernels.answers import (
     AAAA,
@@ -23,7 +22,7 @@ from dnsonde.wire._kernels.answers import (
     u16,
     u32,
 )
-from dnsonde.wire._kernels.borrow import borrowed, helper
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.names import OK, TRUNCATED, above_name, expand_name, mixed_case, octet, skip_name
 from dnsonde.wire.codes import EdnsOption, Status, Type
 
@@ -230,7 +229,7 @@ def read_message(data, base, end, rec, want):
     return status
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_messages(data, offset, length, out, want):
     """Fill `out` (zeroed MESSAGE rows), one a message; `want` is SCRATCH octets."""
     data, want = borrowed(data), borrowed(want)
@@ -249,7 +248,7 @@ def decode_messages(data, offset, length, out, want):
         rec.status = TRAILING if status == OK and octets > MAX_MESSAGE else status
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_records(data, offset, length, messages, out):
     """Fill `out` (zeroed RECORD rows) with every record of the messages that are OK; returns how many."""
     data = borrowed(data)

@@ -1,9 +1,8 @@
 """Rows to DNS messages (RFC 1035, 4; RFC 6891). Called from `wire.encode` only."""
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed, helper
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.siphash import tag
 from dnsonde.wire.codes import EdnsOption
 
@@ -35,7 +34,7 @@ def _put_hex(out, at, value, digits):
         out[at + digits - 1 - k] = d + 48 + (39 if d > 9 else 0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edns, tail):
     """One query a row: header, target label, and `tail`, which all rows share (rest of the name, type, OPT)."""
     out, tail = borrowed(out), borrowed(tail)
@@ -69,7 +68,7 @@ def encode_probes(out, stride, length, targets, attempts, kind, run, k0, k1, edn
         length[i] = at + tail.size - i * stride
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def probe_text(targets, attempts, kind, run, k0, k1, tail, out, ends, tags):
     """The names that `encode_probes` asks for as text, `tail` behind each, and their tags; octets of `out` used."""
     out, tail = borrowed(out), borrowed(tail)
@@ -227,7 +226,7 @@ def _response(data, base, message, reply, records, blob, out, at, stride):
     return used
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_responses(data, offset, messages, replies, records, blob, out, stride, length):
     """One response a row; returns the first row whose specification is wrong (its length is 0), or -1."""
     data, records, blob, out = borrowed(data), borrowed(records), borrowed(blob), borrowed(out)

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from dnsonde.wire._kernels.borrow import helper
+from dnsonde.wire._kernels.jit import helper
 from dnsonde.wire.codes import Status
 
 OK = int(Status.OK)

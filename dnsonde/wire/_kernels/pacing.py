@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from numba import njit
+from dnsonde.wire._kernels.jit import kernel
 
 _MIX1 = -0x4B47D0C55E6A21B7  # odd, and any such would do
 _MIX2 = -0x6B2FB644ECCEEE15
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def admit_targets(
     targets: Any,
     mask4: int,
@@ -43,7 +43,7 @@ def admit_targets(
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def postpone_slots(due_ns: Any, slot: Any, count: int, lag_ns: int) -> None:
     """Put off what follows the first `count` admitted ones by `lag_ns`, as they left that much later."""
     for i in range(count):

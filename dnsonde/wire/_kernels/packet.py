@@ -4,9 +4,8 @@ One packet is walked as a chain of protocols, a step of which consumes octets or
 """
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.packet_link import (
     ETHERNET,
     IP,
@@ -35,7 +34,7 @@ FNV_SEED = -3750763034362895579  # 0xCBF29CE484222325, FNV-1a
 FNV_PRIME = 0x100000001B3
 
 
-@njit(cache=True, nogil=True)
+@helper
 def extensions(data, pos, end, protocol, row):
     """(position, protocol) after IPv6's extension headers, which mark fragments; position < 0: -status."""
     while True:
@@ -71,7 +70,7 @@ def extensions(data, pos, end, protocol, row):
             return pos, protocol
 
 
-@njit(cache=True, nogil=True)
+@helper
 def network(data, pos, end, kind, row):
     """(payload position, its end, status) of one IP header; fills the row's network columns."""
     row.ip_version = 0
@@ -155,7 +154,7 @@ def network(data, pos, end, kind, row):
     return start, end, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def options_hash(data, pos, end):
     """FNV-1a over TCP options without the values of timestamps, which differ by packet; 0: none."""
     if pos >= end:
@@ -181,7 +180,7 @@ def options_hash(data, pos, end):
     return state if state != 0 else 1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def transport(data, pos, end, row):
     """Ports, flags and payload of the transport header at `pos`; returns a status."""
     if row.fragment and row.fragment_offset > 0:
@@ -239,7 +238,7 @@ def transport(data, pos, end, row):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@helper
 def gre(data, pos, end):
     """(position, kind) of what GRE carries (RFC 2784, RFC 2890; version 1: RFC 2637)."""
     if end - pos < 4:
@@ -272,7 +271,7 @@ def gre(data, pos, end):
     return pos, kind
 
 
-@njit(cache=True, nogil=True)
+@helper
 def gtp(data, pos, end):
     """(position, kind) of what a GTP-U version 1 G-PDU carries (3GPP TS 29.281, 5)."""
     if end - pos < 9 or data[pos] & 0xF0 != 0x30 or data[pos + 1] != 255:
@@ -295,7 +294,7 @@ def gtp(data, pos, end):
     return pos, IP if pos < end and data[pos] >> 4 in (4, 6) else NOTHING
 
 
-@njit(cache=True, nogil=True)
+@helper
 def tunnel(data, start, end, row):
     """(position, kind) of what the packet carries when it is a tunnel, kind NOTHING when it is none."""
     if row.fragment:
@@ -346,7 +345,7 @@ def tunnel(data, start, end, row):
     return pos, NOTHING
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_packets(data, offset, length, linktype, deepest, out, spare):
     """Fill one row of `out` a packet, whatever was in it.
 

@@ -1,7 +1,6 @@
 """Kernels: which packets carry DNS, and what `message` tells of them. Called from `wire.columns` only."""
 
-from numba import njit
-
+from dnsonde.wire._kernels.jit import kernel
 from dnsonde.wire.codes import PacketStatus
 
 PARSED = int(PacketStatus.PARSED)
@@ -15,7 +14,7 @@ SRC_PORT, DST_PORT, IP_ID, IP_BYTES = range(4)
 IP_TTL, IS_MDNS = range(2)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sort_packets(packets, ports, status, datagrams, segments, pieces):
     """(datagrams, segments, pieces): how many packets carry DNS over UDP, over TCP, or are fragments of either.
 
@@ -49,7 +48,7 @@ def sort_packets(packets, ports, status, datagrams, segments, pieces):
     return udp, tcp, parts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def packet_columns(packets, offset, time_us, number, which, ports, wide, narrow, small, start, length):
     """Write the columns of the chosen packets (`which` i4: rows), and where what they carry stands.
 

@@ -1,8 +1,8 @@
 """Kernel: dnstap frames (protobuf, dnstap.proto) to rows, and where they are in a Frame Streams file."""
 
 import numpy as np
-from numba import njit
 
+from dnsonde.wire._kernels.jit import helper, kernel
 from dnsonde.wire._kernels.packet_index import DAMAGED, END, FULL, WAIT, u32
 from dnsonde.wire._kernels.packet_link import be32, be64
 
@@ -13,7 +13,7 @@ NO_MESSAGE = 2
 MOST_CONTROL = 512  # octets of a control frame
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def frames(data, stop, most, start, length):
     """(frames, position after them, why it ended); control frames, which begin with a length of 0, are passed."""
     count = 0
@@ -46,7 +46,7 @@ def frames(data, stop, most, start, length):
         pos += 4 + size
 
 
-@njit(cache=True, nogil=True)
+@helper
 def varint(data, pos, end):
     """(value, position after it), position -1 where it overruns."""
     value = 0
@@ -61,7 +61,7 @@ def varint(data, pos, end):
     return 0, -1
 
 
-@njit(cache=True, nogil=True)
+@helper
 def next_field(data, pos, end):
     """(field number, wire type, value or length, position of the content, position after it); after -1: damaged."""
     tag, pos = varint(data, pos, end)
@@ -90,7 +90,7 @@ def next_field(data, pos, end):
     return tag >> 3, kind, value, start, pos
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_frames(data, start, length, out):
     """One row of `out` a frame; positions in `data`."""
     for i in range(len(start)):

@@ -1,20 +1,21 @@
 """Kernel: count packets into flows, one row for each 5-tuple, direction and window."""
 
 import numpy as np
-from numba import njit
+
+from dnsonde.wire._kernels.jit import helper, kernel
 
 GRE = 47
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def spread(state, value):
     """Mix one more number into a hash."""
     state = (state ^ np.uint64(value)) * MIX
     return state ^ (state >> np.uint64(29))
 
 
-@njit(cache=True, nogil=True)
+@helper
 def flow_hash(src_net, src_host, dst_net, dst_host, ports, window):
     """Hash of a flow's key."""
     state = spread(spread(MIX, src_host), dst_host)
@@ -22,7 +23,7 @@ def flow_hash(src_net, src_host, dst_net, dst_host, ports, window):
     return spread(state, window)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def meter(data, offset, packets, time_us, first, window_us, slots, rows, used):
     """Count packets from `first` on; (next packet, rows used). It ends early where `rows` is full.
 
@@ -46,7 +47,7 @@ def meter(data, offset, packets, time_us, first, window_us, slots, rows, used):
             ports = GRE << 32
         else:
             src_net, src_host, dst_net, dst_host = p.src_net, p.src_host, p.dst_net, p.dst_host
-            ports = int(p.protocol) << 32 | int(p.src_port) << 16 | int(p.dst_port)
+            ports = np.int64(p.protocol) << 32 | np.int64(p.src_port) << 16 | np.int64(p.dst_port)
         slot = flow_hash(src_net, src_host, dst_net, dst_host, ports, window) & mask
         while True:
             number = slots[slot] - 1
@@ -140,7 +141,7 @@ def meter(data, offset, packets, time_us, first, window_us, slots, rows, used):
     return len(packets), used
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def place(slots, rows, used):
     """Fill empty slots with these rows, after some were taken away."""
     mask = np.uint64(len(slots) - 1)

@@ -2,7 +2,8 @@
 """Kernel: where the packets of a pcap, pcapng or snoop file begin and end, and when they were captured."""
 
 import numpy as np
-from numba import njit
+
+from dnsonde.wire._kernels.jit import helper, kernel
 
 END = 0  # everything there was read
 WAIT = 1  # the rest of a record is not in the buffer
@@ -17,7 +18,7 @@ SIMPLE_PACKET = 3
 ENHANCED_PACKET = 6
 
 
-@njit(cache=True, nogil=True)
+@helper
 def u16(data, pos, big):
     """Two octets in the file's order."""
     if big:
@@ -25,7 +26,7 @@ def u16(data, pos, big):
     return np.int64(data[pos + 1]) << 8 | np.int64(data[pos])
 
 
-@njit(cache=True, nogil=True)
+@helper
 def u32(data, pos, big):
     """Four octets in the file's order."""
     if big:
@@ -33,7 +34,7 @@ def u32(data, pos, big):
     return u16(data, pos + 2, big) << 16 | u16(data, pos, big)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def begins(first, second):
     """Whether these are the magic number and version 2.4 of another pcap file, in either order of octets."""
     if first == 0xA1B2C3D4 or first == 0xA1B23C4D:
@@ -43,7 +44,7 @@ def begins(first, second):
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pcap(data, stop, big, nano, header, most, entry):
     """(records found, position after them, why it ended); fills `entry`, positions in `data`.
 
@@ -75,7 +76,7 @@ def pcap(data, stop, big, nano, header, most, entry):
         pos += header + size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def snoop(data, stop, most, entry):
     """The same for snoop records (RFC 1761), which are padded and big-endian."""
     count = 0
@@ -102,7 +103,7 @@ def snoop(data, stop, most, entry):
         pos += record
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def microseconds(ticks, unit, offset_us):
     """A pcapng timestamp (unsigned) as microseconds; unit: if_tsresol, a power of ten, or of two with bit 7."""
     if unit & 0x80:
@@ -125,7 +126,7 @@ def microseconds(ticks, unit, offset_us):
     return np.int64(ticks // scale) + offset_us
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def pcapng(data, stop, big, interfaces, known, most, entry):
     """The same for pcapng blocks (RFC draft-ietf-opsawg-pcapng); stops with OTHER at sections and interfaces.
 

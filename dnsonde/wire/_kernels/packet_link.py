@@ -6,8 +6,8 @@ octets or gives up, so that no input holds it up.
 """
 
 import numpy as np
-from numba import njit
 
+from dnsonde.wire._kernels.jit import kernel
 from dnsonde.wire.codes import PacketStatus
 
 UNKNOWN_LINK = int(PacketStatus.UNKNOWN_LINK)
@@ -29,39 +29,39 @@ LLC = 0x05FF  # the greatest 802.3 length: an LLC header follows
 _1 = np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def be16(data, pos):
     """Two octets as a number. A signed index may be negative in Python, which would be asked of each; none here is."""
     at = np.uint64(pos)
     return np.int64(data[at]) << 8 | np.int64(data[at + _1])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def le16(data, pos):
     """The same, the lower octet first."""
     at = np.uint64(pos)
     return np.int64(data[at]) | np.int64(data[at + _1]) << 8
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def be32(data, pos):
     """Four octets as a number."""
     return be16(data, pos) << 16 | be16(data, pos + 2)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def be64(data, pos):
     """Eight octets as a two's-complement number."""
     return be32(data, pos) << 32 | be32(data, pos + 4)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mac(data, pos):
     """Six octets as a number."""
     return be16(data, pos) << 32 | be32(data, pos + 2)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ppp_kind(protocol):
     """PPP's protocol numbers (RFC 1661, 2) as Ethertypes."""
     if protocol == 0x21:
@@ -73,7 +73,7 @@ def ppp_kind(protocol):
     return -NOT_IP
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def radio(data, pos, end):
     """(start of the 802.11 frame, its header is padded to 4 octets), start -1: short (radiotap)."""
     if end - pos < 8:
@@ -96,7 +96,7 @@ def radio(data, pos, end):
     return stop, padded
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def wireless(data, pos, end, padded, row):
     """(position, kind) of what an IEEE 802.11 data frame carries; sets both link-layer addresses."""
     if end - pos < 24:
@@ -128,7 +128,7 @@ def wireless(data, pos, end, padded, row):
     return pos + size, LLC
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nflog(data, pos, end):
     """(position, kind, end) of the packet in a LINKTYPE_NFLOG record: TLVs in the host's order."""
     if end - pos < 4:
@@ -148,7 +148,7 @@ def nflog(data, pos, end):
     return pos, -NOT_IP, end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def link_layer(data, pos, end, link, row):
     """(position, kind, end) after the outermost header, by the capture's link type; kind < 0: -status."""
     if (
@@ -233,7 +233,7 @@ def link_layer(data, pos, end, link, row):
     return pos, -UNKNOWN_LINK, end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def to_network(data, pos, end, kind, row):
     """(position, kind) with tags, labels and PPP taken off: V4, V6 or IP, or -status."""
     while True:

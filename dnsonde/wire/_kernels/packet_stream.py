@@ -1,8 +1,8 @@
 """Kernel: DNS messages out of TCP segments (RFC 7766, 8), and slices laid end to end."""
 
 import numpy as np
-from numba import njit
 
+from dnsonde.wire._kernels.jit import helper, kernel
 from dnsonde.wire._kernels.packet_flow import MIX, spread
 
 WAYS = 8  # slots in which a connection may stand; the one unused for longest gives way
@@ -11,18 +11,19 @@ KEEP = 1
 DROP = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(data, start, length, out):
     """Copy slices of `data` one behind the other into `out`."""
     at = 0
     for i in range(len(start)):
         begin = start[i]
         size = length[i]
-        out[at : at + size] = data[begin : begin + size]
+        for k in range(size):
+            out[at + k] = data[begin + k]
         at += size
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def follow(packets, time_us, table, counter, slot, ident, relative):
     """Give each segment its connection's slot and number, and its place in the stream; returns the last number.
 
@@ -84,7 +85,7 @@ def follow(packets, time_us, table, counter, slot, ident, relative):
     return counter
 
 
-@njit(cache=True, nogil=True)
+@helper
 def plausible(data, pos):
     """Whether 14 octets may be a length and a DNS header: a known opcode, Z clear, few questions."""
     opcode = data[pos + 4] >> 3 & 15
@@ -92,7 +93,7 @@ def plausible(data, pos):
     return opcode <= 6 and opcode != 3 and not data[pos + 5] & 0x40 and questions <= 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def assemble(data, start, length, slot, ident, relative, time_us, table, too_old, out, keep, found, last):
     """(messages, streams that lost octets): messages of segments sorted by (ident, relative, arrival).
 
@@ -111,7 +112,8 @@ def assemble(data, start, length, slot, ident, relative, time_us, table, too_old
             stop += 1
         c = table[slot[i]]
         if c.ident != ident[i]:  # its slot was given away
-            keep[i:stop] = DROP
+            for k in range(i, stop):
+                keep[k] = DROP
             lost += 1
             i = stop
             continue
@@ -136,7 +138,8 @@ def assemble(data, start, length, slot, ident, relative, time_us, table, too_old
             skip = pos - relative[k]
             size = length[k] - skip
             source = start[k] + skip
-            out[at : at + size] = data[source : source + size]
+            for j in range(size):
+                out[at + j] = data[source + j]
             at += size
             pos += size
             while at - begin >= 2:

@@ -5,9 +5,7 @@ Everything is int64, as numba makes floats of mixed signs; bits are what counts,
 
 from typing import Any
 
-from numba import njit
-
-from dnsonde.wire._kernels.borrow import helper
+from dnsonde.wire._kernels.jit import helper, kernel
 
 _MIX1 = -0x61C8864680B583EB  # 2^64 / golden ratio, odd
 _MIX2 = -0x4B47D0C55E6A21B7
@@ -15,7 +13,7 @@ _LOW = 0xFFFF_FFFF
 _TOP = -0x8000_0000_0000_0000  # flips signed order into unsigned order
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _scatter(half: int, key: int) -> int:
     """The round function: every bit of `half` and `key` reaches the upper bits, which are what is used."""
     x = (half ^ key) * _MIX1
@@ -23,7 +21,7 @@ def _scatter(half: int, key: int) -> int:
     return x ^ ((x >> 29) & 0x7_FFFF_FFFF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def permute_values(values: Any, size: int, bits: int, keys: Any, reverse: bool, out: Any) -> None:
     """Map each of `values` (0 <= v < size <= 2**bits) to its place, or back; -1 where it is outside.
 
@@ -55,7 +53,7 @@ def permute_values(values: Any, size: int, bits: int, keys: Any, reverse: bool, 
         out[i] = x
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def range_addresses(index: Any, start: Any, first: Any, out: Any) -> None:
     """The address at each position of the ranges laid end to end; 0/0 where `index` is outside.
 
@@ -105,7 +103,7 @@ def range_position(net: int, host: int, start: Any, first: Any) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def range_positions(addresses: Any, start: Any, first: Any, out: Any) -> None:
     """The inverse of `range_addresses`: the position of each address, -1 where no range has it."""
     for i in range(addresses.size):

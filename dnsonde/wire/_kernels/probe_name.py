@@ -1,9 +1,8 @@
 """Our own names in questions (grammar in `wire.name`). Called from `wire.name` only."""
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed, helper
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 
 PROBE, FOREIGN, APEX, EMPTY, UNKNOWN = 0, 1, 2, 3, 4
 SWEEP, NXDOMAIN, SIZE, CHAIN = 0, 1, 2, 3
@@ -147,7 +146,7 @@ def classify(data, at, octets, zone, row):
     return UNKNOWN
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def parse(data, offset, messages, zone, out):
     """Fill `out` (zeroed PROBE_NAME rows) from the messages' questions; `zone` is a lower-case wire name."""
     data, zone = borrowed(data), borrowed(zone)

@@ -1,9 +1,8 @@
 """What came back to a prober, row by row: whose it is, what it says and teaches. Called from `wire.replied` only."""
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed, helper
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.message_decode import MAX_MESSAGE, SHORT_HEADER, TRAILING, read_message
 from dnsonde.wire._kernels.names import OK
 from dnsonde.wire._kernels.permute import range_position
@@ -149,7 +148,7 @@ def _describe(rec, control, qtype, row):
     row.others = np.int64(rec.address_count) - ours
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read(
     data, offset, length, peers, quoted, now_us, zone, known, start, first, control, qtype, attempts,
     number, run, k0, k1, messages, message_octets, names, name_octets, want, out,
@@ -254,7 +253,7 @@ def _lesson(row):
     return told if cut or rcode == SERVFAIL else told | 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def learn(rows, answered, recursive, plain, heard, kind, attempt, outcomes, fresh):
     """Set the bits of what rows of targets teach: the index of each row is within the bitmaps.
 

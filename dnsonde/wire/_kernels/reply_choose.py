@@ -1,7 +1,6 @@
 """Which answer each request of an authority gets, by tables. Called from `wire.choose` only."""
 
-from numba import njit
-
+from dnsonde.wire._kernels.jit import helper, kernel
 from dnsonde.wire._kernels.probe_name import CHAIN, SWEEP, UNKNOWN
 from dnsonde.wire.codes import Class, Flag, Status
 
@@ -19,7 +18,7 @@ COOKIE = 24
 DROP, FORMERR, NOTIMP, BADVERS, REFUSED, EMPTY, TRUNCATED, SIZE = range(8)
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _same(data, at, wire, start, octets):
     """Whether the name at `data[at:]` is the lower-case one at `wire[start:]`, in any case."""
     for k in range(octets):
@@ -31,7 +30,7 @@ def _same(data, at, wire, start, octets):
     return True
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _fixed(data, base, message, ask, fixed, wire, shape):
     """The shape of a name known by heart; `shape` where it is none."""
     for f in range(fixed.size):
@@ -45,7 +44,7 @@ def _fixed(data, base, message, ask, fixed, wire, shape):
     return shape
 
 
-@njit(cache=True, nogil=True)
+@helper
 def _shape(data, base, message, name, v6, ask, keys, fixed, wire):
     """The shape of one request, its size not yet looked at."""
     flags = message.flags
@@ -74,7 +73,7 @@ def _shape(data, base, message, name, v6, ask, keys, fixed, wire):
     return shape
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def choose(
     data, offset, length, messages, names, peers, verified, tcp,
     asks, keys, shapes, fixed, wire, closed, zone, udp, factor, cookies, nsid, nsid_octets,

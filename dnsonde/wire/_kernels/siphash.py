@@ -1,9 +1,8 @@
 """SipHash-2-4 (Aumasson and Bernstein, 2012): the keyed hash behind the tag in a probe's name."""
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import helper
+from dnsonde.wire._kernels.jit import helper, kernel
 
 _V0 = np.uint64(0x736F_6D65_7073_6575)
 _V1 = np.uint64(0x646F_7261_6E64_6F6D)
@@ -59,7 +58,7 @@ def _finish(v0, v1, v2, v3):
     return v0 ^ v1 ^ v2 ^ v3
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def siphash(data, k0, k1):
     """The hash of all of `data` under the key's little-endian halves."""
     v0, v1, v2, v3 = _V0 ^ k0, _V1 ^ k1, _V2 ^ k0, _V3 ^ k1
@@ -97,14 +96,14 @@ def tag(net, host, attempt, kind, run, k0, k1):
     return _finish(v0, v1, v2, v3) & _TAG_MASK
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tags(targets, attempts, kind, run, k0, k1, out):
     """The tag of each (target, attempt)."""
     for i in range(targets.size):
         out[i] = tag(targets[i].net, targets[i].host, attempts[i], kind, run, k0, k1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def verify(parsed, number, run, k0, k1, out):
     """Whether each parsed probe name is of this run (`number`: its 40 bits) and carries its right tag."""
     for i in range(parsed.size):

@@ -1,9 +1,8 @@
 """Names and other octets as text (RFC 1035, 5.1). Called from `wire.decode` only."""
 
 import numpy as np
-from numba import njit
 
-from dnsonde.wire._kernels.borrow import borrowed, helper
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.names import OK, skip_name
 
 
@@ -24,7 +23,7 @@ def _escape(c, out, at):
     return at + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def name_text(data, base, length, start, lower, out, ends):
     """Names at `start` (below 0: none) of the messages at `base`, one behind the other; returns the octets written.
 
@@ -69,7 +68,7 @@ def name_text(data, base, length, start, lower, out, ends):
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def octet_text(data, start, length, out, ends):
     """Octets at `data[start:]`, escaped alike but for spaces and what is harmless outside names; octets written."""
     data, out = borrowed(data), borrowed(out)

@@ -1,0 +1,57 @@
+"""What kernels and their helpers are made with, and an array without its reference count.
+
+A kernel's helpers take the batch as an argument, and each call would count a reference up and down, atomically:
+more work than reading a name. The caller of a kernel holds its arrays, so that within one nothing need be counted.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Compiles a function that Python calls, and keeps the code: without the entry for callers from C.
+kernel = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+
+
+def helper(function: Function) -> Function:
+    """Compile a function that only kernels call: without entries for callers outside, once for all its constants.
+
+    Numba compiles a called function anew for each constant among its arguments; LLVM puts them in where it inlines.
+    """
+    inner: Any = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+    compiled = inner(function)
+    template = compiled.get_call_template
+    compiled.get_call_template = lambda arguments, named: template(
+        tuple(types.unliteral(one) for one in arguments),
+        {name: types.unliteral(one) for name, one in named.items()},
+    )
+    return cast("Function", compiled)
+
+
+def borrowed(array):
+    """The same array, uncounted in compiled code; not to be returned from a kernel."""
+    return array
+
+
+@intrinsic
+def _uncounted(_typing_context, array):
+    def code(context, builder, signature, args):
+        view = make_array(signature.args[0])(context, builder, args[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        return impl_ret_borrowed(context, builder, signature.return_type, view._getvalue())  # noqa: SLF001 - numba's own way to a struct
+
+    return array(array), code
+
+
+@overload(borrowed)
+def _borrowed(array):  # noqa: ARG001 - numba matches by the argument's name
+    def implementation(array):
+        return _uncounted(array)
+
+    return implementation
