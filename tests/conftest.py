@@ -16,6 +16,11 @@ settings.load_profile("dnsonde")
 PREPARED = ("servers", "spark", "browser")
 skipped_prepared: list[str] = []
 
+# Where several processes run the tests (scripts/check): what takes longest begins first, so that nobody waits for it
+# at the end. Tests of a file share what they set up and stay together, but for those that share nothing.
+FIRST = ("tests/detect/test_engines.py", "tests/servers/", "tests/test_docs.py", "tests/web/", "tests/cli/")
+APART = ("tests/test_docs.py",)
+
 
 def must_be_prepared() -> bool:
     """True on the machines where scripts/test installs what they need, under CI."""
@@ -26,6 +31,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     # A lab's hosts do not wait seconds for a kernel; workers find what the first process compiled.
     if not hasattr(session.config, "workerinput"):
         compile_all(lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((at for at, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
+    for item in items:
+        if not item.nodeid.startswith(APART):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -88,8 +88,8 @@ def test_arbitrary_bytes_are_read_within_their_slice(items: list[bytes]) -> None
     # The uncompiled kernel on numpy arrays: every index is checked.
     arguments = (batch.data, batch.offset, batch.length, *domain._rules(), scratch[0], scratch[1])
     with np.errstate(over="ignore"), pytest.MonkeyPatch.context() as patch:
-        for helper in (kernel.mix, kernel.ends_with):
-            patch.setattr(kernel, helper.__name__, helper.py_func)
+        for helper in ("mix", "ends_with"):
+            patch.setattr(kernel, helper, getattr(kernel, helper).py_func)
         kernel.name_facts.py_func(*arguments, rows.view(np.recarray))
     assert not scratch[1].any()
     assert (rows == domain.name_facts(batch)).all()
