@@ -15,13 +15,19 @@ def overview(visit: Visit) -> Response:
     shown = visit.site.latest(number)
     listed = [(entry, visit.site.standing(entry)) for entry in shown]
     words = visit.words
+    runs = [pair for pair in listed if pair[0].kind == "run"]
+    by_age = [
+        entry.key
+        for entry, stands in sorted(runs, key=lambda pair: pair[1].since_us or pair[1].as_of_us or 0)
+    ]
     return visit.show(
         "overview.html",
         title=words("web.overview.title"),
-        runs=[pair for pair in listed if pair[0].kind == "run"],
+        runs=runs,
         lakes=[pair for pair in listed if pair[0].kind == "lake"],
         alone=[pair for pair in listed if pair[0].kind == "sightings"],
         every_run=sorted(entry.key for entry in shelf.entries.values() if entry.kind == "run"),
+        newest=by_age[-2:],  # what one most likely wants to compare
         number=number,
         pages=-(-len(shelf.entries) // ROWS),
         total=len(shelf.entries),

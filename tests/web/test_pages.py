@@ -62,6 +62,15 @@ def test_the_overview_tells_how_all_stand(web: TestClient) -> None:
     assert "critical 1" in said
 
 
+def test_the_newest_run_is_compared_with_the_one_before(web: TestClient) -> None:
+    page = web.get("/").text
+    table, _, rest = page.partition('action="/compare"')
+    when = dict(re.findall(r'<a href="/run/([^"]*)">.*?<td>([^<]*)</td>', table, re.DOTALL))
+    before, after = re.findall(r"<option selected>([^<]*)<", rest.partition("</form>")[0])
+    assert before != after
+    assert when[before] <= when[after]
+
+
 def test_hosts_are_filtered(web: TestClient) -> None:
     def found(query: str) -> str:
         return re.search(r"([\d,]+) of 120 hosts", text_of(web.get(f"/hosts/runs/november?{query}").text))[1]  # type: ignore[index]
