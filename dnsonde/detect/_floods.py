@@ -129,8 +129,12 @@ def amounts(rows: ir.Table) -> ir.Table:
     )
 
 
-def answers(flow: ir.Table) -> ir.Table:
-    """Packets that each address sent in each window, resets apart: what a victim does not do for a flood's sake."""
+def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:
+    """Packets that each address of `hit` (`dst`) sent in each window, resets apart.
+
+    That is what a victim does not do for a flood's sake.
+    """
+    flow = flow.semi_join(hit.select(src_net="dst_net", src_host="dst_host"), keys("src"))
     some = flow.mutate(window=window(flow.start_us, WINDOW_S))
     sent = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
     return sent.rename(dst_net="src_net", dst_host="src_host")

@@ -166,9 +166,7 @@ def _below_any(message: ir.Table, names: Iterable[str]) -> ir.Table:
     )
     asked = dns(message).filter(lambda t: ~t.response & t.src_home)
     # A public suffix itself has no registered domain.
-    some = stage(rd.filter(rd.registered_domain.isnull()).select(zone=rd.registered_domain.fill_null("")))
-    bare = asked.filter(asked.registered_domain.isnull()).mutate(zone=asked.registered_domain.fill_null(""))
-    bare = stage(bare.semi_join(some, "zone").select(*ASKED))
+    bare = stage(asked.filter(asked.registered_domain.isnull()).select(*ASKED))
     return together(stage(asked.semi_join(few, "registered_domain").select(*ASKED)), bare, ASKED)
 
 
