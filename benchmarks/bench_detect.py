@@ -100,7 +100,7 @@ def run(*words: str) -> tuple[float, int, str]:
 def tell_each(progress: str) -> None:
     """Print what each detector took, from the moments at which the next one began."""
     events = [json.loads(line) for line in progress.splitlines() if line.startswith("{")]
-    looks = [event for event in events if event["phase"] == "looking"]
+    looks = [event for event in events if event.get("phase") == "looking"]
     begins = {event["item"]: event["elapsed_s"] for event in looks}
     for name, following in pairwise(begins):
         print(f"  {name:24s} {begins[following] - begins[name]:8.2f} s")
