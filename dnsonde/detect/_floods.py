@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._relations import SECOND, keys, window
+from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers, markers
 
 DST = keys("dst")
@@ -40,6 +41,17 @@ def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
 def told(flow: ir.Table) -> ir.BooleanValue:
     """The row's TCP flags are known: it was made of packets, or says FIN. Logs may tell none at all."""
     return (flow.fin > 0) | flow.ttl_min.notnull()
+
+
+def arrivals(flow: ir.Table) -> ir.Table:
+    """Packets that each address got in each window, of whatever kind: what most have few of. Shared."""
+    rows = flow.mutate(window=window(flow.start_us, WINDOW_S))
+    return stage(rows.group_by([*DST, "window"]).aggregate(packets=rows.packets.sum()))
+
+
+def arrived(flow: ir.Table, few: ir.Table) -> ir.Table:
+    """The rows that are of such arrivals."""
+    return flow.mutate(window=window(flow.start_us, WINDOW_S)).semi_join(few, [*DST, "window"])
 
 
 def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:

@@ -6,7 +6,18 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, MARKED, REFLECTED, TALK, amounts, answers, kinds, rate
+from dnsonde.detect._floods import (
+    DST,
+    MARKED,
+    REFLECTED,
+    TALK,
+    amounts,
+    answers,
+    arrivals,
+    arrived,
+    kinds,
+    rate,
+)
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
 from dnsonde.detect._stages import stage
 
@@ -64,14 +75,17 @@ def flood(
     `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280 SYNs a
     second. `gap_s` is five minutes.
     """
-    rows = kinds(flow)
+    least = min(syn_s, marked_s, icmp_s)
+    few = arrivals(flow)
+    few = stage(few.filter(few.packets >= least), needed=True)
+    rows = kinds(arrived(flow, few))
     each = stage(amounts(rows))
     beside = each.filter(each.vector.isin([TALK, REFLECTED]))
     beside = beside.group_by([*DST, "window"]).aggregate(
         talks=beside.flows.sum(where=beside.vector == TALK),
         reflected=beside.packets.sum(where=beside.vector == REFLECTED),
     )
-    each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= min(syn_s, marked_s, icmp_s)))
+    each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= least))
     each = stage(each, needed=True)
     each = attach(each, answers(flow, each), [*DST, "window"])
     each = attach(each, beside, [*DST, "window"])
