@@ -41,7 +41,6 @@ from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
 from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
-from dnsonde.wire.compile import MEASURING, compile_all
 
 PLAN = "plan.toml"
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
@@ -98,16 +97,6 @@ class Difference:
     def total(self) -> int:
         """Hosts that changed."""
         return sum(self.counts.values())
-
-
-def compile_once(say: Callable[[str], None], *, measuring: bool = False) -> None:
-    """Compile the kernels that are not compiled yet, all or only those for `measuring`, and say so once."""
-
-    def told(done: int, total: int, _module: str) -> None:
-        if done == 0:
-            say(f"Compiling {total} modules of inner loops, once; up to a minute ...")
-
-    compile_all(told, MEASURING if measuring else None)
 
 
 # -- measure ----------------------------------------------------------------------------------------------

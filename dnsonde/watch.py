@@ -204,10 +204,13 @@ def _look(
         tell(name, 0)
         wanted[name] = compiled(one, tuple(sorted(settings[name].items())))
     blind = [name for name, query in wanted.items() if query.home and not home]
+    empty = {name for name in seen if by_sql and not _has_rows(connection, f"seen_{name}")}
     for number, (name, one) in enumerate(chosen.items()):
         tell(name, number)
         if by_sql:
             query = wanted.pop(name)
+            if empty.issuperset(one.tables):
+                continue
             rows = query.run(connection)
             drop(connection, query, wanted.values())
         else:
@@ -219,6 +222,10 @@ def _look(
     tell("", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)
     return Found(rows, taken, guessed, tuple(blind), tuple(home), clock.now_us())
+
+
+def _has_rows(connection: ibis.BaseBackend, view: str) -> bool:
+    return bool(connection.con.view(view).limit(1).fetchall())
 
 
 def detectors(names: Sequence[str] = ()) -> dict[str, Detector]:

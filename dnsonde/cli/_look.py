@@ -14,12 +14,13 @@ fresh = click.option("--fresh", is_flag=True, help="Look again, though the lake 
 
 def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Found":
     """A lake's findings: those it keeps, or those that are looked for now, and then kept."""
-    from dnsonde import run, watch
+    from dnsonde import watch
     from dnsonde.cli._findings import moment
     from dnsonde.clock import SystemClock
     from dnsonde.detect._relations import prefixes
+    from dnsonde.wire.compile import compile_once
 
-    run.compile_once(watcher.say)
+    compile_once(watcher.say)
     asked = watch.Asked(home=prefixes(homes))
     found = watch.detect([str(folder)], asked, SystemClock(), watcher.tell, fresh=fresh)
     if found.kept:

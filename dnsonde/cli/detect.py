@@ -112,12 +112,13 @@ def detect(
 
     `dnsonde formats` lists what can be read, `dnsonde detectors` what is looked for, `dnsonde explain NAME` how.
     """
-    from dnsonde import run, take, watch
+    from dnsonde import take, watch
     from dnsonde.cli import _findings, _news
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.detect._relations import prefixes
     from dnsonde.table.lake import is_lake
+    from dnsonde.wire.compile import compile_once
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
@@ -137,7 +138,7 @@ def detect(
         until_us=_time(until, clock),
     )
     with _progress.watch(mode, _progress.reading) as watcher:
-        run.compile_once(watcher.say)
+        compile_once(watcher.say)
         found = watch.detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )

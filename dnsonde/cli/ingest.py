@@ -34,13 +34,14 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
     A lake is a folder of Parquet. Each file is read once, however often it is named: it is known by its content. Its
     rows become visible together; after a Ctrl-C or worse the same command continues.
     """
-    from dnsonde import run, take
+    from dnsonde import take
     from dnsonde.cli import _findings
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
+    from dnsonde.wire.compile import compile_once
 
     with _progress.watch(mode, _progress.reading) as watcher:
-        run.compile_once(watcher.say)
+        compile_once(watcher.say)
         taken = take.ingest(paths, folder, SystemClock(), watcher.tell, engine, take.on_ports(ports))
     out = console()
     _findings.read(taken, out)

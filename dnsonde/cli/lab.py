@@ -44,12 +44,13 @@ def demo(
     from dnsonde.cli import _loop, _summary
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
+    from dnsonde.wire.compile import compile_once
 
     clock = SystemClock()
     scenario = run.scenario(name, hosts, seed)
     folder = folder or run.fresh_folder(Path("runs"), clock)
     with _progress.watch(mode) as watch:
-        run.compile_once(watch.say, measuring=no_loop)
+        compile_once(watch.say, measuring=no_loop)
         watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
         measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell, say=watch.say)
     out = console()
@@ -81,8 +82,9 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     """
     from dnsonde import run
     from dnsonde.clock import SystemClock
+    from dnsonde.wire.compile import compile_once
 
-    run.compile_once(lambda sentence: click.echo(sentence, err=True), measuring=True)
+    compile_once(lambda sentence: click.echo(sentence, err=True), measuring=True)
     scenario = run.scenario(name, hosts, seed)
 
     def ready(plan: Path) -> None:
@@ -142,11 +144,12 @@ def evaluate(names: tuple[str, ...]) -> None:
     """
     from rich.table import Table
 
-    from dnsonde import escape, run
+    from dnsonde import escape
     from dnsonde.cli._terminal import console
     from dnsonde.lab import evaluate as judge
+    from dnsonde.wire.compile import compile_once
 
-    run.compile_once(lambda sentence: click.echo(sentence, err=True))
+    compile_once(lambda sentence: click.echo(sentence, err=True))
     result = judge.evaluate(names, lambda name, done, of: click.echo(f"{done + 1} of {of}: {name}", err=True))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("detector", no_wrap=True)

@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._relations import SECOND, keys, window
+from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers, markers
 
 DST = keys("dst")
@@ -40,6 +41,17 @@ def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
 def told(flow: ir.Table) -> ir.BooleanValue:
     """The row's TCP flags are known: it was made of packets, or says FIN. Logs may tell none at all."""
     return (flow.fin > 0) | flow.ttl_min.notnull()
+
+
+def arrivals(flow: ir.Table) -> ir.Table:
+    """Packets that each address got in each window, of whatever kind: what most have few of. Shared."""
+    rows = flow.mutate(window=window(flow.start_us, WINDOW_S))
+    return stage(rows.group_by([*DST, "window"]).aggregate(packets=rows.packets.sum()))
+
+
+def arrived(flow: ir.Table, few: ir.Table) -> ir.Table:
+    """The rows that are of such arrivals."""
+    return flow.mutate(window=window(flow.start_us, WINDOW_S)).semi_join(few, [*DST, "window"])
 
 
 def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
@@ -129,8 +141,12 @@ def amounts(rows: ir.Table) -> ir.Table:
     )
 
 
-def answers(flow: ir.Table) -> ir.Table:
-    """Packets that each address sent in each window, resets apart: what a victim does not do for a flood's sake."""
+def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:
+    """Packets that each address of `hit` (`dst`) sent in each window, resets apart.
+
+    That is what a victim does not do for a flood's sake.
+    """
+    flow = flow.semi_join(hit.select(src_net="dst_net", src_host="dst_host"), keys("src"))
     some = flow.mutate(window=window(flow.start_us, WINDOW_S))
     sent = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
     return sent.rename(dst_net="src_net", dst_host="src_host")

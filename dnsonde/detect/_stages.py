@@ -77,15 +77,21 @@ def needs(table: ir.Table) -> None:
 def domains(message: ir.Table) -> ir.Table:
     """A row a registered domain: what its messages are, as far as that is told without a look at names.
 
-    below, octets: messages about names below it that embed no address, and the octets left of it; templates: messages
-    whose name embeds something. Detectors that ask for it share it.
+    below, octets: messages about names below it that embed no address, and the octets left of it, of the longest
+    `octets_max`; templates: messages whose name embeds something; `answer_*`: the least and the greatest halves of
+    addresses that answers lead to. Detectors that ask for it share it.
     """
     m = dns(message)
     plain = (m.sub_hash != 0) & m.embedded_kind.isnull()
     each = m.group_by("registered_domain").aggregate(
         below=plain.cast("int64").sum(),
         octets=plain.ifelse(m.sub_bytes, 0).cast("int64").sum(),
+        octets_max=m.sub_bytes.max(),
         templates=m.template.count(),
+        answer_net_least=m.answer_net.min(),
+        answer_net_most=m.answer_net.max(),
+        answer_host_least=m.answer_host.min(),
+        answer_host_most=m.answer_host.max(),
     )
     return stage(each)
 
@@ -110,37 +116,28 @@ def busy(message: ir.Table, least: int) -> ir.Table:
 def names(message: ir.Table, window_s: int, least: int) -> ir.Table:
     """A row a `number` of `busy`, half window and name below it (`sub_hash`) that embeds no address, shared.
 
-    A name may stand in several rows of one `half`, as windows of other detectors are shorter. rows, queries, failed,
-    answered: messages, those that ask, and answers by what they say; short, short_queries: of them those without a long
-    label; octets left of the domain, labels of the whole name.
+    A name may stand in several rows of one `half`, as windows of other detectors are shorter. rows, queries, answered:
+    messages, those that ask, and answers that do not fail; label_max: octets of its longest label; octets left of the
+    domain.
     """
     share_s = math.gcd(window_s, HOUR_S)
     m = dns(message)
     m = m.filter((m.sub_hash != 0) & m.embedded_kind.isnull())
     m = m.inner_join(busy(message, least).select("registered_domain", "number"), "registered_domain")
-    fails = m.rcode.isin(FAILED)
     m = m.select(
         "number",
         "sub_hash",
-        "time_us",
-        "labels",
         "sub_bytes",
+        "label_max",
         short_half=halves(m.time_us, share_s),
         query=(~m.response).cast("int64"),
-        failed=(m.response & fails).fill_null(False).cast("int64"),
-        answered=(m.response & ~fails).fill_null(False).cast("int64"),
-        short=(m.label_max < LONG).cast("int64"),
+        answered=(m.response & ~m.rcode.isin(FAILED)).fill_null(False).cast("int64"),
     )
     each = m.group_by(["number", "short_half", "sub_hash"]).aggregate(
-        first_us=m.time_us.min(),
-        last_us=m.time_us.max(),
         rows=m.count(),
-        queries=m.query.sum(),
-        failed=m.failed.sum(),
+        queries=m["query"].sum(),
         answered=m.answered.sum(),
-        short=m.short.sum(),
-        short_queries=(m.short * m.query).sum(),
-        labels=m.labels.max().cast("int64"),
+        label_max=m.label_max.max(),
         octets=m.sub_bytes.max().cast("int64"),
     )
     each = stage(each)

@@ -92,7 +92,7 @@ def amplification(
     each = each.filter(~(client & each.requests.notnull()))
     unasked = each.requests.isnull()
     each = each.mutate(unasked=unasked.ifelse(each.packets, 0), requests=each.requests.fill_null(0))
-    each = each.mutate(request_payload=each.request_payload.fill_null(0))
+    each = stage(each.mutate(request_payload=each.request_payload.fill_null(0)))
     hits = each.group_by([*by, "dst_home"]).aggregate(
         first_us=each.start_us.min(),
         last_us=each.end_us.max(),
@@ -106,6 +106,7 @@ def amplification(
     hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
     hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
     hits = attach(hits, _fragments(rows, each), by)
+    hits = stage(hits)
     hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
     hits = hits.mutate(
         whole=hits.packets,
@@ -132,8 +133,9 @@ def amplification(
     alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
     sign = ibis.ifelse(strict, blind & crowd, alone | grown)
     hits = hits.mutate(nominal=of("factor")).filter(sign & same & (large | (hits.service == TCP)))
+    hits = stage(hits, needed=True)
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
-    hits = sessions(hits, [*DST, "service"], gap_s)
+    hits = stage(sessions(hits, [*DST, "service"], gap_s))
     held = [*DST, "service", "session"]
     each = attach(each.semi_join(hits, by), hits.select(*by, "session"), by)
     attacks = hits.group_by([*held, "dst_home"]).aggregate(

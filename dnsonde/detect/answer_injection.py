@@ -7,13 +7,17 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample, window
-from dnsonde.detect._stages import stage
+from dnsonde.detect._stages import needs, stage
 
 DOMAIN = ["domain"]
 SERVER = keys("server")
 QUESTION = [*keys("client", "server"), "client_port", "id", "qname", "qtype", "bin"]
-COLUMNS = [*QUESTION, "domain", "time_us", "response", "said", "ip_ttl", "answer_net", "answer_host", "key"]
+ALIKE = ["zone", "server_host", "about"]
+COLUMNS = [
+    *QUESTION, "domain", "time_us", "response", "said", "ip_ttl", "answer_net", "answer_host", "key", "zone", "about",
+]  # fmt: skip
 NXDOMAIN = 3
+TYPES = 1 << 16
 LOW_31 = (1 << 31) - 1
 
 
@@ -63,10 +67,14 @@ def answer_injection(
         domain=m.registered_domain.fill_null(m.qname),
         said=((m.rcode == NXDOMAIN).ifelse(ibis.literal(1, "int64"), m.answer_hash)).fill_null(0),
         key=_narrow(m),
-    ).select(*COLUMNS)
+        zone=m.registered_domain.fill_null(""),
+    )
+    m = m.mutate(about=_about(m)).select(*COLUMNS)
     answers = m.filter(m.response & (m.said != 0))
-    conflict = _conflicts(m, answers, ttl_gap).filter(lambda t: t.conflicts >= conflicts_min)
-    distance = _out_of_line(answers, ttl_gap, steady_min, steady_share_min)
+    mixed, spread = _first(answers, ttl_gap)
+    conflict = _conflicts(m, answers.semi_join(mixed, ALIKE), ttl_gap)
+    conflict = conflict.filter(conflict.conflicts >= conflicts_min)
+    distance = _out_of_line(answers, spread, ttl_gap, steady_min, steady_share_min)
     distance = distance.filter(distance.out_of_line >= out_of_line_min)
 
     conflict, distance = stage(conflict), stage(distance)
@@ -111,9 +119,30 @@ def _narrow(m: ir.Table) -> ir.IntegerValue:
     return mixed * (1 << 32) + m.client_port.cast("int64") * (1 << 16) + m.id.fill_null(0).cast("int64")
 
 
+def _about(m: ir.Table) -> ir.IntegerValue:
+    """One number for name, type, window and server's network; others below the domain may share it."""
+    return m.sub_hash ^ m.server_net ^ (m.bin * TYPES + m.qtype.cast("int64"))
+
+
+def _first(answers: ir.Table, ttl_gap: int) -> tuple[ir.Table, ir.Table]:
+    """What some server answered in two ways to one question in one window, and the servers whose IP TTLs differ."""
+    each = answers.group_by(ALIKE).aggregate(
+        least=answers.said.min(),
+        most=answers.said.max(),
+        ttl_least=answers.ip_ttl.min(),
+        ttl_most=answers.ip_ttl.max(),
+    )
+    each = stage(each)
+    mixed = stage(each.filter(each.least != each.most).select(*ALIKE))
+    spread = each.group_by("server_host").aggregate(least=each.ttl_least.min(), most=each.ttl_most.max())
+    spread = stage(spread.filter(spread.most - spread.least >= ttl_gap).select("server_host"))
+    needs(mixed.select("server_host").union(spread))
+    return mixed, spread
+
+
 def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int) -> ir.Table:
     """By domain: how many questions got contradicting answers, and when."""
-    # Nearly every question has one answer: it leaves here, in narrow columns.
+    # Nearly every question that is left has one answer: it leaves here, in narrow columns.
     suspect = answers.group_by("key").aggregate(least=answers.said.min(), most=answers.said.max())
     suspect = stage(suspect.filter(suspect.least != suspect.most).select("key"))
     m = m.semi_join(suspect, "key")
@@ -134,19 +163,20 @@ def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int) -> ir.Table:
     )
 
 
-def _out_of_line(answers: ir.Table, ttl_gap: int, steady_min: int, steady_share_min: float) -> ir.Table:
+def _out_of_line(
+    answers: ir.Table, spread: ir.Table, ttl_gap: int, steady_min: int, steady_share_min: float
+) -> ir.Table:
     """By domain: how many answers had a TTL unlike their server's usual one, where nearly all of them had."""
     answers = answers.filter(answers.ip_ttl.notnull())
-    held = stage(answers.group_by([*SERVER, "ip_ttl"]).aggregate(rows=answers.count()))
-    most = held.group_by(SERVER).aggregate(total=held.rows.sum(), top=held.rows.max())
-    most = most.filter((most.total >= steady_min) & (most.top >= steady_share_min * most.total))
-    usual = held.inner_join(most, SERVER).filter(lambda t: t.rows == t.top)
-    usual = stage(usual.group_by(SERVER).aggregate(usual=usual.ip_ttl.min()))
     # Mostly no server has another TTL at all: then no domain is looked at.
+    held, usual = _usual(answers.semi_join(spread, "server_host"), steady_min, steady_share_min)
     odd = held.inner_join(usual, SERVER)
     odd = stage(odd.filter((odd.ip_ttl - odd.usual).abs() >= ttl_gap).select(*SERVER, "ip_ttl"))
     few = stage(answers.semi_join(odd, [*SERVER, "ip_ttl"]).select(*DOMAIN).distinct())
-    known = answers.semi_join(few, DOMAIN).inner_join(usual, SERVER)
+    theirs = answers.semi_join(few, DOMAIN)
+    servers = stage(theirs.select(*SERVER).distinct())
+    _, usual = _usual(answers.semi_join(servers, SERVER), steady_min, steady_share_min)
+    known = theirs.inner_join(usual, SERVER)
     known = known.mutate(off=((known.ip_ttl - known.usual).abs() >= ttl_gap))
     each = known.group_by(DOMAIN).aggregate(
         all_answers=known.count(),
@@ -156,3 +186,12 @@ def _out_of_line(answers: ir.Table, ttl_gap: int, steady_min: int, steady_share_
         ttl_last_us=known.time_us.max(where=known.off),
     )
     return each.filter((each.out_of_line > 0) & (each.out_of_line >= steady_share_min * each.all_answers))
+
+
+def _usual(answers: ir.Table, steady_min: int, steady_share_min: float) -> tuple[ir.Table, ir.Table]:
+    """How many answers came with which IP TTL, by server; and the `usual` one of each that has one."""
+    held = stage(answers.group_by([*SERVER, "ip_ttl"]).aggregate(rows=answers.count()))
+    most = held.group_by(SERVER).aggregate(total=held.rows.sum(), top=held.rows.max())
+    most = most.filter((most.total >= steady_min) & (most.top >= steady_share_min * most.total))
+    usual = held.inner_join(most, SERVER).filter(lambda t: t.rows == t.top)
+    return held, stage(usual.group_by(SERVER).aggregate(usual=usual.ip_ttl.min()))

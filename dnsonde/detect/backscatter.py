@@ -7,9 +7,11 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, sample, sessions, window
+from dnsonde.detect._stages import stage
 
 SRC = keys("src")
 DST = keys("dst")
+COLUMNS = [*SRC, *DST, "minute", "start_us", "end_us", "packets", "tcp", "src_port"]
 # ICMP: echo reply, unreachable, source quench, redirect, time exceeded, parameter problem, and the replies to
 # timestamp, information and mask requests; ICMPv6: unreachable, too big, time exceeded, parameter problem, echo reply.
 ICMP4 = (0, 3, 4, 5, 11, 12, 14, 16, 18)
@@ -63,16 +65,19 @@ def backscatter(
     sent = inward.group_by(SRC).aggregate(
         all=inward.packets.sum(), some=(inward.packets * inward.answer).sum()
     )
-    sent = sent.filter((sent.some >= packets_min) & (sent.some >= sent["all"] * share_min))
+    sent = stage(
+        sent.filter((sent.some >= packets_min) & (sent.some >= sent["all"] * share_min)), needed=True
+    )
     given = inward.filter(inward.answer == 1).semi_join(sent, SRC)
-    given = given.anti_join(_asked(flow), [*SRC, *DST])
+    given = given.anti_join(_asked(flow, sent), [*SRC, *DST])
+    given = stage(given.select(*COLUMNS), needed=True)
     minutes = given.group_by([*SRC, "minute"]).aggregate(
         first_us=given.start_us.min(),
         last_us=given.end_us.max(),
         packets=given.packets.sum(),
         tcp=(given.packets * given.tcp).sum(),
     )
-    minutes = sessions(minutes, SRC, gap_s)
+    minutes = stage(sessions(minutes, SRC, gap_s))
     by = [*SRC, "session"]
     attacks = minutes.group_by(by).aggregate(
         first_us=minutes.first_us.min(),
@@ -86,6 +91,7 @@ def backscatter(
         & (attacks.last_us - attacks.first_us >= lasts_min_s * SECOND)
         & (attacks.peak >= peak_min)
     )
+    attacks = stage(attacks, needed=True)
     given = attach(given, minutes.select(*SRC, "minute", "session"), [*SRC, "minute"])
     given = given.mutate(port=given.src_port.cast("int64"))
     for more in (
@@ -110,8 +116,9 @@ def backscatter(
     )
 
 
-def _asked(flow: ir.Table) -> ir.Table:
-    """Pairs of an outside address (src) and a home one (dst) that sent it anything but resets and ICMP errors."""
+def _asked(flow: ir.Table, sent: ir.Table) -> ir.Table:
+    """Pairs of an address in `sent` (src) and a home one (dst) that sent it anything but resets and ICMP errors."""
+    flow = flow.semi_join(sent.select(dst_net="src_net", dst_host="src_host"), DST)
     out = flow.filter(flow.src_home & ~flow.dst_home & (flow.packets > flow.rst))
     errors = ((out.protocol == 1) & (out.src_port != 8)) | ((out.protocol == 58) & (out.src_port != 128))
     out = out.filter(~errors)

@@ -6,10 +6,10 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import MARKED, TALK, amounts, answers, kinds, rate
+from dnsonde.detect._floods import DST, MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
 from dnsonde.detect._relations import attach, home_prefix, pair, sample, sessions
+from dnsonde.detect._stages import stage
 
-DST = ["dst_net", "dst_host"]
 REFLECTION = "reflection"
 PLAIN = ("syn", "stomp", "flags", REFLECTION, *MARKED)
 PREFIX = ["prefix_net", "prefix_host", "bits"]
@@ -56,10 +56,14 @@ def carpet_flood(
     `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (2,500), `addresses_min` (16), `each_min` (20),
     `answers_max` (0.2) are ours; `gap_s` is five minutes.
     """
-    each = amounts(kinds(flow.filter(~flow.src_home & flow.dst_home), REFLECTION))
+    few = _with_prefix(arrivals(flow))
+    busy = few.group_by([*PREFIX, "window"]).aggregate(packets=few.packets.sum())
+    busy = busy.filter(busy.packets >= packets_min)
+    few = stage(few.semi_join(busy, [*PREFIX, "window"]).select(*DST, "window"), needed=True)
+    inward = flow.filter(~flow.src_home & flow.dst_home)
+    each = amounts(kinds(arrived(inward, few), REFLECTION))
     each = each.filter(each.vector != TALK)
-    (net, host), bits = home_prefix(*pair(each, "dst"))
-    each = each.mutate(prefix_net=net, prefix_host=host, bits=bits)
+    each = stage(_with_prefix(each))
     by = [*PREFIX, "vector", "window"]
     spans = each.group_by(by).aggregate(
         first_us=each.first_us.min(),
@@ -77,9 +81,10 @@ def carpet_flood(
         & (spans.packets >= spans.addresses * each_min)
         & (spans.most <= spans.packets * share_max)
     )
+    spans = stage(spans, needed=True)
     # One row an address and window, or a vector more: few are counted twice, which only calms.
-    hit = each.semi_join(spans, by)
-    said = attach(hit, answers(flow.filter(flow.src_home)), [*DST, "window"])
+    hit = stage(each.semi_join(spans, by))
+    said = attach(hit, answers(flow.filter(flow.src_home), hit), [*DST, "window"])
     said = said.group_by(by).aggregate(answers=said.answers.sum())
     spans = attach(spans, said, by)
     packets_s = rate(spans.packets, spans, 0.1)
@@ -92,8 +97,9 @@ def carpet_flood(
         ratio=plain.ifelse(ibis.greatest(bulk, packets_s / plain_s_min), bulk),
     )
     spans = spans.filter((spans.ratio >= 1) & (spans.answers.fill_null(0) <= spans.packets * answers_max))
+    spans = stage(spans, needed=True)
     held = [*PREFIX, "vector"]
-    spans = sessions(spans, held, gap_s)
+    spans = stage(sessions(spans, held, gap_s))
     hit = attach(hit.semi_join(spans, by), spans.select(*by, "session"), by)
     held = [*held, "session"]
     attacks = spans.group_by(held).aggregate(
@@ -124,3 +130,9 @@ def carpet_flood(
         mbit_s=attacks.mbit_s,
         bytes=attacks.octets,
     )
+
+
+def _with_prefix(rows: ir.Table) -> ir.Table:
+    """Rows with the /24 or /48 of their `dst`."""
+    (net, host), bits = home_prefix(*pair(rows, "dst"))
+    return rows.mutate(prefix_net=net, prefix_host=host, bits=bits)

@@ -203,11 +203,15 @@ def _suspects(
     counts where that speaks for a tunnel only.
     """
     few = busy(message, names_min)
-    few = few.filter((few.below >= names_min) & (few.octets >= octets_min))
+    long = few.octets_max >= min(length_min, LONG)
+    few = few.filter((few.below >= names_min) & (few.octets >= octets_min) & long)
     few = stage(few.select("number", domain=few.registered_domain))
     each = overlapping(names_below(message, window_s, names_min).semi_join(few, "number"))
+    short = each.label_max < LONG
     each = each.group_by(["number", "window", "sub_hash"]).aggregate(
-        octets=each.octets.max(), short=each.short.sum(), queries=each.short_queries.sum()
+        octets=each.octets.max(),
+        short=short.ifelse(each.rows, 0).sum(),
+        queries=short.ifelse(each.queries, 0).sum(),
     )
     each = each.mutate(asks=ibis.greatest(each.queries, each.short - each.queries))
     spans = each.group_by(["number", "window"]).aggregate(

@@ -6,8 +6,20 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, MARKED, REFLECTED, TALK, amounts, answers, kinds, rate
+from dnsonde.detect._floods import (
+    DST,
+    MARKED,
+    REFLECTED,
+    TALK,
+    amounts,
+    answers,
+    arrivals,
+    arrived,
+    kinds,
+    rate,
+)
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
+from dnsonde.detect._stages import stage
 
 STOMPED = 5  # connections
 
@@ -63,20 +75,25 @@ def flood(
     `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280 SYNs a
     second. `gap_s` is five minutes.
     """
-    rows = kinds(flow)
-    each = amounts(rows)
+    least = min(syn_s, marked_s, icmp_s)
+    few = arrivals(flow)
+    few = stage(few.filter(few.packets >= least), needed=True)
+    rows = kinds(arrived(flow, few))
+    each = stage(amounts(rows))
     beside = each.filter(each.vector.isin([TALK, REFLECTED]))
     beside = beside.group_by([*DST, "window"]).aggregate(
         talks=beside.flows.sum(where=beside.vector == TALK),
         reflected=beside.packets.sum(where=beside.vector == REFLECTED),
     )
-    each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= min(syn_s, marked_s, icmp_s)))
-    each = attach(each, answers(flow), [*DST, "window"])
+    each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= least))
+    each = stage(each, needed=True)
+    each = attach(each, answers(flow, each), [*DST, "window"])
     each = attach(each, beside, [*DST, "window"])
     each = each.mutate(**{name: each[name].fill_null(0) for name in ("answers", "talks", "reflected")})
     by = [*DST, "vector", "window"]
     few = rows.semi_join(each, by)
-    few = few.mutate(port=few.dst_port.cast("int64"))
+    few = few.select(*by, *keys("src"), "protocol", port=few.dst_port.cast("int64"))
+    few = stage(few)
     each = attach(each, count_distinct(few, by, keys("src"), "sources"), by)
     each = attach(each, count_distinct(few, by, ["port"], "port_count"), by)
     each = attach(each, count_distinct(few, by, ["protocol"], "protocols"), by)
@@ -122,8 +139,9 @@ def flood(
         else_=ibis.ifelse(many, plain, 0.0),
     )
     each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
+    each = stage(each, needed=True)
     held = [*DST, "vector"]
-    each = sessions(each, held, gap_s)
+    each = stage(sessions(each, held, gap_s))
     few = attach(few.semi_join(each, by), each.select(*by, "session"), by)
     held = [*held, "session"]
     attacks = each.group_by([*held, "dst_home"]).aggregate(

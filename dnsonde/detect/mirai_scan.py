@@ -7,8 +7,10 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, same, sample, sessions
+from dnsonde.detect._stages import stage
 
 SRC = keys("src")
+COLUMNS = [*SRC, *keys("dst"), "src_home", "day", "start_us", "end_us", "mirai_syn", "dst_port"]
 
 
 @detector(
@@ -48,16 +50,17 @@ def mirai_scan(
     itself = same(pair(flow, "src"), pair(flow, "dst"))
     marked = flow.filter((flow.protocol == 6) & (flow.mirai_syn > 0) & ~itself)
     marked = marked.mutate(day=(marked.start_us // (gap_s * 1_000_000)).cast("int64"))
+    marked = stage(marked.select(*COLUMNS), needed=True)
     days = marked.group_by([*SRC, "src_home", "day"]).aggregate(
         first_us=marked.start_us.min(), last_us=marked.end_us.max(), syns=marked.mirai_syn.sum()
     )
-    days = sessions(days, SRC, gap_s)
+    days = stage(sessions(days, SRC, gap_s))
     marked = attach(marked, days.select(*SRC, "day", "session"), [*SRC, "day"])
     by = [*SRC, "session"]
     scans = days.group_by([*by, "src_home"]).aggregate(
         first_us=days.first_us.min(), last_us=days.last_us.max(), syns=days.syns.sum()
     )
-    scans = scans.filter(scans.syns >= syns_min)
+    scans = stage(scans.filter(scans.syns >= syns_min), needed=True)
     marked = marked.mutate(port=marked.dst_port.cast("int64"))
     for more in (
         count_distinct(marked, by, keys("dst"), "destinations"),

@@ -20,7 +20,7 @@ from dnsonde.detect._relations import (
     same,
     sample,
 )
-from dnsonde.detect._stages import stage
+from dnsonde.detect._stages import domains, stage
 
 DOMAIN = ["registered_domain"]
 NETWORKS = 10_000  # random addresses begin to meet each other's networks
@@ -71,14 +71,16 @@ def random_answers(
     `nowhere_share_min` (0.05; chance makes 0.14) are ours. SecShow's answers had a TTL of a day: who rotates or moves
     gives minutes, so `kept_s` is half a day, for nine of ten answers.
     """
-    m = responses(message).filter(
+    networks_min = scatter_min * min(answers_min, NETWORKS)
+    m = responses(message).semi_join(_several(message, networks_min), DOMAIN)
+    m = m.filter(
         lambda t: t.registered_domain.notnull() & (t.rcode == 0) & (t.answers > 0) & t.answer_net.notnull()
     )
     mirrored = same(pair(m, "answer"), pair(m, "embedded")).fill_null(False)
     m = m.filter(~mirrored).mutate(network=network(*pair(m, "answer")))
     # Most domains answer from a few networks: they leave here.
     wide = count_distinct(m, DOMAIN, ["network"], "networks")
-    wide = stage(wide.filter(wide.networks >= scatter_min * min(answers_min, NETWORKS)), needed=True)
+    wide = stage(wide.filter(wide.networks >= networks_min), needed=True)
     m = m.semi_join(wide, DOMAIN)
 
     given = m.group_by([*DOMAIN, "qname", "qtype", *keys("answer")]).aggregate(
@@ -142,3 +144,13 @@ def random_answers(
         examples=each.examples,
         answer_examples_hosts=each.answer_hosts,
     )
+
+
+def _several(message: ir.Table, networks_min: float) -> ir.Table:
+    """Domains whose answers lead to more than one network, where that is needed."""
+    each = domains(message)
+    each = each.filter(each.registered_domain.notnull() & each.answer_host_least.notnull())
+    if networks_min > 1:
+        nets = each.answer_net_least != each.answer_net_most
+        each = each.filter(nets | (each.answer_host_least >> 16 != each.answer_host_most >> 16))
+    return stage(each.select(*DOMAIN), needed=True)

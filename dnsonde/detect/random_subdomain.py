@@ -19,9 +19,13 @@ from dnsonde.detect._relations import (
     sample,
     sessions,
 )
-from dnsonde.detect._stages import busy, names, stage
+from dnsonde.detect._stages import FAILED, busy, names, stage
 
 DOMAIN = ["registered_domain"]
+COLUMNS = [
+    *keys("src", "dst"), "src_port", "dst_port", "src_home", "dst_home", *DOMAIN, "half", "time_us", "qname",
+    "sub_hash", "labels", "response", "rcode", "embedded_relation",
+]  # fmt: skip
 
 
 @detector(
@@ -65,17 +69,27 @@ def random_subdomain(
     `window_s` (an hour); `failing_min` (0.7), `fresh_min` (0.2: two types and some retries for each name) and
     `depth_spread` (0.1: nine of ten names have the same number of labels) are ours; `gap_s` is two windows.
     """
+    suspects = _suspects(message, window_s, names_min, failing_min, fresh_min)
     asked = dns(message)
     asked = asked.filter(
         asked.registered_domain.notnull() & (asked.sub_hash != 0) & asked.embedded_kind.isnull()
     )
     asked = asked.mutate(half=halves(asked.time_us, window_s))
-    few = busy(message, names_min)
-    few = stage(few.filter(few.below >= names_min).select("number", *DOMAIN), needed=True)
-    each = names(message, window_s, names_min).inner_join(few, "number")
-    dots = each.registered_domain.length() - each.registered_domain.replace(".", "").length()
-    each = each.mutate(depth=(each.labels - dots - 1).cast("int64"))
+    asked = asked.semi_join(both_halves(suspects, *DOMAIN), [*DOMAIN, "half"])
+    asked = stage(asked.select(*COLUMNS))
+    fails = asked.rcode.isin(FAILED)
+    dots = asked.registered_domain.length() - asked.registered_domain.replace(".", "").length()
+    each = asked.group_by([*DOMAIN, "half", "sub_hash"]).aggregate(
+        first_us=asked.time_us.min(),
+        last_us=asked.time_us.max(),
+        queries=(~asked.response).sum(),
+        failed=(asked.response & fails).fill_null(False).sum(),
+        answered=(asked.response & ~fails).fill_null(False).sum(),
+        depth=(asked.labels - dots - 1).max().cast("int64"),
+    )
     spans = _by_names(overlapping(each), [*DOMAIN, "window"])
+    # Of other windows half may be missing.
+    spans = spans.semi_join(suspects, [*DOMAIN, "window"])
     mean = spans.depth / spans.names
     spans = spans.filter(
         (spans.names >= names_min)
@@ -113,6 +127,29 @@ def random_subdomain(
         queries_s=rate,
         examples=attacks.examples,
     )
+
+
+def _suspects(
+    message: ir.Table, window_s: int, names_min: int, failing_min: float, fresh_min: float
+) -> ir.Table:
+    """Domains, and windows, in which so many names hardly ever got an answer: nearly all domains leave here."""
+    few = busy(message, names_min)
+    few = stage(few.filter(few.below >= names_min).select("number", *DOMAIN), needed=True)
+    each = overlapping(names(message, window_s, names_min).semi_join(few, "number"))
+    each = each.group_by(["number", "window", "sub_hash"]).aggregate(
+        queries=each.queries.sum(), answered=each.answered.sum()
+    )
+    spans = each.group_by(["number", "window"]).aggregate(
+        names=each.count(),
+        good=(each.answered > 0).sum(),
+        asks=ibis.greatest(each.queries, each.answered).sum(),
+    )
+    spans = spans.filter(
+        (spans.names >= names_min)
+        & (spans.good <= spans.names * (1 - failing_min))
+        & (spans.names >= spans.asks * fresh_min)
+    )
+    return stage(spans.inner_join(few, "number").select(*DOMAIN, "window"), needed=True)
 
 
 def _by_names(rows: ir.Table, by: list[str]) -> ir.Table:

@@ -8,9 +8,13 @@ import ibis.expr.types as ir
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._floods import told
 from dnsonde.detect._relations import SECOND, attach, keys, pair, sample, sessions
+from dnsonde.detect._stages import stage
 
 SRC = keys("src")
 DST = keys("dst")
+COLUMNS = [
+    *SRC, "src_home", *DST, "dst_home", "kind", "port", "bucket", "start_us", "end_us", "packets", "talked", "strange",
+]  # fmt: skip
 ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
 # Where file sharing and coins look for peers by the dozen, of which many are gone: eDonkey, Gnutella, BitTorrent,
@@ -58,12 +62,15 @@ def service_scan(
     addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s` is six hours,
     so that slow scans are one: a real one took 72 hours for 7,307 addresses.
     """
-    pairs = _pairs(flow, packets_max, gap_s)
-    pairs = pairs.semi_join(_active(pairs, min(addresses_min, echo_min, ports_min, flags_min)), SRC)
+    least = min(addresses_min, echo_min, ports_min, flags_min)
+    rows = _rows(flow, packets_max, gap_s)
+    # Sources of so few rows, and then of so few pairs, need no further look.
+    pairs = stage(_pairs(rows.semi_join(stage(_active(rows, least), needed=True), SRC)))
+    pairs = stage(pairs.semi_join(_active(pairs, least), SRC), needed=True)
     buckets = pairs.group_by([*SRC, "bucket"]).aggregate(
         first_us=pairs.first_us.min(), last_us=pairs.last_us.max()
     )
-    buckets = sessions(buckets, SRC, gap_s)
+    buckets = stage(sessions(buckets, SRC, gap_s))
     pairs = attach(pairs, buckets.select(*SRC, "bucket", "session"), [*SRC, "bucket"])
     by = [*SRC, "session"]
     # The same port of the same address in several buckets is one.
@@ -75,10 +82,10 @@ def service_scan(
         odd=pairs.odd.sum(),
         talked=pairs.talked.max(),
     )
-    spots = spots.mutate(silent=((spots.talked == 0) & (spots.probes > 0)).cast("int64"))
+    spots = stage(spots.mutate(silent=((spots.talked == 0) & (spots.probes > 0)).cast("int64")))
     wide = _wide(spots, by, addresses_min, echo_min)
     deep = _deep(spots, by, ports_min, flags_min)
-    both = wide.union(deep)
+    both = stage(wide.union(deep), needed=True)
     scans = both.group_by([*by, "src_home"]).aggregate(
         first_us=both.first_us.min(),
         last_us=both.last_us.max(),
@@ -117,8 +124,8 @@ def service_scan(
     )
 
 
-def _pairs(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
-    """One row a source, port, destination and bucket of time; port -1: ICMP, whose versions are one protocol, 1."""
+def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
+    """Flows that can be of a scan; port -1: ICMP, whose versions are one `kind`, 1."""
     tcp = flow.protocol == 6
     udp = (flow.protocol == 17) & ~(flow.src_home & ~flow.dst_home) & ~flow.dst_port.isin(LOOKUPS)
     # An answer comes from a service's port, which is mostly the lower one.
@@ -133,13 +140,17 @@ def _pairs(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
     strange = (rows.protocol == 6) & (rows.syn == 0)
     icmp = rows.protocol.isin([kind for kind, _ in ECHO])
-    rows = rows.mutate(
+    return rows.mutate(
         kind=icmp.ifelse(1, rows.protocol).cast("int64"),
         port=icmp.ifelse(-1, rows.dst_port).cast("int64"),
         bucket=(rows.start_us // (gap_s * SECOND)).cast("int64"),
         talked=talked.cast("int64"),
         strange=strange.cast("int64"),
-    ).drop("protocol")
+    ).select(*COLUMNS)
+
+
+def _pairs(rows: ir.Table) -> ir.Table:
+    """One row a source, port, destination and bucket of time."""
     return (
         rows.group_by([*SRC, "src_home", *DST, "dst_home", "kind", "port", "bucket"])
         .aggregate(
@@ -156,9 +167,9 @@ def _pairs(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     )
 
 
-def _active(pairs: ir.Table, least: int) -> ir.Table:
-    """Sources with as many pairs at all: the others need no further look."""
-    some = pairs.group_by(SRC).aggregate(rows=pairs.count())
+def _active(rows: ir.Table, least: int) -> ir.Table:
+    """Sources with as many rows at all."""
+    some = rows.group_by(SRC).aggregate(rows=rows.count())
     return some.filter(some.rows >= least).select(*SRC)
 
 

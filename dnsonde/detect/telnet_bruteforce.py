@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions, window
+from dnsonde.detect._stages import stage
 
 SRC = keys("src")
 CONNECTION = [*SRC, *keys("dst"), "src_port", "dst_port"]
@@ -57,7 +58,7 @@ def telnet_bruteforce(
         data=telnet.payload_bytes.sum(),
     )
     # Scans and refusals say nothing about what the source does when it is let in.
-    each = each.filter(each.data > 0)
+    each = stage(each.filter(each.data > 0), needed=True)
     sized = each.packets.between(packets_min, packets_max) & each.octets.between(bytes_min, bytes_max)
     each = each.mutate(attempt=sized.cast("int64"), hour=window(each.first_us, gap_s))
     hours = each.group_by([*SRC, "src_home", "hour"]).aggregate(
@@ -66,7 +67,7 @@ def telnet_bruteforce(
         conversations=each.count(),
         attempts=each.attempt.sum(),
     )
-    hours = sessions(hours, SRC, gap_s)
+    hours = stage(sessions(hours, SRC, gap_s))
     by = [*SRC, "session"]
     series = hours.group_by([*by, "src_home"]).aggregate(
         first_us=hours.first_us.min(),
@@ -77,6 +78,7 @@ def telnet_bruteforce(
     series = series.filter(
         (series.attempts >= attempts_min) & (series.attempts >= series.conversations * share_min)
     )
+    series = stage(series, needed=True)
     tried = attach(each.filter(each.attempt == 1), hours.select(*SRC, "hour", "session"), [*SRC, "hour"])
     tried = tried.mutate(port=tried.dst_port.cast("int64"))
     for more in (

@@ -66,6 +66,9 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
         self._run_pre_execute_hooks(table)
         name = ibis.util.gen_name("stage")
         rows = self._session.sql(self.compile(table))
+        # Of the relation's types: to Spark a number with a point is a decimal.
+        kinds = from_arrow_schema(table.schema().to_pyarrow())
+        rows = rows.select(*[rows[kind.name].cast(kind.dataType).alias(kind.name) for kind in kinds])
         # Named anew: under the old identities Spark takes its columns for those of what they were made of.
         rows.toDF(*rows.columns).localCheckpoint().createOrReplaceTempView(name)
         return self.table(name)

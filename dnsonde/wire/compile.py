@@ -71,6 +71,16 @@ def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[
     return True
 
 
+def compile_once(say: Callable[[str], None], *, measuring: bool = False) -> None:
+    """Compile the kernels that are not compiled yet, all or only those for `measuring`, and say so once."""
+
+    def told(done: int, total: int, _module: str) -> None:
+        if done == 0:
+            say(f"Compiling {total} modules of inner loops, once; up to a minute ...")
+
+    compile_all(told, MEASURING if measuring else None)
+
+
 def _compiled(names: list[str]) -> Iterator[str]:
     """Compile modules, each in whichever process is free; their names as they are done."""
     left = list(names)

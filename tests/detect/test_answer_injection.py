@@ -84,3 +84,14 @@ def test_a_route_that_changed_a_little_or_a_server_with_two_distances_is_none() 
     assert found(answer_injection, steady() + nearer) == []
     anycast = [{**m, "ip_ttl": 40} for m in steady(25)]
     assert found(answer_injection, steady() + anycast) == []
+
+
+def test_answers_from_where_they_always_come_count_against_those_from_elsewhere() -> None:
+    far = [response(question(n), "198.18.9.9", ip_ttl=44) for n in range(3)]
+    asked = [
+        query(CLIENT, "203.0.113.54", "www.blocked.example", time_s=n, id=n, src_port=20000 + n)
+        for n in range(20)
+    ]
+    near = [response(m, "203.0.113.80") for m in asked]
+    assert len(found(answer_injection, steady() + far)) == 1
+    assert found(answer_injection, steady() + far + near) == []

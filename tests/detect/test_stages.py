@@ -103,5 +103,7 @@ def test_names_below_a_domain_are_counted_by_window(connection: ibis.BaseBackend
     few = busy(message, 2).to_pyarrow().to_pylist()
     assert [(row["registered_domain"], row["below"], row["number"]) for row in few] == [("two.org", 2, 0)]
     told = names(message, 3600, 2).to_pyarrow().to_pylist()
-    assert [(row["number"], row["rows"], row["queries"], row["failed"]) for row in told] == [(0, 1, 1, 0)] * 2
+    assert [(row["number"], row["rows"], row["queries"], row["answered"]) for row in told] == [
+        (0, 1, 1, 0)
+    ] * 2
     assert len({row["sub_hash"] for row in told}) == 2
