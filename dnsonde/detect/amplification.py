@@ -92,7 +92,7 @@ def amplification(
     each = each.filter(~(client & each.requests.notnull()))
     unasked = each.requests.isnull()
     each = each.mutate(unasked=unasked.ifelse(each.packets, 0), requests=each.requests.fill_null(0))
-    each = each.mutate(request_payload=each.request_payload.fill_null(0))
+    each = stage(each.mutate(request_payload=each.request_payload.fill_null(0)), needed=True)
     hits = each.group_by([*by, "dst_home"]).aggregate(
         first_us=each.start_us.min(),
         last_us=each.end_us.max(),
@@ -115,7 +115,7 @@ def amplification(
         payload=hits.payload + hits.fragment_octets.fill_null(0),
         last_us=ibis.greatest(hits.last_us, hits.fragment_us.fill_null(hits.last_us)),
     )
-    hits = hits.filter(hits.packets >= packets_min)
+    hits = stage(hits.filter(hits.packets >= packets_min), needed=True)
 
     def of(value: str) -> ir.NumericValue:
         return ibis.cases(*[(hits.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
@@ -133,7 +133,7 @@ def amplification(
     sign = ibis.ifelse(strict, blind & crowd, alone | grown)
     hits = hits.mutate(nominal=of("factor")).filter(sign & same & (large | (hits.service == TCP)))
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
-    hits = sessions(hits, [*DST, "service"], gap_s)
+    hits = stage(sessions(hits, [*DST, "service"], gap_s), needed=True)
     held = [*DST, "service", "session"]
     each = attach(each.semi_join(hits, by), hits.select(*by, "session"), by)
     attacks = hits.group_by([*held, "dst_home"]).aggregate(

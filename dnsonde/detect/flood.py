@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import DST, MARKED, REFLECTED, TALK, amounts, answers, kinds, rate
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
+from dnsonde.detect._stages import stage
 
 STOMPED = 5  # connections
 
@@ -123,7 +124,7 @@ def flood(
     )
     each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
     held = [*DST, "vector"]
-    each = sessions(each, held, gap_s)
+    each = stage(sessions(each, held, gap_s), needed=True)
     few = attach(few.semi_join(each, by), each.select(*by, "session"), by)
     held = [*held, "session"]
     attacks = each.group_by([*held, "dst_home"]).aggregate(
