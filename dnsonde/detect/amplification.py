@@ -123,8 +123,8 @@ def amplification(
     )
     hits = stage(hits.filter(hits.packets >= packets_min), needed=True)
 
-    def of(value: str) -> ir.NumericValue:
-        return ibis.cases(*[(hits.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
+    def of(value: str, rows: ir.Table = hits) -> ir.NumericValue:
+        return ibis.cases(*[(rows.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
 
     blind = hits.unasked >= hits.whole * unasked_min
     grown = (hits.request_payload > 0) & (hits.payload >= hits.request_payload * factor_min)
@@ -140,7 +140,7 @@ def amplification(
     # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
     alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
     sign = ibis.ifelse(strict, blind & crowd & (session | (hits.service == TCP)), alone | grown)
-    hits = hits.mutate(nominal=of("factor")).filter(sign & same & (large | (hits.service == TCP)))
+    hits = hits.filter(sign & same & (large | (hits.service == TCP)))
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
     hits = stage(sessions(hits, [*DST, "service"], gap_s), needed=True)
     held = [*DST, "service", "session"]
@@ -153,7 +153,6 @@ def amplification(
         payload=hits.payload.sum(),
         fragments=hits.fragments.sum(),
         request_payload=hits.request_payload.sum(),
-        nominal=hits.nominal.max(),
         ours=hits.ours.max(),
         packets_s=hits.packets_s.max(),
         mbit_s=hits.mbit_s.max(),
@@ -166,6 +165,7 @@ def amplification(
         sample(each, held, "hit_port", "target_ports"),
     ):
         attacks = attach(attacks, more, held)
+    nominal = of("factor", attacks)
     touched = attacks.dst_home | (attacks.ours == 1)
     huge = ((attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)) & (attacks.packets >= 1000)
     measured = (attacks.request_payload > 0).ifelse(
@@ -181,7 +181,7 @@ def amplification(
         count=attacks.packets,
         protocol=attacks.service,
         factor=measured,
-        nominal_factor=(attacks.nominal > 0).ifelse(attacks.nominal, ibis.null("float64")),
+        nominal_factor=(nominal > 0).ifelse(nominal, ibis.null("float64")),
         reflectors=attacks.reflectors,
         reflector_hosts=attacks.reflector_hosts,
         bytes=attacks.octets,

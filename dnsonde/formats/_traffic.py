@@ -165,7 +165,7 @@ def flow_batch(rows: NDArray[np.void], file: str, *, cut: bool = False) -> pa.Re
             "protocol": protocol,
             "src_port": rows["ports"] >> 16 & 0xFFFF,
             "dst_port": rows["ports"] & 0xFFFF,
-            "src_mac": (rows["src_mac"], rows["src_mac"] >= 0),
+            "src_mac": (rows["src_mac"], rows["src_mac"] > 0),  # all zeros are nobody's
             **{name: rows[name] for name in COUNTS},
             "length_mean": rows["bytes"] / rows["packets"],
             "window": (rows["window"], rows["window"] >= 0),
