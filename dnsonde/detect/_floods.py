@@ -63,6 +63,8 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     f = flow.mutate(begin=octets_hex(flow.payload))
     bare = (f.syn > 0) & (f.ack == 0) & (f.synack == 0)
     stomp = (f.syn > 0) & (f.options == 0) & (f.ack >= 5) & (f.payload_bytes > 0) & (f.length_min == 40)
+    # Options may be there and not captured: then headers are longer than 40 octets.
+    stomp = stomp & (f.bytes - f.payload_bytes <= 40 * f.packets)
     http = reduce(or_, [f.begin.startswith(word) for word in HTTP])
     alone = (f.syn == 0) & (f.synack == 0) & (f.packets <= 3)
     shaken = (f.synack > 0) & (f.syn == 0) & (f.packets <= f.synack + f.rst)
@@ -107,7 +109,9 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     rows = f.mutate(vector=vector, mark=mark, window=window(f.start_us, WINDOW_S)).drop("begin")
     # Nobody pings a group by the hundred but for what it reflects (smurf).
     single = unicast(rows.dst_net, rows.dst_host) | (rows.vector == "icmp")
-    return rows.filter(rows.vector.notnull() & single)
+    # A balancer of loads or a proxy at home makes a connection to its servers for every request, or to look after them.
+    within = (rows.vector == "http") & rows.src_home & rows.dst_home
+    return rows.filter(rows.vector.notnull() & single & ~within)
 
 
 def _by_payload(flow: ir.Table) -> list[tuple[str, ir.BooleanValue]]:

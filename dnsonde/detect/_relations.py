@@ -14,7 +14,6 @@ import ibis.expr.types as ir
 
 from dnsonde.errors import UsageError
 from dnsonde.wire.batch import MAPPED, address_pair
-from dnsonde.wire.codes import Status
 
 SECOND = 1_000_000  # microseconds
 SAMPLE = 10  # values that a finding shows of many
@@ -150,15 +149,13 @@ def network(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.IntegerValue:
 
 
 def dns(message: ir.Table) -> ir.Table:
-    """Well-formed standard messages of unicast DNS with one question."""
+    """Standard messages of unicast DNS with one question that is whole; after it they may be cut or malformed.
+
+    A capture with a snap length keeps a response's header and question, but not its answers. Without those responses
+    every name would stay without an answer.
+    """
     m = message
-    return m.filter(
-        (m.status == int(Status.OK))
-        & (m.transport != "mdns")
-        & (m.opcode == 0)
-        & (m.qdcount == 1)
-        & m.qtype.notnull()
-    )
+    return m.filter((m.transport != "mdns") & (m.opcode == 0) & (m.qdcount == 1) & m.qtype.notnull())
 
 
 def queries(message: ir.Table) -> ir.Table:

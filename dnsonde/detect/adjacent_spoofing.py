@@ -22,6 +22,7 @@ from dnsonde.errors import UsageError
 
 SIDES = ["src_mac", "src_home", "dst_home", *keys("src", "dst")]
 PREFIX = ["prefix_net", "prefix_host", "bits"]
+OUTWARD = 10  # at least so many packets come in by a border router for one that it sends out
 
 
 @detector(
@@ -58,7 +59,8 @@ def adjacent_spoofing(
     **What looks like it** Neighbours inside who talk to each other send from link-layer addresses of their own, or
     through an inner router that brings hardly anything from outside. Where customers of one subnet reach each other
     through the border router itself (private VLANs), name the outer ports with `border`. Without link-layer
-    addresses (dnstap, flow exports) nothing is told.
+    addresses (dnstap, flow exports), or where one brings packets both in and out (made anonymous, or of a router
+    with one port), nothing is told.
 
     **Thresholds** `queries_min` is 1, as one such packet is proof if its side is known; `outside_share_min` (0.5)
     tells outer from inner routers, which bring nearly all or nearly nothing.
@@ -130,14 +132,16 @@ def _learned(asked: ir.Table, message: ir.Table, flow: ir.Table, outside_share_m
         spoofed = told.src_home & told.dst_home & adjacent(pair(told, "src"), pair(told, "dst"))
         told = told.filter(~spoofed)
         each = told.group_by("src_mac").aggregate(
-            outside=told.weight.sum(where=~told.src_home).fill_null(0), total=told.weight.sum()
+            outside=told.weight.sum(where=~told.src_home).fill_null(0),
+            outward=told.weight.sum(where=told.src_home & ~told.dst_home).fill_null(0),
+            total=told.weight.sum(),
         )
         # One type on both sides of the union, in what may be null too.
         parts.append(each.select(*(each[name].cast("int64").name(name) for name in each.columns)))
     both = parts[0].union(parts[1])
     each = both.group_by("src_mac").aggregate(
-        outside=both.outside.sum(), total=both.total.sum().cast("float64")
+        outside=both.outside.sum(), outward=both.outward.sum(), total=both.total.sum().cast("float64")
     )
-    return each.filter((each.outside > 0) & (each.outside >= outside_share_min * each.total)).select(
-        "src_mac"
-    )
+    # What a border router brings in has not gone out by the same port: such an address is of both sides, or made up.
+    border = (each.outside > 0) & (each.outside >= outside_share_min * each.total)
+    return each.filter(border & (each.outward * OUTWARD <= each.outside)).select("src_mac")

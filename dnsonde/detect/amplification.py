@@ -14,6 +14,7 @@ from dnsonde.intel.load import amplifiers
 SRC = keys("src")
 PARTS = ("net", "host", "port")
 TCP = "tcp"  # SYN-ACKs
+FEW = 5  # packets of a reflector to a port; a download's are many
 RESERVED, EPHEMERAL = 1024, 32_768  # ports below are services', from there on clients' (Linux)
 
 
@@ -46,6 +47,9 @@ def amplification(
         int, "reflectors, where the port also carries conversations, or TCP reflects"
     ] = 10,
     again_min: Annotated[int, "SYN-ACKs of one connection that nobody asked for, instead of reflectors"] = 10,
+    sudden_s: Annotated[
+        int, "packets a second on such ports, where nothing that the victim sends was captured"
+    ] = 100,
     window_s: Annotated[int, "seconds of a window"] = 600,
     gap_s: Annotated[int, "seconds without an attack that end it"] = 900,
 ) -> ir.Table:
@@ -62,11 +66,12 @@ def amplification(
     **What looks like it** A resolver of a network that validates DNSSEC gets large answers, but to questions that all
     differ (`repeats_min`), as does a client of time servers, whose answers are small. A monitoring station asks by SNMP
     within home, which is left out. Game servers, VPN gateways and QUIC send much from ports that also reflect: there,
-    only unasked responses of many reflectors count. A crawler's SYN-ACKs are asked for.
+    only unasked responses of many reflectors count, and where a capture has one direction, only such as come fast and
+    few from each. A crawler's SYN-ACKs are asked for.
 
     **Thresholds** `packets_min` (100 in `window_s`, 600) is AmpPot's; `factor_min` (5) is NEMEA's; `gap_s` (900) is
-    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5), `reflectors_min` (10) and `again_min` (10:
-    TCP itself sends a SYN-ACK five or six times) are ours.
+    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5), `reflectors_min` (10), `sudden_s` (100) and
+    `again_min` (10: TCP itself sends a SYN-ACK five or six times) are ours.
     """
     known = amplifiers()
     ports = {port: service for service in known for port in service.ports}
@@ -92,7 +97,7 @@ def amplification(
     each = each.filter(~(client & each.requests.notnull()))
     unasked = each.requests.isnull()
     each = each.mutate(unasked=unasked.ifelse(each.packets, 0), requests=each.requests.fill_null(0))
-    each = stage(each.mutate(request_payload=each.request_payload.fill_null(0)))
+    each = stage(each.mutate(request_payload=each.request_payload.fill_null(0)), needed=True)
     hits = each.group_by([*by, "dst_home"]).aggregate(
         first_us=each.start_us.min(),
         last_us=each.end_us.max(),
@@ -105,6 +110,7 @@ def amplification(
     )
     hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
     hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
+    hits = attach(hits, _heard(rows, hits), [*DST, "window"])
     hits = attach(hits, _fragments(rows, each), by)
     hits = stage(hits)
     hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
@@ -116,10 +122,10 @@ def amplification(
         payload=hits.payload + hits.fragment_octets.fill_null(0),
         last_us=ibis.greatest(hits.last_us, hits.fragment_us.fill_null(hits.last_us)),
     )
-    hits = hits.filter(hits.packets >= packets_min)
+    hits = stage(hits.filter(hits.packets >= packets_min), needed=True)
 
-    def of(value: str) -> ir.NumericValue:
-        return ibis.cases(*[(hits.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
+    def of(value: str, rows: ir.Table = hits) -> ir.NumericValue:
+        return ibis.cases(*[(rows.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
 
     blind = hits.unasked >= hits.whole * unasked_min
     grown = (hits.request_payload > 0) & (hits.payload >= hits.request_payload * factor_min)
@@ -127,12 +133,15 @@ def amplification(
     strict = (of("session") > 0) | (hits.service == TCP)
     again = (hits.service == TCP) & (hits.packets >= hits.ways * again_min)
     crowd = (hits.reflectors >= reflectors_min) | again
+    # An address of which nothing was captured may have asked: then many must send little, and fast.
+    sudden = (hits.packets <= FEW * hits.ways) & (rate(hits.packets, hits, 1.0) >= sudden_s)
+    session = (of("session") > 0) & (hits.heard.notnull() | sudden)
     large = hits.payload >= hits.packets * of("payload_min")
     same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats_min)
     # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
     alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
-    sign = ibis.ifelse(strict, blind & crowd, alone | grown)
-    hits = hits.mutate(nominal=of("factor")).filter(sign & same & (large | (hits.service == TCP)))
+    sign = ibis.ifelse(strict, blind & crowd & (session | (hits.service == TCP)), alone | grown)
+    hits = hits.filter(sign & same & (large | (hits.service == TCP)))
     hits = stage(hits, needed=True)
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
     hits = stage(sessions(hits, [*DST, "service"], gap_s))
@@ -146,7 +155,6 @@ def amplification(
         payload=hits.payload.sum(),
         fragments=hits.fragments.sum(),
         request_payload=hits.request_payload.sum(),
-        nominal=hits.nominal.max(),
         ours=hits.ours.max(),
         packets_s=hits.packets_s.max(),
         mbit_s=hits.mbit_s.max(),
@@ -159,6 +167,7 @@ def amplification(
         sample(each, held, "hit_port", "target_ports"),
     ):
         attacks = attach(attacks, more, held)
+    nominal = of("factor", attacks)
     touched = attacks.dst_home | (attacks.ours == 1)
     huge = ((attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)) & (attacks.packets >= 1000)
     measured = (attacks.request_payload > 0).ifelse(
@@ -174,7 +183,7 @@ def amplification(
         count=attacks.packets,
         protocol=attacks.service,
         factor=measured,
-        nominal_factor=(attacks.nominal > 0).ifelse(attacks.nominal, ibis.null("float64")),
+        nominal_factor=(nominal > 0).ifelse(nominal, ibis.null("float64")),
         reflectors=attacks.reflectors,
         reflector_hosts=attacks.reflector_hosts,
         bytes=attacks.octets,
@@ -200,6 +209,12 @@ def _asked(rows: ir.Table, sent: ir.Table) -> ir.Table:
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     back = back.filter(asks).semi_join(sent.select(*way).distinct(), way)
     return back.group_by(way).aggregate(requests=back.packets.sum(), request_payload=back.payload_bytes.sum())
+
+
+def _heard(rows: ir.Table, hits: ir.Table) -> ir.Table:
+    """The victims that sent anything, with 1 in `heard`: what they ask for was captured, too."""
+    sent = rows.select(dst_net=rows.src_net, dst_host=rows.src_host, window=rows.window)
+    return sent.semi_join(hits, [*DST, "window"]).distinct().mutate(heard=ibis.literal(1, "int64"))
 
 
 def _fragments(rows: ir.Table, each: ir.Table) -> ir.Table:

@@ -6,10 +6,13 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
-from dnsonde.detect._relations import attach, home_prefix, pair, sample, sessions
+from dnsonde.detect._floods import MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
+from dnsonde.detect._relations import attach, home_prefix, keys, pair, sample, sessions
 from dnsonde.detect._stages import stage
+from dnsonde.intel.load import amplifiers
 
+HALVES = ("net", "host")
+SRC, DST = keys("src"), keys("dst")
 REFLECTION = "reflection"
 PLAIN = ("syn", "stomp", "flags", REFLECTION, *MARKED)
 PREFIX = ["prefix_net", "prefix_host", "bits"]
@@ -50,38 +53,27 @@ def carpet_flood(
     made to pass.
 
     **What looks like it** A scan reaches many addresses with a packet or two each. A popular network has as many
-    packets, but in conversations that it answers. One busy address is `flood`'s.
+    packets, but in conversations that it answers. Downloads over QUIC or a VPN come from ports that also reflect, with
+    few packets back: whoever was written to reflects nothing, and where nothing of what an address sends was captured,
+    such ports prove nothing. One busy address is `flood`'s.
 
     **Thresholds** `share_max` (0.5) is dissector's rule. `packets_s_min` (10,000) and `mbit_min` (100) are those of
     `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (2,500), `addresses_min` (16), `each_min` (20),
     `answers_max` (0.2) are ours; `gap_s` is five minutes.
     """
+    limits = (packets_min, addresses_min, each_min, share_max)
     few = _with_prefix(arrivals(flow))
     busy = few.group_by([*PREFIX, "window"]).aggregate(packets=few.packets.sum())
     busy = busy.filter(busy.packets >= packets_min)
     few = stage(few.semi_join(busy, [*PREFIX, "window"]).select(*DST, "window"), needed=True)
-    inward = flow.filter(~flow.src_home & flow.dst_home)
-    each = amounts(kinds(arrived(inward, few), REFLECTION))
-    each = each.filter(each.vector != TALK)
-    each = stage(_with_prefix(each))
     by = [*PREFIX, "vector", "window"]
-    spans = each.group_by(by).aggregate(
-        first_us=each.first_us.min(),
-        last_us=each.last_us.max(),
-        packets=each.packets.sum(),
-        octets=each.octets.sum(),
-        addresses=each.count(),
-        most=each.packets.max(),
-        flows=each.flows.sum(),
-        marks=each.marks.sum(),
-    )
-    spans = spans.filter(
-        (spans.packets >= packets_min)
-        & (spans.addresses >= addresses_min)
-        & (spans.packets >= spans.addresses * each_min)
-        & (spans.most <= spans.packets * share_max)
-    )
-    spans = stage(spans, needed=True)
+    rows = kinds(arrived(flow.filter(~flow.src_home & flow.dst_home), few), REFLECTION)
+    each = stage(_by_prefix(rows))
+    # Mostly nothing: only what is left is worth a look at who asked.
+    rough = stage(_spans(each, *limits).select(*by), needed=True)
+    few = stage(each.semi_join(rough, by).select(*DST, "vector", "window"))
+    each = stage(_by_prefix(_unasked(rows.semi_join(few, [*DST, "vector", "window"]), flow)))
+    spans = stage(_spans(each, *limits), needed=True)
     # One row an address and window, or a vector more: few are counted twice, which only calms.
     hit = stage(each.semi_join(spans, by))
     said = attach(hit, answers(flow.filter(flow.src_home), hit), [*DST, "window"])
@@ -136,3 +128,48 @@ def _with_prefix(rows: ir.Table) -> ir.Table:
     """Rows with the /24 or /48 of their `dst`."""
     (net, host), bits = home_prefix(*pair(rows, "dst"))
     return rows.mutate(prefix_net=net, prefix_host=host, bits=bits)
+
+
+def _by_prefix(rows: ir.Table) -> ir.Table:
+    """How much every address got in each window, and its prefix."""
+    each = amounts(rows)
+    return _with_prefix(each.filter(each.vector != TALK))
+
+
+def _spans(each: ir.Table, packets_min: int, addresses_min: int, each_min: int, share_max: float) -> ir.Table:
+    """Windows in which many addresses of a prefix got much, and none of them most of it."""
+    spans = each.group_by([*PREFIX, "vector", "window"]).aggregate(
+        first_us=each.first_us.min(),
+        last_us=each.last_us.max(),
+        packets=each.packets.sum(),
+        octets=each.octets.sum(),
+        addresses=each.count(),
+        most=each.packets.max(),
+        flows=each.flows.sum(),
+        marks=each.marks.sum(),
+    )
+    return spans.filter(
+        (spans.packets >= packets_min)
+        & (spans.addresses >= addresses_min)
+        & (spans.packets >= spans.addresses * each_min)
+        & (spans.most <= spans.packets * share_max)
+    )
+
+
+def _unasked(rows: ir.Table, flow: ir.Table) -> ir.Table:
+    """Without answers of services to whom home writes, or may have written.
+
+    Downloads come in large from ports that also reflect (QUIC, VPN, games), for few small packets back. Where those
+    were not captured, an address that says nothing at all may have asked.
+    """
+    out = flow.filter(flow.src_home & ~flow.dst_home)
+    turned = {f"src_{half}": out[f"dst_{half}"] for half in HALVES}
+    turned |= {f"dst_{half}": out[f"src_{half}"] for half in HALVES}
+    asked = out.select(**turned).distinct()
+    heard = asked.select(*DST).distinct()
+    session = sorted({port for service in amplifiers() if service.session for port in service.ports})
+    answers = rows.filter(rows.vector == REFLECTION).anti_join(asked, [*SRC, *DST])
+    others = rows.filter(rows.vector != REFLECTION)
+    plain = answers.filter(~answers.src_port.isin(session))
+    proven = answers.filter(answers.src_port.isin(session)).semi_join(heard, DST)
+    return others.union(plain).union(proven)

@@ -83,7 +83,8 @@ def dns_tunnel(
     between clients and resolver they are none. Seen behind a resolver they stay below the limits for plain types or
     belong on the allow-list. Lists of addresses (DNSBL, PTR, SPF macros) embed addresses: such names are not
     counted. CDN names are short and asked again; DKIM, DMARC and ACME names are few for each domain. Names that do
-    not exist are `random_subdomain`'s unless they are long.
+    not exist are `random_subdomain`'s unless they are long. A capture that keeps 96 octets of a packet has not the end
+    of a long name, where its domain stands: there, nothing is told.
 
     **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
     iodine and dnscat2 220: `names_min` is 40 and `octets_min` 1,000, with `carriers_min` (0.5) of the queries for types

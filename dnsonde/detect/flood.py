@@ -62,7 +62,8 @@ def flood(
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
-    **What looks like it** Flash crowds complete their handshakes and come with few connections each. Speed tests,
+    **What looks like it** Flash crowds complete their handshakes and come with few connections each. Proxies and
+    balancers of loads make very many to the servers behind them: HTTP from home to home is left out. Speed tests,
     calls, games, VPN and QUIC go both ways, or stay in few connections: `ack` counts connections of three packets at
     most. A port scan spreads over ports. A log of flows that tells no TCP flags is no flood of segments without any.
     Pings are answered, and echo replies asked for, by the second: replies and errors must find an address that says

@@ -19,13 +19,14 @@ from dnsonde.detect._relations import (
     sample,
     sessions,
 )
-from dnsonde.detect._stages import FAILED, busy, names, stage
+from dnsonde.detect._stages import FAILED, busy, names, sides, stage
 
 DOMAIN = ["registered_domain"]
 COLUMNS = [
     *keys("src", "dst"), "src_port", "dst_port", "src_home", "dst_home", *DOMAIN, "half", "time_us", "qname",
     "sub_hash", "labels", "response", "rcode", "embedded_relation",
 ]  # fmt: skip
+FAST = 100  # queries a second
 
 
 @detector(
@@ -63,7 +64,8 @@ def random_subdomain(
     (`dns_tunnel`). Lists of addresses (DNSBL) and PTR names fail by the thousand: most of their names embed an
     address, and those are not counted; lists of domains and search suffixes (`www.example.com.corp.example`) are told
     by the varying number of labels, `depth_spread`; browsers' random probes come three at a time. Retries of a
-    resolver ask the same name again, which lowers the share of fresh ones.
+    resolver ask the same name again, which lowers the share of fresh ones. Where not one response was captured, names
+    that are answered look alike: below 100 queries a second that is no more than low.
 
     **Thresholds** None is published with its accuracy. `names_min` (500) is the second of RITA's steps, per
     `window_s` (an hour); `failing_min` (0.7), `fresh_min` (0.2: two types and some retries for each name) and
@@ -111,10 +113,14 @@ def random_subdomain(
         attacks = attach(attacks, more, held)
     length = ibis.greatest((attacks.last_us - attacks.first_us) / SECOND, 1.0)
     rate = attacks.asks / length
+    # Silence is failure only where answers were captured at all: else what many ask for looks alike.
+    seen = sides(message)
+    attacks = attacks.cross_join(seen.aggregate(responses=seen.rows.sum(where=seen.response)))
+    unsure = (attacks.responses.fill_null(0) == 0) & (rate < FAST)
     return finding(
         attacks,
         domain=attacks.registered_domain,
-        severity=severity(2, rate, 100, 100_000),
+        severity=ibis.ifelse(unsure, 1, severity(2, rate, FAST, 100_000)),
         confidence=confidence(attacks.names, names_min),
         first_seen=attacks.first_us,
         last_seen=attacks.last_us,

@@ -17,6 +17,7 @@ COLUMNS = [
 ]  # fmt: skip
 ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
+CHECKS = 20  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
 # Where file sharing and coins look for peers by the dozen, of which many are gone: eDonkey, Gnutella, BitTorrent,
 # Bitcoin, Ethereum (IANA's registry of ports, and the programs' defaults).
 PEERS = (4662, 6346, 6347, 6348, *range(6881, 6890), 8333, 30303, 51413)
@@ -52,11 +53,12 @@ def service_scan(
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
     **What looks like it** Web clients reach many addresses on one port too, and talk with them: the addresses talked
-    with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again; load balancers
-    check the health of few. File sharing and game clients fail to reach many peers, each on a port of its own; where
-    they share a port they are indistinguishable, so UDP from home to outside is left alone, as are DNS, NTP and QUIC,
-    and the usual TCP ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to
-    home, which is information only; those from outside go on the allow-list.
+    with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again, and so does
+    a balancer of loads that checks the health of its servers, of which there are few, by half-open connections.
+    File sharing and game clients fail to reach many peers, each on a port of its own; where they share a port they
+    are indistinguishable, so UDP from home to outside is left alone, as are DNS, NTP and QUIC, and the usual TCP
+    ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to home, which is
+    information only; those from outside go on the allow-list.
 
     **Thresholds** `addresses_min`, `ports_min` (50 each) and `packets_max` (4) are NEMEA's. A sweep of `echo_min` (16)
     addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s` is six hours,
@@ -187,8 +189,9 @@ def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> 
     )
     ping = some.port == -1
     least = ping.ifelse(echo_min, addresses_min)
-    # Whoever asks again and again does not look for anything.
-    fresh = (some.protocol == 6) | (some.probes <= 3 * some.addresses)
+    # Whoever asks again and again does not look for anything; strangers do that with TCP, for days.
+    again = ibis.ifelse(some.protocol == 6, CHECKS, 3)
+    fresh = ((some.protocol == 6) & ~some.src_home) | (some.probes <= again * some.addresses)
     some = some.filter((some.addresses >= least) & (some.addresses > some.talked) & fresh)
     some = some.mutate(ratio=some.addresses / ibis.ifelse(some.port == -1, echo_min, addresses_min))
     return _kind(some.mutate(ports=_int(1), wide=_int(1), deep=_int(0), odd=_int(0)), by)

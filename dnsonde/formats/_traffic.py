@@ -8,7 +8,7 @@ from dnsonde.formats._columns import record_batch
 from dnsonde.formats._contract import Account, Options, Tables
 from dnsonde.formats._messages import MDNS, TCP, UDP, message_batch
 from dnsonde.table.schema import FLOW
-from dnsonde.wire.batch import Batch
+from dnsonde.wire.batch import MAPPED, Batch
 from dnsonde.wire.capture import Chunk
 from dnsonde.wire.codes import PacketStatus
 from dnsonde.wire.columns import PacketColumns, Sorter
@@ -17,6 +17,8 @@ from dnsonde.wire.packet import PACKET, Link, decode_packets
 from dnsonde.wire.segments import Fragments, Packets, Streams
 
 FIRST_MALFORMED = 16
+UDP_PROTOCOL = 17
+IP4, IP6, UDP_HEADER = 20, 40, 8  # octets of headers without options
 ADDRESSES = ("src_net", "src_host", "dst_net", "dst_host")
 COUNTS = (
     "packets", "bytes", "payload_bytes", "syn", "synack", "ack", "fin", "rst", "push", "mirai_syn", "length_min",
@@ -35,6 +37,7 @@ class Traffic:
         self._meter = Meter(options.window_s * 1_000_000)
         self._fragments = Fragments()
         self._streams = Streams()
+        self._cut = False  # the capture keeps less of packets than there was
 
     def add(self, chunk: Chunk) -> Tables:
         """The rows that these packets make, and that earlier ones waited with."""
@@ -43,6 +46,10 @@ class Traffic:
         if len(self._rows) < len(entry):
             self._rows = np.empty(len(entry), PACKET)
         row = decode_packets(batch, entry["linktype"], original=entry["original"], out=self._rows)
+        short = row["short"] != 0
+        if short.any():
+            self._cut = True
+            row["payload_length"][short & (row["status"] == PacketStatus.SHORT_TRANSPORT)] = 0
         time_us = np.ascontiguousarray(entry["time_us"])
         number = np.arange(chunk.first, chunk.first + len(entry), dtype=np.int64)
         have = Packets(batch, row, time_us, number)
@@ -133,11 +140,13 @@ class Traffic:
 
     def _flows(self, rows: NDArray[np.void]) -> Tables:
         if len(rows):
-            yield "flow", flow_batch(rows, self._account.file)
+            yield "flow", flow_batch(rows, self._account.file, cut=self._cut)
 
 
-def flow_batch(rows: NDArray[np.void], file: str) -> pa.RecordBatch:
-    """`wire.flow.FLOW` rows as table `flow`."""
+def flow_batch(rows: NDArray[np.void], file: str, *, cut: bool = False) -> pa.RecordBatch:
+    """`wire.flow.FLOW` rows as table `flow`; cut: of payloads only the beginnings were captured."""
+    if cut:
+        rows["payload_bytes"] = _stated_payload(rows)
     octets = rows["payload_octets"].astype(np.int64)
     ends = np.zeros(len(rows) + 1, np.int32)
     np.cumsum(octets, out=ends[1:])
@@ -156,7 +165,7 @@ def flow_batch(rows: NDArray[np.void], file: str) -> pa.RecordBatch:
             "protocol": protocol,
             "src_port": rows["ports"] >> 16 & 0xFFFF,
             "dst_port": rows["ports"] & 0xFFFF,
-            "src_mac": (rows["src_mac"], rows["src_mac"] >= 0),
+            "src_mac": (rows["src_mac"], rows["src_mac"] > 0),  # all zeros are nobody's
             **{name: rows[name] for name in COUNTS},
             "length_mean": rows["bytes"] / rows["packets"],
             "window": (rows["window"], rows["window"] >= 0),
@@ -173,3 +182,14 @@ def flow_batch(rows: NDArray[np.void], file: str) -> pa.RecordBatch:
             ),
         },
     )
+
+
+def _stated_payload(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Payload octets of flows whose packets were cut: of UDP, what the IP headers say; of others, what is there."""
+    protocol = rows["ports"] >> 32
+    header = (
+        np.where((rows["src_net"] == 0) & (rows["src_host"] >> 32 == MAPPED >> 32), IP4, IP6) + UDP_HEADER
+    )
+    stated = rows["bytes"] - rows["packets"] * header
+    whole = (protocol == UDP_PROTOCOL) & (rows["fragments"] == 0)
+    return np.where(whole, np.maximum(stated, rows["payload_bytes"]), rows["payload_bytes"])

@@ -138,7 +138,8 @@ class Sorter:
         column = {
             "src_port": _numbers(NARROW, narrow[packets.SRC_PORT, :count]),
             "dst_port": _numbers(NARROW, narrow[packets.DST_PORT, :count]),
-            "src_mac": _numbers(WIDE, source, np.packbits(source >= 0, bitorder="little")),
+            # All zeros are nobody's: the loopback interface has them, and captures made anonymous.
+            "src_mac": _numbers(WIDE, source, np.packbits(source > 0, bitorder="little")),
             "ip_ttl": _numbers(SMALL, small[packets.IP_TTL, :count]),
             "ip_id": _numbers(NARROW, identity, np.packbits(identity >= 0, bitorder="little")),
             "ip_bytes": _numbers(NARROW, narrow[packets.IP_BYTES, :count]),

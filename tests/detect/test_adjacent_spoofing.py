@@ -71,3 +71,13 @@ def test_the_border_can_be_told() -> None:
     assert found(adjacent_spoofing, ORDINARY + spoofed(), border="0053.0000.0009") == []
     with pytest.raises(UsageError, match="is no link-layer address"):
         found(adjacent_spoofing, border="eth0")
+
+
+def test_a_link_layer_address_of_both_sides_tells_nothing() -> None:
+    """A capture made anonymous, or a router with one port: what comes in and what goes out look alike."""
+    both = [
+        flow(*ends, src_mac=BORDER, packets=packets)
+        for ends, packets in ((("203.0.113.9", "192.0.2.80"), 50), (("192.0.2.80", "203.0.113.9"), 6))
+    ]
+    assert found(adjacent_spoofing, spoofed(), both) == []
+    assert len(found(adjacent_spoofing, spoofed(), both, border="00:53:00:00:00:01")) == 1

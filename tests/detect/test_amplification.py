@@ -126,3 +126,15 @@ def test_a_clients_port_that_a_service_has_too_reflects_nothing() -> None:
     assert row["evidence"]["protocol"] == "crestron"
     answers = reflect(41794, rows=1, packets=500, size=394)
     assert len(found(amplification, flows=[*answers, *asked(answers, 1)])) == 1
+
+
+def test_downloads_of_which_one_direction_was_captured_are_not_it() -> None:
+    """QUIC, VPN and games come from ports that also reflect; what asked for them was not seen."""
+    download = reflect(443, packets=200, size=1200)
+    assert found(amplification, flows=download) == []
+    heard = flow(VICTIM, "198.18.0.53", protocol=17, dst_port=53)
+    assert len(found(amplification, flows=[*download, heard])) == 1  # it asked, but not there
+    (row,) = found(amplification, flows=reflect(443, packets=4))
+    assert row["evidence"]["protocol"] == "dtls"
+    slow = [row | {"end_us": row["start_us"] + 50_000_000} for row in reflect(443, packets=4)]
+    assert found(amplification, flows=slow) == []

@@ -52,3 +52,12 @@ def test_resets_of_home_do_not_count_as_asking() -> None:
 
 def test_between_strangers_and_within_home_it_is_not_ours() -> None:
     assert found(backscatter, flows=answers(200, src="198.51.100.9")) == []
+
+
+def test_a_crowd_that_is_answered_with_data_is_a_busy_server() -> None:
+    """Only what comes in was captured: a server's SYN-ACKs come with its pages."""
+    page: dict[str, Any] = {"synack": 1, "ack": 20, "packets": 21, "src_port": 443}
+    flows = [
+        flow("203.0.113.9", f"192.0.2.{n % 200}", time_s=n, dst_port=40_000 + n, **page) for n in range(300)
+    ]
+    assert found(backscatter, flows=flows) == []

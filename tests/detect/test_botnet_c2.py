@@ -83,3 +83,9 @@ def test_ordinary_names_and_strangers_are_not_it() -> None:
 def test_a_pause_of_days_makes_two() -> None:
     messages = [query(HOST, RESOLVER, "rebirthltd.com", time_s=n * 86_400 * 3) for n in range(2)]
     assert len(found(botnet_c2, messages)) == 2
+
+
+def test_a_blocklist_that_is_asked_about_a_listed_name_is_not_it() -> None:
+    """Mail filters ask lists of domains whether a name is bad; a search suffix asks for it below the company's."""
+    names = ["rebirthltd.com.multi.surbl.org", "rebirth.st.dbl.spamhaus.org", "rebirthltd.com.corp.example"]
+    assert found(botnet_c2, [query(HOST, RESOLVER, name) for name in names * 5]) == []

@@ -77,3 +77,18 @@ def test_marks_bare_syns_and_answers_unasked_count_at_a_lower_rate() -> None:
         (row,) = found(carpet_flood, flows=thin(**more))
         assert (row["subject"], row["evidence"]["vector"]) == ("192.0.2.0/24", vector)
     assert found(carpet_flood, flows=thin()) == []
+
+
+def test_downloads_and_validating_resolvers_are_not_it() -> None:
+    """Large answers for few small questions, or for questions that were not captured."""
+    down: dict[str, Any] = {"src_port": 443, "bytes": 120_000}
+    asked = [
+        flow(f"192.0.2.{n}", f"203.0.113.{n % 50}", protocol=17, dst_port=443, packets=10, bytes=900)
+        for n in range(200)
+    ]
+    assert found(carpet_flood, flows=[*carpet(**down), *asked]) == []
+    assert found(carpet_flood, flows=carpet(**down)) == []
+    elsewhere = [row | {"dst_host": row["dst_host"] + 99} for row in asked]
+    assert len(found(carpet_flood, flows=[*carpet(**down), *elsewhere])) == 1
+    secure = [row | {"dst_port": 53} for row in asked]
+    assert found(carpet_flood, flows=[*carpet(src_port=53, bytes=150_000), *secure]) == []

@@ -103,6 +103,15 @@ def test_cdn_telemetry_dkim_and_lists_are_no_tunnels() -> None:
     assert found(dns_tunnel, repeated) == []
 
 
+def test_a_search_suffix_makes_no_tunnel_of_what_does_not_exist() -> None:
+    """Every name is asked again below the suffix of the company, and fails there."""
+    rows = []
+    for n in range(1500):
+        asked = query(CLIENT, RESOLVER, f"www.site-{n}.com.corp.example.net", time_s=n)
+        rows += [asked, response(asked, rcode=NXDOMAIN)]
+    assert found(dns_tunnel, rows) == []
+
+
 def test_plain_names_of_many_clients_are_telemetry() -> None:
     asked = [
         query(f"192.0.2.{n % 50 + 100}", RESOLVER, f"{data(n, 60)}.example.com", time_s=n)

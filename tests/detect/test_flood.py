@@ -169,3 +169,31 @@ def test_an_upload_and_a_log_without_flags_are_not_it() -> None:
     assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=1, bytes=7_200_000, **upload)]) == []
     told: dict[str, Any] = {"packets": 111, "bytes": 80_000, "ttl_min": None, "ttl_max": None}
     assert found(flood, flows=[flow("203.0.113.9", VICTIM, **told)]) == []
+
+
+def test_a_proxy_at_home_and_its_servers_are_not_it() -> None:
+    """A balancer of loads makes a connection for each request, and for each check of health."""
+    get: dict[str, Any] = {
+        "syn": 1,
+        "ack": 4,
+        "packets": 6,
+        "payload": b"GET /health HTTP/1.1",
+        "dst_port": 80,
+    }
+    checks = [flow("192.0.2.9", "198.51.100.7", time_s=n / 30, src_port=9000 + n, **get) for n in range(1800)]
+    assert found(flood, flows=checks) == []
+    assert len(found(flood, flows=[row | {"src_host": row["src_host"] + (11 << 8)} for row in checks])) == 1
+
+
+def test_options_that_were_not_captured_make_no_stomp() -> None:
+    """A snap length of 64 octets ends within the options of a SYN."""
+    visit: dict[str, Any] = {"syn": 1, "ack": 7, "packets": 8, "payload_bytes": 700, "length_min": 40}
+    assert found(flood, flows=crowd(1200, bytes=8 * 40 + 700 + 20, **visit)) == []
+    assert len(found(flood, flows=crowd(1200, bytes=8 * 40 + 700, **visit))) == 1
+
+
+def test_a_resolver_that_everybody_asks_answers() -> None:
+    """A flash crowd at a name server: as many queries as a flood has, with an answer for each."""
+    asks = crowd(1200, protocol=17, dst_port=53, packets=3, bytes=180)
+    answers = [flow(VICTIM, "203.0.113.9", protocol=17, src_port=53, packets=3000, bytes=300_000)]
+    assert found(flood, flows=[*asks, *answers]) == []

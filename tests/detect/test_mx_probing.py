@@ -55,6 +55,12 @@ def test_mail_servers_at_work_are_none() -> None:
     assert found(mx_probing, [query("192.0.2.25", "192.0.2.53", name, qtype=MX) for name in names]) == []
 
 
+def test_a_search_suffix_and_lists_of_domains_are_none() -> None:
+    """A mail server asks for each domain again below the company's short one, and a list about it."""
+    below = [f"shop{n}.com.q7z.org" for n in range(60)] + [f"shop{n}.com.uribl.com" for n in range(60)]
+    assert found(mx_probing, [query("192.0.2.25", "192.0.2.53", name, qtype=MX) for name in below]) == []
+
+
 def test_the_same_names_again_and_again_are_none() -> None:
     assert found(mx_probing, probes(25, "q7z.org") * 3) == []
 

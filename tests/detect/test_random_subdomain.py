@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dnsonde.detect.random_subdomain import random_subdomain
+from dnsonde.wire.codes import Status
 from tests.detect.rows import AAAA, NXDOMAIN, SECOND, SERVFAIL, Row, found, query, response
 
 CLIENT, RESOLVER = "192.0.2.9", "192.0.2.53"
@@ -90,3 +91,24 @@ def test_one_dead_name_asked_again_and_again_is_not_it() -> None:
     assert found(random_subdomain, rows) == []
     few = [query(CLIENT, RESOLVER, f"{label(n % 500)}.victim.example", time_s=n / 10) for n in range(3000)]
     assert found(random_subdomain, few) == []
+
+
+def test_answers_that_the_capture_cut_are_answers() -> None:
+    """A snap length leaves header and question: the names exist."""
+    rows = []
+    for n in range(900):
+        asked = query(CLIENT, RESOLVER, f"{label(n)}.cdn.example", time_s=n / 10)
+        rows += [asked, response(asked, status=int(Status.TRUNCATED), ancount=1)]
+    assert found(random_subdomain, rows) == []
+    assert len(found(random_subdomain, rows[::2])) == 1
+
+
+def test_silence_proves_little_where_no_answer_was_captured() -> None:
+    asked = [query(CLIENT, RESOLVER, f"{label(n)}.cdn.example", time_s=n / 10) for n in range(900)]
+    (row,) = found(random_subdomain, asked)
+    assert row["severity"] == "low"
+    other = query(CLIENT, RESOLVER, "www.example.com")
+    (row,) = found(random_subdomain, [*asked, other, response(other, "203.0.113.7")])
+    assert row["severity"] == "medium"
+    (row,) = found(random_subdomain, [{**m, "time_us": m["time_us"] // 100} for m in asked])
+    assert row["severity"] == "high"

@@ -110,3 +110,16 @@ def test_a_log_that_tells_no_flags_shows_no_odd_ones() -> None:
     ]
     assert found(service_scan, flows=bare) == []
     assert len(found(service_scan, flows=[row | {"ttl_min": 57} for row in bare])) == 1
+
+
+def test_checks_of_health_by_half_a_handshake_are_not_it() -> None:
+    """A balancer of loads at home looks after its servers outside, every few seconds."""
+    half: dict[str, Any] = {"src": "192.0.2.9", "net": "203.0.113", "packets": 2, "rst": 1, "step_s": 0.1}
+    once = probes(60, **half)
+    assert len(found(service_scan, flows=once)) == 1
+    checks = [
+        row | {name: row[name] + n * 10_000_000 for name in ("start_us", "end_us")}
+        for n in range(20)
+        for row in once
+    ]
+    assert found(service_scan, flows=checks) == []

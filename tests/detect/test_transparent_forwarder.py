@@ -43,6 +43,20 @@ def test_a_forwarder_under_its_own_address_is_none() -> None:
     assert found(transparent_forwarder, [*relayed()[:1], own]) == []
 
 
+def test_a_balancer_that_leaves_the_source_to_servers_at_home_is_none() -> None:
+    """Direct server return: the query goes on under its own source, but does not leave."""
+    assert (
+        found(
+            transparent_forwarder,
+            relayed(
+                **query(CLIENT, "192.0.2.54", "x", src_mac=INNER)
+                | {name: relayed()[1][name] for name in ("qname", "src_port", "id", "time_us")}
+            ),
+        )
+        == []
+    )
+
+
 def test_the_threshold_is_a_parameter() -> None:
     messages = relayed("a.example.com") + relayed("aa.example.com")
     assert found(transparent_forwarder, messages, relayed_min=3) == []

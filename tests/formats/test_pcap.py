@@ -390,3 +390,22 @@ def test_every_format_says_what_it_is() -> None:
         assert kind.title
         assert set(kind.tables) <= {"message", "flow"}
         assert kind.sniff(b"") == 0
+
+
+def test_what_a_snap_length_cut_is_counted_as_its_headers_state_it(tmp_path: Path) -> None:
+    """Of UDP the whole payload; of TCP what is there, and nothing where its header is cut."""
+    answer = make.ip4(make.udp(bytes(1000), 11211, 4000))
+    options = bytes.fromhex("020405b40402080a00000001000000000103030a")
+    syn = make.tcp(b"", seq=1, flags=2, dport=80)
+    syn = make.ip4(syn[:12] + b"\xa0" + syn[13:] + options, 6)
+    udp, tcp = rows(read(write(tmp_path, make.pcap([answer[:64], syn[:50]])))[0]["flow"])
+    assert (udp["bytes"], udp["payload_bytes"], len(udp["payload"])) == (1028, 1000, 32)
+    assert (tcp["bytes"], tcp["payload_bytes"], tcp["syn"], tcp["payload"]) == (60, 0, 1, b"")
+
+
+def test_a_link_layer_address_of_zeros_is_none(tmp_path: Path) -> None:
+    frame = make.ether(make.ip4(make.udp(make.dns())))
+    for source, told in ((frame[6:12], 0x02_00_00_00_00_01), (bytes(6), None)):
+        data = make.pcap([frame[:6] + source + frame[12:]], linktype=1)
+        tables, _ = read(write(tmp_path, data))
+        assert [tables[name]["src_mac"].to_pylist() for name in ("message", "flow")] == [[told], [told]]
