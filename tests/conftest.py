@@ -33,6 +33,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         compile_all(lambda *_: None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before their groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         return next((at for at, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))

@@ -16,6 +16,7 @@ import ibis
 import pyarrow as pa
 
 from dnsonde.clock import VirtualClock
+from dnsonde.detect._compiled import compiled, drop
 from dnsonde.detect._contract import SEVERITIES, Detector, findings
 from dnsonde.detect._relations import augment, prefixes
 from dnsonde.formats._reading import Reading
@@ -106,25 +107,18 @@ class Evaluation:
 
 
 class Looker:
-    """Runs detectors over one capture after another; what they are is worked out once."""
+    """Runs detectors over one capture after another, by the very queries that `dnsonde detect` runs."""
 
     def __init__(self, detectors: Mapping[str, Detector]) -> None:
-        backend = ibis.duckdb.connect()
-        for name, schema in TABLES.items():
-            backend.create_table(name, schema.empty_table())
-        seen = augment({name: backend.table(name) for name in TABLES}, prefixes(HOME))
-        self._connection = backend.con
-        self._connection.execute("SET threads = 1")  # captures are small
+        self._backend = ibis.duckdb.connect()
+        self._backend.con.execute("SET threads = 1")  # captures are small
+        tables = {
+            name: self._backend.create_table(name, schema.empty_table()) for name, schema in TABLES.items()
+        }
+        for name, table in augment(tables, prefixes(HOME)).items():
+            self._backend.create_view(f"seen_{name}", table)
         self._detectors = detectors
-        # A prepared plan outlives the rows that it was made with, and must not rest on their statistics.
-        self._connection.execute(
-            "SET disabled_optimizers = 'statistics_propagation,compressed_materialization'"
-        )
-        self._schemas: dict[str, pa.Schema] = {}
-        for name, one in detectors.items():
-            relation = one(seen)
-            self._schemas[name] = relation.schema().to_pyarrow()
-            self._connection.execute(f"PREPARE {name} AS {backend.compile(relation)}")
+        self._queries = {name: compiled(one) for name, one in detectors.items()}
 
     def look(self, path: Path) -> list[dict[str, Any]]:
         """The findings in a capture."""
@@ -132,15 +126,16 @@ class Looker:
         for name, batch in Reading(path):
             parts[name].append(batch)
         for name, schema in TABLES.items():
-            self._connection.register("fresh", pa.Table.from_batches(parts[name], schema))
+            self._backend.con.register("fresh", pa.Table.from_batches(parts[name], schema))
             for statement in REFILL[name]:
-                self._connection.execute(statement)
-            self._connection.unregister("fresh")
+                self._backend.con.execute(statement)
+            self._backend.con.unregister("fresh")
         found: list[dict[str, Any]] = []
-        for name, schema in self._schemas.items():
-            rows = self._connection.execute(f"EXECUTE {name}").fetch_arrow_table()
-            # DuckDB's sums are wider than the relation says.
-            found += findings(self._detectors[name], rows.cast(schema)).to_pylist()
+        left = dict(self._queries)
+        for name, one in self._detectors.items():
+            query = left.pop(name)
+            found += findings(one, query.run(self._backend)).to_pylist()
+            drop(self._backend, query, left.values())
         return found
 
 
