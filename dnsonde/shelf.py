@@ -95,22 +95,24 @@ class Standing:
 
 
 def shelf(folder: Path) -> Shelf:
-    """Runs and lakes in a folder and below it, or the folder itself if it is one. Links are not followed.
+    """Runs and lakes in a folder and below it, in runs too, and the folder itself if it is one. Links are not followed.
 
     RunError where there is no such folder, or it may not be read.
     """
     if not folder.is_dir():
         raise RunError(f"there is no folder {folder}: name one that holds runs and lakes")
+    entries: dict[str, Entry] = {}
     kind = kind_of(folder)
     if kind is not None:
         name = _key(Path(folder.resolve().name or "here"))
-        return Shelf({name: Entry(name, folder, kind)})
-    entries: dict[str, Entry] = {}
+        entries[name] = Entry(name, folder, kind)
+        if kind != "run":
+            return Shelf(entries)
     left_out: list[tuple[str, str]] = []
-    waiting = [(folder, 0)]
+    waiting = [(folder, 0, kind)]
     looked = 0
     while waiting:
-        place, depth = waiting.pop()
+        place, depth, kind = waiting.pop()
         looked += 1
         try:
             inside = sorted((e for e in os.scandir(place) if _may_hold(e)), key=lambda e: e.name)
@@ -120,14 +122,19 @@ def shelf(folder: Path) -> Shelf:
             left_out.append((_key(place.relative_to(folder)), error.strerror or "unreadable"))
             continue
         for one in reversed(inside):
+            if kind == "run" and one.name in TABLES:
+                continue
             path = Path(one.path)
-            kind = kind_of(path)
-            if kind is not None:
+            found = kind_of(path)
+            if found is not None:
                 key = _key(path.relative_to(folder))
-                entries.setdefault(key, Entry(key, path, kind))
-            elif depth + 1 < DEPTH and looked + len(waiting) < LOOKED_AT:
-                waiting.append((path, depth + 1))
-            else:
+                entries.setdefault(key, Entry(key, path, found))
+            # What came of a run may lie in it: the demo's lake does.
+            if found not in {None, "run"}:
+                continue
+            if depth + 1 < DEPTH and looked + len(waiting) < LOOKED_AT:
+                waiting.append((path, depth + 1, found))
+            elif found is None:
                 left_out.append((_key(path.relative_to(folder)), "too deep, or too many folders"))
     return Shelf(dict(sorted(entries.items())), tuple(left_out))
 

@@ -203,6 +203,19 @@ def test_an_empty_folder_says_what_to_type(tmp_path: Path, serve: Client) -> Non
     assert f"dnsonde lab demo -o {tmp_path}/first" in said
 
 
+def test_what_came_of_a_run_and_lies_in_it_is_there_too(folder: Path, tmp_path: Path, serve: Client) -> None:
+    """As the demo leaves it: a run, and in it another prober's and a lake."""
+    shutil.copytree(folder / "runs/october", tmp_path / "demo")
+    shutil.copytree(folder / "runs/november", tmp_path / "demo/secshow")
+    shutil.copytree(folder / "march", tmp_path / "demo/lake")
+    for served, names in (
+        (tmp_path, ["demo", "demo/lake", "demo/secshow"]),
+        (tmp_path / "demo", ["demo", "lake", "secshow"]),
+    ):
+        page = serve(served).get("/").text
+        assert sorted(re.findall(r'scope="row"><a href="/(?:run|lake)/([^"]*)"', page)) == names
+
+
 def test_a_run_or_a_lake_may_be_the_folder_itself(tmp_path: Path, serve: Client) -> None:
     make_run(tmp_path / "only", 8)
     web = serve(tmp_path / "only")
