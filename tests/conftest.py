@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from dnsonde.wire.compile import compile_all
 
@@ -17,31 +19,38 @@ PREPARED = ("servers", "spark", "browser")
 skipped_prepared: list[str] = []
 
 # Where several processes run the tests (scripts/check): what takes longest begins first, so that nobody waits for it
-# at the end. Tests of a file share what they set up and stay together, but for those that share nothing.
-FIRST = ("tests/detect/test_engines.py", "tests/servers/", "tests/test_docs.py", "tests/web/", "tests/cli/")
-APART = ("tests/test_docs.py",)
+# at the end. Tests of a file share what they set up and stay together; those of labs on the usual ports do too.
+FIRST = (
+    "tests/detect/test_engines.py",
+    "tests/test_docs.py",
+    "tests/lab/",
+    "tests/servers/",
+    "tests/web/",
+    "tests/cli/",
+)
+USUAL_PORTS = (
+    "tests/test_docs.py", "tests/test_loop.py", "tests/test_run.py", "tests/test_wheel.py", "tests/wire/test_compile.py",
+)  # fmt: skip
 
 
-def must_be_prepared() -> bool:
-    """True on the machines where scripts/test installs what they need, under CI."""
-    return os.environ.get("CI") == "true" and os.geteuid() == 0 and Path("/etc/debian_version").exists()
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Files are given out whole, in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "usual ports" if nodeid.startswith(USUAL_PORTS) else nodeid.partition("::")[0]
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    # A lab's hosts do not wait seconds for a kernel; workers find what the first process compiled.
-    if not hasattr(session.config, "workerinput"):
-        compile_all(lambda *_: None)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByFile(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)  # before their groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def place(item: pytest.Item) -> int:
-        return next((at for at, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
-
-    items.sort(key=place)
-    for item in items:
-        if not item.nodeid.startswith(APART):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(
+        key=lambda item: next(
+            (at for at, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
+        )
+    )
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
