@@ -142,6 +142,8 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="also write the report")
     parser.add_argument("--in", dest="folder", type=Path, help="where the lake is made")
     asked = parser.parse_args()
+    if asked.folder is not None:
+        asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.folder) as temporary:
         lake = Path(temporary) / "lake"
         seconds = write_lake(lake, asked.rows, asked.flows)
