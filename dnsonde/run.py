@@ -257,9 +257,9 @@ def _authority(plan_path: Path, folder: Path, stop: Event, ready: Ready) -> None
     server.serve(plan, folder, SystemClock(), stop, policy=policy, on_ready=lambda _: ready())
 
 
-def free_port(address: str, wanted: int) -> int:
+def free_port(address: str = "0.0.0.0", wanted: int | None = None) -> int:
     """`wanted` if nobody holds that port, for UDP or TCP, else one that nobody holds."""
-    for port in (wanted, *random.sample(UNCLAIMED, 50)):
+    for port in (*([] if wanted is None else [wanted]), *random.sample(UNCLAIMED, 50)):
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
@@ -268,8 +268,8 @@ def free_port(address: str, wanted: int) -> int:
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the authority does
             udp.bind((address, port))
             tcp.bind((address, port))
-            return port
-    return wanted  # whoever binds it says what holds it
+            break
+    return port  # where all are held, whoever binds it says so
 
 
 def is_ours(address: str) -> bool:
@@ -347,7 +347,7 @@ def on_free_ports(chosen: Scenario) -> Scenario:
     place = msgspec.structs.replace(
         chosen.authority, port=free_port(chosen.authority.address, chosen.authority.port)
     )
-    return msgspec.structs.replace(chosen, port=free_port("0.0.0.0", chosen.port), authority=place)
+    return msgspec.structs.replace(chosen, port=free_port(wanted=chosen.port), authority=place)
 
 
 def serve_lab(chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Path], None]) -> Served:

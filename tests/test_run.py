@@ -20,7 +20,6 @@ from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
 from dnsonde.probe.plan import load_plan
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
-from tests.ports import free_port
 
 COMMAND = (sys.executable, "-m", "dnsonde")
 
@@ -29,9 +28,9 @@ COMMAND = (sys.executable, "-m", "dnsonde")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny lab on ports of its own."""
     text = (files("dnsonde.lab") / "scenarios/tiny.toml").read_text()
-    text = text.replace("port = 5300", f"port = {free_port()}", 1)
+    text = text.replace("port = 5300", f"port = {run.free_port()}", 1)
     path = tmp_path_factory.mktemp("scenario") / "tiny.toml"
-    path.write_text(f"{text}\n[authority]\nport = {free_port()}\n")
+    path.write_text(f"{text}\n[authority]\nport = {run.free_port()}\n")
     return path
 
 
@@ -200,7 +199,7 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_authority_alone_answers_and_counts(tmp_path: Path) -> None:
-    port = free_port()
+    port = run.free_port()
     plan = tmp_path / "plan.toml"
     plan.write_text(
         f'[scope]\nprefixes = ["127.9.0.0/30"]\n[zone]\nname = "p.example"\nauthority = "127.0.0.1"\n'

@@ -6,13 +6,12 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
+from dnsonde.detect._floods import DST, MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
 from dnsonde.detect._relations import attach, home_prefix, keys, pair, sample, sessions
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
 
-HALVES = ("net", "host")
-SRC, DST = keys("src"), keys("dst")
+SRC = keys("src")
 REFLECTION = "reflection"
 PLAIN = ("syn", "stomp", "flags", REFLECTION, *MARKED)
 PREFIX = ["prefix_net", "prefix_host", "bits"]
@@ -163,9 +162,9 @@ def _unasked(rows: ir.Table, flow: ir.Table) -> ir.Table:
     were not captured, an address that says nothing at all may have asked.
     """
     out = flow.filter(flow.src_home & ~flow.dst_home)
-    turned = {f"src_{half}": out[f"dst_{half}"] for half in HALVES}
-    turned |= {f"dst_{half}": out[f"src_{half}"] for half in HALVES}
-    asked = out.select(**turned).distinct()
+    asked = out.select(
+        src_net="dst_net", src_host="dst_host", dst_net="src_net", dst_host="src_host"
+    ).distinct()
     heard = asked.select(*DST).distinct()
     session = sorted({port for service in amplifiers() if service.session for port in service.ports})
     answers = rows.filter(rows.vector == REFLECTION).anti_join(asked, [*SRC, *DST])

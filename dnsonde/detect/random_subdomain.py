@@ -94,9 +94,7 @@ def random_subdomain(
     spans = spans.semi_join(suspects, [*DOMAIN, "window"])
     mean = spans.depth / spans.names
     spans = spans.filter(
-        (spans.names >= names_min)
-        & (spans.good <= spans.names * (1 - failing_min))
-        & (spans.names >= spans.asks * fresh_min)
+        _failing(spans, names_min, failing_min, fresh_min)
         & (spans.depths / spans.names - mean * mean <= depth_spread)
     )
     spans = stage(sessions(spans, DOMAIN, gap_s), needed=True)
@@ -135,6 +133,12 @@ def random_subdomain(
     )
 
 
+def _failing(spans: ir.Table, names_min: int, failing_min: float, fresh_min: float) -> ir.BooleanValue:
+    """So many names, hardly any that got an answer, and mostly new ones."""
+    few_good = spans.good <= spans.names * (1 - failing_min)
+    return (spans.names >= names_min) & few_good & (spans.names >= spans.asks * fresh_min)
+
+
 def _suspects(
     message: ir.Table, window_s: int, names_min: int, failing_min: float, fresh_min: float
 ) -> ir.Table:
@@ -150,11 +154,7 @@ def _suspects(
         good=(each.answered > 0).sum(),
         asks=ibis.greatest(each.queries, each.answered).sum(),
     )
-    spans = spans.filter(
-        (spans.names >= names_min)
-        & (spans.good <= spans.names * (1 - failing_min))
-        & (spans.names >= spans.asks * fresh_min)
-    )
+    spans = spans.filter(_failing(spans, names_min, failing_min, fresh_min))
     return stage(spans.inner_join(few, "number").select(*DOMAIN, "window"), needed=True)
 
 

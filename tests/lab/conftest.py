@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from dnsonde import run
 from dnsonde.authority.server import Authority
 from dnsonde.clock import SystemClock
 from dnsonde.lab.scenario import Scenario, TraitShares, load_scenario
 from dnsonde.lab.serve import POLICY, Served, serve, zone_of
 from dnsonde.lab.world import World
-from tests.ports import free_port
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def labs() -> SimpleNamespace:
 def on_free_ports(name: str, **changes: Any) -> Scenario:
     """A scenario that comes along, on ports of its own."""
     scenario = load_scenario(name)
-    place = msgspec.structs.replace(scenario.authority, port=free_port())
-    return msgspec.structs.replace(scenario, port=free_port(), authority=place, **changes)
+    place = msgspec.structs.replace(scenario.authority, port=run.free_port())
+    return msgspec.structs.replace(scenario, port=run.free_port(), authority=place, **changes)
 
 
 def of_one_kind(kind: str, **changes: Any) -> Scenario:

@@ -21,7 +21,6 @@ import pytest
 from dnsonde import report, run
 from dnsonde.clock import SystemClock
 from dnsonde.table.store import open_folder
-from tests.ports import free_port
 from tests.servers.root import KNOWN, KNOWN_ADDRESS, Root
 from tests.servers.running import Running, running
 from tests.servers.software import SOFTWARE, Setting
@@ -193,7 +192,7 @@ def free_block() -> str:
 
 def settings(block: str, folder: Path) -> dict[str, Setting]:
     """Each case's setting: a /24 for each, so that no two are neighbours."""
-    port = free_port()
+    port = run.free_port()
     names = [name for name in CASES if not absent(name)]
     addresses = {name: f"{block}.{number}.53" for number, name in enumerate(names, 10)}
     spare = addresses.get("unbound ipv6", "")
@@ -210,7 +209,7 @@ def settings(block: str, folder: Path) -> dict[str, Setting]:
             CASES[name].closed,
             CASES[name].more.replace("{spare}", spare).replace("{address}", addresses[name]),
             CASES[name].late,
-            inner=free_port() if SOFTWARE[CASES[name].software].relayed else 0,
+            inner=run.free_port() if SOFTWARE[CASES[name].software].relayed else 0,
         )
         for name in names
     }
