@@ -15,10 +15,13 @@ from dnsonde.intel.load import amplifiers, markers
 
 DST = keys("dst")
 WINDOW_S = 60  # of a flow row
+SLICE_S = 10  # of a window: what comes before or after an attack must not thin it
 HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
 GAMES = {"samp": "53414D50", "ts3init1": "545333494E495431"}  # "SAMP", "TS3INIT1"
 MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")
 TALK, REFLECTED = "talk", "reflected"  # vectors that are no flood
+CONNECT = "connect"  # a connection that was made, and over which its source sent nothing
+CONNECT_PACKETS = 10
 ETHERNET_IN_GRE = "6558"
 MULTICAST4, MULTICAST6 = 0xFFFF_E000_0000, -(1 << 56)  # 224.0.0.0 and above; ff00::/8 as a network half
 ECHOED = ((1, 0), (58, 129))  # protocol and type of an echo reply
@@ -71,6 +74,10 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     loose = alone & (f.rst == 0) & (f.ack > 0)
     none = (f.syn == 0) & (f.synack == 0) & (f.ack == 0) & (f.rst == 0) & (f.fragments == 0)
     none = none & told(f)
+    empty = (
+        (f.syn > 0) & (f.ack > 0) & (f.synack == 0) & (f.payload_bytes == 0) & (f.packets <= CONNECT_PACKETS)
+    )
+    empty = empty & f.ttl_min.notnull()  # logs may not tell the payload
     reflected = f.src_port.isin(sorted({port for service in amplifiers() for port in service.ports}))
     pieces = (f.src_port == 0) & (f.dst_port == 0)
     gre = (f.begin.substr(4, 4) == ETHERNET_IN_GRE).ifelse("gre_eth", "gre_ip")
@@ -84,6 +91,7 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
         (loose, "ack"),
         (alone & (f.rst >= f.packets), "rst"),
         (shaken, ibis.literal(None if reflected_as else REFLECTED, "string")),
+        (empty, CONNECT),
         ((f.syn > 0), TALK),
     )
     udp = ibis.cases(
@@ -133,8 +141,17 @@ def _plain(flow: ir.Table) -> ir.BooleanValue:
 
 
 def amounts(rows: ir.Table) -> ir.Table:
-    """How much of each vector every address got in each window, and what it sent itself (`answers`)."""
-    return rows.group_by([*DST, "dst_home", "vector", "window"]).aggregate(
+    """How much of each vector every address got in each window; `peak`: packets of its busiest slice.
+
+    A row's packets are taken as even over its time.
+    """
+    within = SLICE_S * SECOND
+    by = [*DST, "dst_home", "vector", "window"]
+    rows = rows.mutate(
+        slice=window(rows.start_us, SLICE_S),
+        share=rows.packets * within // ibis.greatest(rows.end_us - rows.start_us, within),
+    )
+    slices = rows.group_by([*by, "slice"]).aggregate(
         first_us=rows.start_us.min(),
         last_us=rows.end_us.max(),
         packets=rows.packets.sum(),
@@ -142,6 +159,15 @@ def amounts(rows: ir.Table) -> ir.Table:
         flows=rows.count(),
         marks=rows.mark.sum(),
         ours=rows.src_home.cast("int64").max(),
+        peak=rows.share.sum(),
+    )
+    sums = {name: slices[name].sum().cast("int64") for name in ("packets", "octets", "flows", "marks")}
+    return slices.group_by(by).aggregate(
+        first_us=slices.first_us.min(),
+        last_us=slices.last_us.max(),
+        ours=slices.ours.max(),
+        peak=slices.peak.max().cast("int64"),
+        **sums,
     )
 
 
@@ -159,3 +185,8 @@ def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:
 def rate(count: ir.NumericValue, table: ir.Table, least_s: float) -> ir.FloatingValue:
     """So many in a second of `first_us` to `last_us`, which lasts `least_s` or more."""
     return count / ibis.greatest((table.last_us - table.first_us) / SECOND, least_s)
+
+
+def peak(table: ir.Table, least_s: float) -> ir.FloatingValue:
+    """Packets a second of the whole window, or of its busiest slice if that is more."""
+    return ibis.greatest(rate(table.packets, table, least_s), table.peak / SLICE_S)

@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import (
+    CONNECT,
     DST,
     MARKED,
     REFLECTED,
@@ -16,7 +17,7 @@ from dnsonde.detect._floods import (
     arrivals,
     arrived,
     kinds,
-    rate,
+    peak,
 )
 from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
 from dnsonde.detect._stages import stage
@@ -39,7 +40,9 @@ STOMPED = 5  # connections
 def flood(
     flow: ir.Table,
     *,
-    syn_s: Annotated[int, "SYNs a second that no handshake follows, or packets of another TCP trick"] = 100,
+    syn_s: Annotated[
+        int, "SYNs a second that no handshake follows, packets of another TCP trick, or empty connections"
+    ] = 100,
     ack_s: Annotated[int, "ACKs a second that belong to no connection"] = 500,
     marked_s: Annotated[int, "packets a second that carry a game's query, or have another known mark"] = 100,
     icmp_s: Annotated[int, "ICMP messages a second that are no errors"] = 500,
@@ -54,11 +57,12 @@ def flood(
 ) -> ir.Table:
     """An address gets very many packets of one kind, which belong to no conversation.
 
-    `evidence.vector` says which kind, by bytes: syn, ack, stomp (a SYN without options, then data), flags (neither SYN
-    nor ACK), fin, rst, http, udp_plain, dns, vse, raknet, fivem, samp, ts3init1, ncp, ldap, icmp, icmp_reply, gre_ip,
-    gre_eth, ip_protocol (protocols that nothing uses), fragments (of which the first, with its ports, never came).
-    Rates are over the time that the packets really took, so that an attack of a fifth of a second is seen as one. What
-    services reflect is `amplification`'s, and so are its fragments.
+    `evidence.vector` says which kind, by bytes: syn, ack, stomp (a SYN without options, then data), connect (handshakes
+    after which nothing is said), flags (neither SYN nor ACK), fin, rst, http, udp_plain, dns, vse, raknet, fivem, samp,
+    ts3init1, ncp, ldap, icmp, icmp_reply, gre_ip, gre_eth, ip_protocol (protocols that nothing uses), fragments (of
+    which the first, with its ports, never came). Rates are over the time that the packets really took, so that an
+    attack of a fifth of a second is seen as one, or over the busiest ten seconds of a minute, so that what trickles on
+    does not hide it. What services reflect is `amplification`'s, and so are its fragments.
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
@@ -81,16 +85,19 @@ def flood(
     few = stage(few.filter(few.packets >= least), needed=True)
     rows = kinds(arrived(flow, few))
     each = stage(amounts(rows))
-    beside = each.filter(each.vector.isin([TALK, REFLECTED]))
+    beside = each.filter(each.vector.isin([TALK, CONNECT, REFLECTED]))
     beside = beside.group_by([*DST, "window"]).aggregate(
-        talks=beside.flows.sum(where=beside.vector == TALK),
+        talks=beside.flows.sum(where=beside.vector.isin([TALK, CONNECT])),
+        used=beside.flows.sum(where=beside.vector == TALK),
         reflected=beside.packets.sum(where=beside.vector == REFLECTED),
     )
     each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= least))
     each = stage(each, needed=True)
     each = attach(each, answers(flow, each), [*DST, "window"])
     each = attach(each, beside, [*DST, "window"])
-    each = each.mutate(**{name: each[name].fill_null(0) for name in ("answers", "talks", "reflected")})
+    each = each.mutate(
+        **{name: each[name].fill_null(0) for name in ("answers", "talks", "used", "reflected")}
+    )
     by = [*DST, "vector", "window"]
     few = rows.semi_join(each, by)
     few = few.select(*by, *keys("src"), "protocol", port=few.dst_port.cast("int64"))
@@ -100,9 +107,9 @@ def flood(
     each = attach(each, count_distinct(few, by, ["protocol"], "protocols"), by)
     each = each.filter(each.sources.notnull())
 
-    slow = rate(each.packets, each, 1.0)
-    fast = rate(each.packets, each, 0.1)
-    megabits = rate(each.octets * 8 / 1_000_000, each, 0.1)
+    slow = peak(each, 1.0)
+    fast = peak(each, 0.1)
+    megabits = fast * (each.octets * 8 / 1_000_000) / each.packets
     deaf = each.answers <= each.packets * answers_max
     spread = (each.packets >= 10 * each.port_count) | (each.sources >= 50)
     gre = each.vector.isin(["gre_ip", "gre_eth"])
@@ -115,6 +122,8 @@ def flood(
     # A fragment's first part has ports, and TCP that is reflected SYN-ACKs beside the resets.
     whole = each.reflected * 10 < each.packets
     odd = (each.protocols >= protocols_min).ifelse(slow / syn_s, bulk)
+    # Nobody makes so many connections and has nothing to say.
+    empty = spread & (each.flows >= 50 * each.sources) & (each.flows >= 3 * each.used)
     # How many times the threshold it is; 0 where the vector's own condition fails.
     ratio = ibis.cases(
         # One connection, or two, in which somebody sends much are uploads.
@@ -129,6 +138,7 @@ def flood(
         (each.vector == "rst", ibis.ifelse(many & whole & (each.sources >= 10), slow / ack_s, 0.0)),
         (each.vector == "http", ibis.ifelse(each.flows >= 50 * each.sources, each.flows / requests_min, 0.0)),
         (each.vector.isin([*MARKED, "ldap"]), slow / marked_s),
+        (each.vector == CONNECT, ibis.ifelse(empty, slow * each.flows / each.packets / syn_s, 0.0)),
         (each.vector == "icmp", slow / icmp_s),
         (each.vector == "icmp_reply", ibis.ifelse(many, slow / icmp_s, 0.0)),
         (each.vector == "dns", ibis.ifelse(many, slow / dns_s, 0.0)),

@@ -13,11 +13,13 @@ from dnsonde.detect._stages import stage
 SRC = keys("src")
 DST = keys("dst")
 COLUMNS = [
-    *SRC, "src_home", *DST, "dst_home", "kind", "port", "bucket", "start_us", "end_us", "packets", "talked", "strange",
+    *SRC, "src_home", *DST, "dst_home", "kind", "port", "bucket", "start_us", "end_us", "packets", "talked", "mute",
+    "strange", "one",
 ]  # fmt: skip
 ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
 CHECKS = 20  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
+TRACEROUTE = (33434, 33534)  # a port a packet (traceroute(8))
 # Where file sharing and coins look for peers by the dozen, of which many are gone: eDonkey, Gnutella, BitTorrent,
 # Bitcoin, Ethereum (IANA's registry of ports, and the programs' defaults).
 PEERS = (4662, 6346, 6347, 6348, *range(6881, 6890), 8333, 30303, 51413)
@@ -30,6 +32,7 @@ PEERS = (4662, 6346, 6347, 6348, *range(6881, 6890), 8333, 30303, 51413)
     summary="{subject} sent {count} probes without a conversation to {addresses} addresses ({ports} ports at most on "
     "one): see that what it looks for is meant to be reached; a source of yours may be infected.",
     references=(
+        "Zeek, policy/misc/scan, https://docs.zeek.org/en/v4.0.9/scripts/policy/misc/scan.zeek.html",
         "CESNET NEMEA vportscan_detector and hoststats, https://github.com/CESNET/NEMEA-Detectors",
         "MITRE ATT&CK T1046 Network Service Discovery, T1595.001 Scanning IP Blocks",
     ),
@@ -37,9 +40,10 @@ PEERS = (4662, 6346, 6347, 6348, *range(6881, 6890), 8333, 30303, 51413)
 def service_scan(
     flow: ir.Table,
     *,
-    addresses_min: Annotated[int, "addresses on one TCP or UDP port that make a horizontal scan"] = 50,
+    addresses_min: Annotated[int, "addresses on one TCP or UDP port that make a horizontal scan"] = 25,
     echo_min: Annotated[int, "addresses that were pinged which make a sweep"] = 16,
-    ports_min: Annotated[int, "ports of one address that make a vertical scan"] = 50,
+    ports_min: Annotated[int, "TCP ports of one address that make a vertical scan"] = 15,
+    udp_ports_min: Annotated[int, "the same of UDP, where nothing tells an answer"] = 50,
     flags_min: Annotated[int, "ports probed with impossible TCP flags that make a scan"] = 3,
     packets_max: Annotated[int, "most packets of a probe to one port of one address, in one flow row"] = 4,
     gap_s: Annotated[int, "seconds without a probe that end a scan"] = 21_600,
@@ -48,23 +52,25 @@ def service_scan(
 
     A TCP probe is a SYN after which no data went from the source to that port: refused, unanswered, or answered and
     dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK and
-    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too.
+    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation to many ports
+    of one address, by which a filter is felt.
 
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
     **What looks like it** Web clients reach many addresses on one port too, and talk with them: the addresses talked
-    with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again, and so does
-    a balancer of loads that checks the health of its servers, of which there are few, by half-open connections.
-    File sharing and game clients fail to reach many peers, each on a port of its own; where they share a port they
-    are indistinguishable, so UDP from home to outside is left alone, as are DNS, NTP and QUIC, and the usual TCP
-    ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to home, which is
-    information only; those from outside go on the allow-list.
+    with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again, and so does a
+    balancer of loads that checks the health of its servers, of which there are few, by half-open connections. File
+    sharing and game clients fail to reach many peers, each on a port of its own; where they share a port they are
+    indistinguishable, so UDP from home to many addresses outside is left alone, as are DNS, NTP, QUIC and traceroute,
+    and the usual TCP ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to
+    home, which is information only; those from outside go on the allow-list.
 
-    **Thresholds** `addresses_min`, `ports_min` (50 each) and `packets_max` (4) are NEMEA's. A sweep of `echo_min` (16)
-    addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s` is six hours,
-    so that slow scans are one: a real one took 72 hours for 7,307 addresses.
+    **Thresholds** `addresses_min` (25) and `ports_min` (15) are those of Zeek's scan policy, `packets_max` (4) and
+    `udp_ports_min` (50) NEMEA's. A port of one address that got nothing but SYNs counts however many they were. A sweep
+    of `echo_min` (16) addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s`
+    is six hours, so that slow scans are one: a real one took 72 hours for 7,307 addresses.
     """
-    least = min(addresses_min, echo_min, ports_min, flags_min)
+    least = min(addresses_min, echo_min, ports_min, udp_ports_min, flags_min)
     rows = _rows(flow, packets_max, gap_s)
     # Sources of so few rows, and then of so few pairs, need no further look.
     pairs = stage(_pairs(rows.semi_join(stage(_active(rows, least), needed=True), SRC)))
@@ -83,10 +89,12 @@ def service_scan(
         probes=pairs.probes.sum(),
         odd=pairs.odd.sum(),
         talked=pairs.talked.max(),
+        mute=pairs.mute.min(),
+        one=pairs.one.min(),
     )
     spots = stage(spots.mutate(silent=((spots.talked == 0) & (spots.probes > 0)).cast("int64")))
     wide = _wide(spots, by, addresses_min, echo_min)
-    deep = _deep(spots, by, ports_min, flags_min)
+    deep = _deep(spots, by, ports_min, udp_ports_min, flags_min)
     both = stage(wide.union(deep), needed=True)
     scans = both.group_by([*by, "src_home"]).aggregate(
         first_us=both.first_us.min(),
@@ -98,10 +106,11 @@ def service_scan(
         wide=both.wide.max(),
         deep=both.deep.max(),
         odd=both.odd.max(),
-        protocol=both.protocol.min(),
+        protocol=both.protocol.argmax(both.probes * 256 + both.protocol),  # of the most probes
         inside=both.inside.min(),
     )
-    seen = spots.filter((spots.silent == 1) & (spots.port >= 0)).mutate(scanned_ports=lambda t: t.port)
+    seen = spots.filter((spots.silent == 1) & (spots.port >= 0)).semi_join(both, [*by, "protocol"])
+    seen = seen.mutate(scanned_ports=lambda t: t.port)
     scans = attach(scans, sample(seen, by, "scanned_ports", "scanned_ports"), by)
     within = scans.src_home & (scans.inside == 1)
     return finding(
@@ -129,25 +138,46 @@ def service_scan(
 def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     """Flows that can be of a scan; port -1: ICMP, whose versions are one `kind`, 1."""
     tcp = flow.protocol == 6
-    udp = (flow.protocol == 17) & ~(flow.src_home & ~flow.dst_home) & ~flow.dst_port.isin(LOOKUPS)
-    # An answer comes from a service's port, which is mostly the lower one.
-    udp = udp & (flow.dst_port < flow.src_port) & (flow.dst_port > 0)
+    low = (flow.dst_port < flow.src_port) & (
+        flow.dst_port > 0
+    )  # answers come from a service's port, mostly the lower
+    udp = (flow.protocol == 17) & ~flow.dst_port.isin(LOOKUPS) & ~flow.dst_port.between(*TRACEROUTE) & low
     echo = ibis.or_(*[(flow.protocol == kind) & (flow.src_port == echo) for kind, echo in ECHO])
     few = flow.packets <= packets_max
     odd = tcp & (flow.syn == 0) & (flow.synack == 0) & (flow.ack == 0) & (flow.rst == 0) & few & told(flow)
     odd = odd & (flow.payload_bytes == 0) & (flow.fragments == 0) & (flow.dst_port > 0)
+    # A log names FIN without saying whether ACK was with it: then it may be the late end of a conversation, which a
+    # server sends to its client's high port, and a client to few ports of one server.
+    odd = odd & (flow.ttl_min.notnull() | low)
+    stray = (
+        tcp
+        & (flow.syn == 0)
+        & (flow.synack == 0)
+        & (flow.fin == 0)
+        & (flow.rst == 0)
+        & (flow.ack > 0)
+        & low
+        & few
+    )
+    stray = stray & (flow.payload_bytes == 0) & flow.ttl_min.notnull()
     asked = tcp & (flow.syn > 0) & (flow.synack == 0) & (flow.mirai_syn == 0)
     asked = asked & ~(flow.src_home & ~flow.dst_home & flow.dst_port.isin(PEERS))
-    rows = flow.filter(asked | odd | (udp & few) | (echo & few))
+    rows = flow.filter(asked | odd | stray | (udp & few) | (echo & few))
     talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
-    strange = (rows.protocol == 6) & (rows.syn == 0)
+    strange = (rows.protocol == 6) & (rows.syn == 0) & (rows.ack == 0) & rows.ttl_min.notnull()
+    # Peers and idle connections look like these at many addresses, and at many ports of one nothing does.
+    one = ((rows.protocol == 6) & (rows.syn == 0) & (rows.ack > 0)) | (
+        (rows.protocol == 17) & rows.src_home & ~rows.dst_home
+    )
     icmp = rows.protocol.isin([kind for kind, _ in ECHO])
     return rows.mutate(
         kind=icmp.ifelse(1, rows.protocol).cast("int64"),
         port=icmp.ifelse(-1, rows.dst_port).cast("int64"),
         bucket=(rows.start_us // (gap_s * SECOND)).cast("int64"),
         talked=talked.cast("int64"),
+        mute=((rows.protocol == 6) & (rows.syn > 0) & (rows.ack == 0)).cast("int64"),
         strange=strange.cast("int64"),
+        one=one.cast("int64"),
     ).select(*COLUMNS)
 
 
@@ -163,6 +193,8 @@ def _pairs(rows: ir.Table) -> ir.Table:
             probes=rows.packets.sum(where=rows.talked == 0),
             odd=rows.strange.sum(),
             talked=rows.talked.max(),
+            mute=rows.mute.min(),
+            one=rows.one.min(),
         )
         .mutate(probes=lambda t: t.probes.fill_null(0))
         .drop("kind")
@@ -178,6 +210,7 @@ def _active(rows: ir.Table, least: int) -> ir.Table:
 def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> ir.Table:
     """One port at many addresses, few packets each."""
     held = [*by, "src_home", "protocol", "port"]
+    spots = spots.filter(spots.one == 0)
     quiet = spots.silent == 1
     some = spots.group_by(held).aggregate(
         first_us=spots.first_us.min(where=quiet),
@@ -197,9 +230,15 @@ def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> 
     return _kind(some.mutate(ports=_int(1), wide=_int(1), deep=_int(0), odd=_int(0)), by)
 
 
-def _deep(spots: ir.Table, by: list[str], ports_min: int, flags_min: int) -> ir.Table:
+def _deep(spots: ir.Table, by: list[str], ports_min: int, udp_ports_min: int, flags_min: int) -> ir.Table:
     """Many ports at one address; or some, with flags that no TCP sends."""
-    some = spots.filter(spots.port >= 0)
+    # A port that got nothing but SYNs has not answered, however often it was asked.
+    mute = spots.mute == 1
+    some = spots.filter(spots.port >= 0).mutate(
+        silent=mute.ifelse(1, spots.silent),
+        talked=mute.ifelse(0, spots.talked),
+        probes=mute.ifelse(spots.packets, spots.probes),
+    )
     quiet = some.silent == 1
     some = some.group_by([*by, "src_home", "protocol", *DST]).aggregate(
         first_us=some.first_us.min(where=quiet),
@@ -210,9 +249,12 @@ def _deep(spots: ir.Table, by: list[str], ports_min: int, flags_min: int) -> ir.
         talked=some.talked.sum(),
         inside=some.dst_home.cast("int64").min(),
     )
-    deep = (some.ports >= ports_min) & (some.ports > some.talked)
-    some = some.mutate(deep=deep.cast("int64")).filter(deep | (some.odds >= flags_min))
-    some = some.mutate(ratio=ibis.greatest(some.ports / ports_min, some.odds / flags_min))
+    least = ibis.ifelse(some.protocol == 17, udp_ports_min, ports_min)
+    # Who looks after a server's ports asks them again and again.
+    fresh = ~some.src_home | (some.probes <= CHECKS * some.ports)
+    deep = (some.ports >= least) & (some.ports > some.talked) & fresh
+    some = some.mutate(least=least, deep=deep.cast("int64")).filter(deep | (some.odds >= flags_min))
+    some = some.mutate(ratio=ibis.greatest(some.ports / some.least, some.odds / flags_min)).drop("least")
     one = some.group_by([*by, "src_home", "protocol"]).aggregate(targets=some.count())
     some = some.mutate(wide=_int(0), odd=(some.odds >= flags_min).cast("int64"))
     some = attach(some, one, [*by, "src_home", "protocol"])

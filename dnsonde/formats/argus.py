@@ -21,6 +21,8 @@ from dnsonde.formats._stream import Stream
 
 TEXT = pa.string()
 NEEDED = {"StartTime", "Proto", "SrcAddr", "DstAddr", "TotPkts", "TotBytes"}
+# States in a word, as `ra` writes without `-Z b`, and as Zeek names those of them that nobody answered or refused.
+WORDS = {"REQ": "S_", "S0": "S_", "ACC": "S_SA", "REJ": "S_RA"}
 USED = NEEDED | {"Dur", "Sport", "Dir", "Dport", "State", "SrcPkts", "SrcBytes"}
 NO_IP = ("arp", "rarp", "llc", "man")  # and others whose ends are no addresses
 SECONDS = re.compile(r"^[0-9.]+$")
@@ -127,7 +129,10 @@ def _ways(rows: Columns, account: Account) -> tuple[Way, Way]:
         most = np.maximum(packets - (octets > source_octets), least)
         source_packets = np.where(counted, source_packets, np.clip(share, least, most))
     source_packets = np.minimum(source_packets, packets)
-    parts = pc.split_pattern(rows["State"].fill_null(""), "_", max_splits=1)
+    state = rows["State"].fill_null("")
+    for word, flags in WORDS.items():
+        state = pc.if_else(pc.equal(state, word), flags, state)
+    parts = pc.split_pattern(state, "_", max_splits=1)
     length = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
     parts = pc.if_else(pa.array(length == 2), parts, pa.scalar(["", ""]))
     states = pc.list_element(parts, 0), pc.list_element(parts, 1)

@@ -240,7 +240,7 @@ class _Block:
 
     def __init__(self, parameters: Any, block: Any, account: Account, options: Options) -> None:
         self._parameters, self._block, self._account = parameters, block, account
-        self._mdns = options.mdns_ports
+        self._ports, self._mdns = frozenset(options.ports), frozenset(options.mdns_ports)
 
     def _open(self) -> None:
         preamble, tables = self._block[PREAMBLE], self._block.get(TABLES, {})
@@ -291,7 +291,8 @@ class _Block:
 
     def _way(self, transport: int, ports: tuple[int, int]) -> int:
         way = TRANSPORTS[transport >> 1 & 15]
-        return MDNS if way == UDP and (ports[0] in self._mdns or ports[1] in self._mdns) else way
+        mdns = not self._mdns.isdisjoint(ports) and self._ports.isdisjoint(ports)
+        return MDNS if way == UDP and mdns else way
 
     def _section(self, extended: Any, key: int) -> Section:
         """A section's records, made once."""

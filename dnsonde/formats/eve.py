@@ -112,7 +112,10 @@ def _messages(rows: dict[str, pa.Array], account: Account, options: Options) -> 
         for half in ("net", "host")
     }
     protocol = logs.protocols(rows["proto"], src)
-    mdns = np.isin(ports[0], options.mdns_ports) | np.isin(ports[1], options.mdns_ports)
+    of_dns, mdns = (
+        np.isin(ports[0], known) | np.isin(ports[1], known) for known in (options.ports, options.mdns_ports)
+    )
+    mdns &= ~of_dns
     single = pc.if_else(pc.is_valid(event["rdata"]), event["rdata"], None)
     answers = pc.if_else(_filled(event["answers"]), _texts(event["answers"]), _lists(single))
     ttl, has_ttl = logs.numbers(event["ttl"])

@@ -294,7 +294,8 @@ def _flows(rows: Columns, account: Account) -> Tables:
         if not counted.any():  # logs of before packets were counted
             packets, octets = (payload > 0).astype(np.int64), payload
         saw = {letter: _saw(history, letter) for letter in letters}
-        syn, synack, ack, _, fin, rst = saw.values()
+        syn, synack, ack, data, fin, rst = saw.values()
+        ack = np.where(protocol == 6, ack | data, 0)  # an ACK alone, or with data
         yield "flow", logs.flow_rows(
             account,
             {

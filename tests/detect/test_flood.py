@@ -84,6 +84,32 @@ def test_a_burst_of_a_fifth_of_a_second_is_found_and_a_trickle_is_not() -> None:
     assert found(flood, flows=crowd(3000, step_s=0.02, **one)) == []
 
 
+def test_what_trickles_on_does_not_hide_a_burst() -> None:
+    """Ten seconds of 200 a second, then one a second, as a bot of NDSec-1 sent them."""
+    burst = crowd(2000, step_s=0.005, syn=1)
+    trickle = crowd(50, step_s=1.0, syn=1)
+    (row,) = found(flood, flows=burst + trickle)
+    assert row["evidence"]["packets_s"] == pytest.approx(200, rel=0.02)
+    even = crowd(2050, step_s=0.0285, syn=1)
+    assert found(flood, flows=even) == []
+    # A row of a minute is even too, whatever slice it begins in.
+    assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=58, syn=2000, packets=2000)]) == []
+
+
+def test_connections_over_which_nothing_is_said_are_a_flood_by_the_hundred() -> None:
+    empty: dict[str, Any] = {"syn": 1, "ack": 5, "packets": 6, "payload_bytes": 0, "dst_port": 80}
+    (row,) = found(flood, flows=crowd(2000, step_s=0.005, sources=1, **empty))
+    assert (row["evidence"]["vector"], row["evidence"]["sources"]) == ("connect", 1)
+    checks = crowd(60, step_s=1.0, sources=1, **empty)
+    assert found(flood, flows=checks) == []
+    visitors = crowd(2000, step_s=0.005, sources=200, **empty)  # ten each, as browsers connect in advance
+    assert found(flood, flows=visitors) == []
+    used = crowd(1000, step_s=0.01, sources=1, **(empty | {"payload_bytes": 300}))
+    assert found(flood, flows=crowd(2000, step_s=0.005, sources=1, **empty) + used) == []
+    log = crowd(2000, step_s=0.005, sources=1, **(empty | {"ttl_min": None, "ttl_max": None}))
+    assert found(flood, flows=log) == []
+
+
 def test_several_minutes_are_one_flood() -> None:
     (row,) = found(flood, flows=crowd(60_000 // 20, step_s=0.1, syn=20, packets=20, dst_port=80))
     assert row["count"] == 60_000

@@ -29,10 +29,21 @@ def test_one_port_at_many_addresses_is_a_horizontal_scan() -> None:
     }  # fmt: skip
 
 
-def test_the_threshold_is_nemeas() -> None:
-    assert found(service_scan, flows=probes(49)) == []
-    assert found(service_scan, flows=probes(50))[0]["confidence"] == 0.5
-    assert found(service_scan, flows=ports(49)) == []
+def test_the_thresholds_are_zeeks_and_for_udp_nemeas() -> None:
+    assert found(service_scan, flows=probes(24)) == []
+    assert found(service_scan, flows=probes(25))[0]["confidence"] == 0.5
+    assert (len(found(service_scan, flows=ports(14))), len(found(service_scan, flows=ports(15)))) == (0, 1)
+    udp: dict[str, Any] = {"protocol": 17, "syn": 0}
+    assert found(service_scan, flows=ports(49, **udp)) == []
+    (row,) = found(service_scan, flows=ports(52, **udp))  # of which 53 is none
+    assert (row["evidence"]["protocol"], row["evidence"]["technique"]) == ("udp", "vertical")
+
+
+def test_a_port_that_got_nothing_but_syns_is_scanned_however_many_they_were() -> None:
+    """As flow exporters count a scan with retries, and one whose packets were sampled up."""
+    assert len(found(service_scan, flows=ports(60, packets=15, ack=0))) == 1
+    assert found(service_scan, flows=ports(60, packets=15, ack=12)) == []
+    assert found(service_scan, flows=probes(60, packets=15, ack=0, src="192.0.2.9", net="203.0.113")) == []
 
 
 def test_a_slow_scan_is_one_and_one_after_a_pause_another() -> None:
@@ -70,6 +81,26 @@ def test_udp_and_odd_flags() -> None:
     (row,) = found(service_scan, flows=ports(3, syn=0, fin=1))
     assert (row["evidence"]["technique"], row["severity"]) == ("odd flags", "low")
     assert found(service_scan, flows=ports(2, syn=0, fin=1)) == []
+
+
+def test_udp_from_home_is_a_scan_at_many_ports_of_one_address_and_traceroute_is_none() -> None:
+    udp: dict[str, Any] = {"protocol": 17, "syn": 0, "src": "192.0.2.9"}
+    (row,) = found(service_scan, flows=ports(1000, dst="203.0.113.7", **udp))
+    assert (row["evidence"]["technique"], row["severity"]) == ("vertical", "medium")
+    path = [
+        flow("192.0.2.9", "203.0.113.7", protocol=17, src_port=50_000, dst_port=33_434 + n) for n in range(90)
+    ]
+    assert found(service_scan, flows=path) == []
+
+
+def test_acks_of_no_conversation_feel_for_a_filter() -> None:
+    """nmap -sA; keepalives of idle connections go to few ports of an address, or to high ones."""
+    bare: dict[str, Any] = {"syn": 0, "ack": 1, "packets": 1}
+    (row,) = found(service_scan, flows=ports(1000, **bare))
+    assert (row["evidence"]["protocol"], row["evidence"]["technique"]) == ("tcp", "vertical")
+    assert found(service_scan, flows=probes(200, **(bare | {"dst_port": 443}))) == []
+    idle = [flow("203.0.113.9", "192.0.2.7", src_port=443, dst_port=50_000 + n, **bare) for n in range(90)]
+    assert found(service_scan, flows=idle) == []
 
 
 def test_from_home_it_is_worse_and_within_home_information() -> None:
@@ -110,6 +141,24 @@ def test_a_log_that_tells_no_flags_shows_no_odd_ones() -> None:
     ]
     assert found(service_scan, flows=bare) == []
     assert len(found(service_scan, flows=[row | {"ttl_min": 57} for row in bare])) == 1
+
+
+def test_a_log_that_names_fin_may_mean_the_end_of_a_conversation() -> None:
+    """Zeek's history says f for FIN, with ACK or without; a server whose client has gone repeats it."""
+    late: dict[str, Any] = {"syn": 0, "fin": 1, "ttl_min": None, "ttl_max": None, "packets": 1}
+    server = [flow("203.0.113.9", "192.0.2.7", src_port=22, dst_port=40_000 + n, **late) for n in range(90)]
+    assert found(service_scan, flows=server) == []
+    assert found(service_scan, flows=ports(9, **late)) == []
+    (row,) = found(service_scan, flows=ports(60, **late))
+    assert row["evidence"]["technique"] == "vertical"
+
+
+def test_of_several_protocols_the_one_with_the_most_probes_is_named() -> None:
+    pings = probes(18, protocol=1, syn=0, src_port=8, dst_port=0)
+    (row,) = found(service_scan, flows=pings + ports(80))
+    assert (row["evidence"]["protocol"], row["evidence"]["technique"]) == ("tcp", "horizontal and vertical")
+    (row,) = found(service_scan, flows=pings + ports(2))
+    assert (row["evidence"]["technique"], row["evidence"].get("scanned_ports")) == ("ping sweep", None)
 
 
 def test_checks_of_health_by_half_a_handshake_are_not_it() -> None:

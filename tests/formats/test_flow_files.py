@@ -100,6 +100,20 @@ def test_argus_answers_seen_first_and_named_ports(tmp_path: Path) -> None:
     assert "ra -n" in account.row()["note"]
 
 
+@pytest.mark.parametrize(
+    ("state", "there", "back"),
+    [("REQ", (6, 0), (0, 0)), ("S0", (6, 0), (0, 0)), ("ACC", (6, 0), (0, 1)), ("CON", (0, 0), (0, 0))],
+)
+def test_argus_states_in_a_word(
+    tmp_path: Path, state: str, there: tuple[int, int], back: tuple[int, int]
+) -> None:
+    """As `ra` writes without -Z b: (SYN, SYN-ACK) of each way; a connection says nothing of how it began."""
+    fields = TCP.split(",")
+    fields[NAMES.split(",").index("State")] = state
+    _, flows, _ = read(tmp_path, text(",".join(fields)))
+    assert [(f["syn"], f["synack"]) for f in flows] == [there, back]
+
+
 # --- nfdump -----------------------------------------------------------------------------------------------------
 
 FIRST_MS, LAST_MS = 1_700_000_000_500, 1_700_000_002_750

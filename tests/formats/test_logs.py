@@ -143,6 +143,18 @@ def test_zeek_conn(tmp_path: Path) -> None:
     check_conn(read(tmp_path, json.dumps(zeek_object(CONN_FIELDS, CONN_ROW)))[1])
 
 
+@pytest.mark.parametrize(
+    ("protocol", "history", "acks"),
+    [("tcp", "ShADdFf", [1, 1]), ("tcp", "Sr", [0, 0]), ("tcp", "ShDd", [1, 1]), ("udp", "Dd", [0, 0])],
+)
+def test_zeek_history_names_acks_with_data_by_the_data(
+    tmp_path: Path, protocol: str, history: str, acks: list[int]
+) -> None:
+    row = [*CONN_ROW]
+    row[CONN_FIELDS.index("proto")], row[CONN_FIELDS.index("history")] = protocol, history
+    assert [flow["ack"] for flow in read(tmp_path, tabs(CONN_FIELDS, [row], "conn"))[1]] == acks
+
+
 def test_zeek_icmp_is_by_family_and_unanswered_flows_are_one_way(tmp_path: Path) -> None:
     row = [
         "1700000000",

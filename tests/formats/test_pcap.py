@@ -270,6 +270,8 @@ def test_mdns_is_told_apart_and_other_ports_are_the_operators(tmp_path: Path) ->
     raw = [make.ip4(make.udp(make.dns(), dport=port)) for port in (53, 5353, 5355, 5300)]
     path = write(tmp_path, make.pcap(raw))
     assert read(path)[0]["message"]["transport"].to_pylist() == ["udp", "mdns"]
+    resolver = write(tmp_path, make.pcap([make.ip4(make.udp(make.dns(), 5353, 53))]), "r.pcap")
+    assert read(resolver)[0]["message"]["transport"].to_pylist() == ["udp"]  # by chance from that port
     tables, _ = read(path, Options(ports=(5300,), mdns_ports=()))
     assert tables["message"]["dst_port"].to_pylist() == [5300]
 

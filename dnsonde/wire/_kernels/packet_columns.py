@@ -72,4 +72,4 @@ def packet_columns(packets, offset, time_us, number, which, ports, wide, narrow,
         narrow[IP_ID, k] = row.ip_id if row.ip_version == 4 else -1
         narrow[IP_BYTES, k] = row.ip_bytes
         small[IP_TTL, k] = row.ip_ttl
-        small[IS_MDNS, k] = (ports[row.src_port] | ports[row.dst_port]) & MDNS
+        small[IS_MDNS, k] = (ports[row.src_port] | ports[row.dst_port]) == MDNS
