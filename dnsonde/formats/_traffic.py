@@ -25,6 +25,10 @@ COUNTS = (
     "length_max", "ttl_min", "ttl_max", "options", "fragments",
 )  # fmt: skip
 
+Decoded = tuple[
+    Chunk, Batch, NDArray[np.void]
+]  # what `Traffic.decode` makes: a chunk, and its packets as PACKET rows
+
 
 class Traffic:
     """One file's, or one interface's, packets; what is unfinished is kept from chunk to chunk, in bounds."""
@@ -33,19 +37,26 @@ class Traffic:
         self._account = account
         self._options = options
         self._sorter = Sorter(options.ports, options.mdns_ports)
-        self._rows = np.empty(0, PACKET)  # of the chunk, used again: fresh memory costs more than decoding
+        # Of this chunk and the next, used again: fresh memory costs more than decoding.
+        self._rows = [np.empty(0, PACKET), np.empty(0, PACKET)]
         self._meter = Meter(options.window_s * 1_000_000)
         self._fragments = Fragments()
         self._streams = Streams()
         self._cut = False  # the capture keeps less of packets than there was
 
-    def add(self, chunk: Chunk) -> Tables:
+    def decode(self, chunk: Chunk) -> Decoded:
+        """A chunk's packets, valid until the next but one is decoded; may run beside `add` of the one before."""
+        batch, entry = chunk.batch, chunk.entry
+        rows = self._rows.pop()
+        if len(rows) < len(entry):
+            rows = np.empty(len(entry), PACKET)
+        self._rows.insert(0, rows)
+        return chunk, batch, decode_packets(batch, entry["linktype"], original=entry["original"], out=rows)
+
+    def add(self, decoded: Decoded) -> Tables:
         """The rows that these packets make, and that earlier ones waited with."""
-        batch = chunk.batch
+        chunk, batch, row = decoded
         entry = chunk.entry
-        if len(self._rows) < len(entry):
-            self._rows = np.empty(len(entry), PACKET)
-        row = decode_packets(batch, entry["linktype"], original=entry["original"], out=self._rows)
         short = row["short"] != 0
         if short.any():
             self._cut = True

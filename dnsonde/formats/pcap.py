@@ -1,7 +1,9 @@
 """Packet captures: pcap (both orders of octets, micro- and nanoseconds) and pcapng, in chunks of bounded size."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnsonde.formats._contract import Account, Format, Options, Tables
 from dnsonde.formats._stream import Stream
-from dnsonde.formats._traffic import Traffic
+from dnsonde.formats._traffic import Decoded, Traffic
 from dnsonde.wire.capture import ENTRY, INTERFACE, Chunk, Stop, index_pcap, index_pcapng
 
 CHUNK = 1 << 24  # octets of the file in memory at a time
@@ -132,10 +134,10 @@ class State(Protocol):
 def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
     """The packets of a capture, some at a time; a cut or a damage ends it, and is noted in the account.
 
-    A chunk is valid until the next one is asked for: its arrays are used again.
+    A chunk is valid until the next but one is asked for: its arrays are used again.
     """
-    buffer = np.empty(CHUNK, np.uint8)
-    room = np.zeros(PACKETS, ENTRY)
+    buffer, other = np.empty(CHUNK, np.uint8), np.empty(CHUNK, np.uint8)
+    room, spare = np.zeros(PACKETS, ENTRY), np.zeros(PACKETS, ENTRY)
     have, base, number = 0, 0, 1
     expected = True  # a file header, a section or an interface stands next
     while True:
@@ -160,6 +162,7 @@ def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
                 entry["offset"] += pos
                 yield Chunk(buffer, entry, number)
                 number += count
+                room, spare = spare, room
             pos += size
             if why == Stop.DAMAGED:
                 account.note(
@@ -174,7 +177,8 @@ def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
             if pos < have:
                 account.note(f"cut short: {have - pos:,} octets of an incomplete record at the end")
             return
-        buffer[: have - pos] = buffer[pos:have].copy()
+        other[: have - pos] = buffer[pos:have]
+        buffer, other = other, buffer
         base += pos
         have -= pos
 
@@ -186,9 +190,21 @@ def _sniff(head: bytes) -> float:
 def packets(stream: Stream, account: Account, options: Options, state: State) -> Tables:
     """The rows of a capture's packets."""
     traffic = Traffic(account, options)
-    for chunk in chunks(stream, account, state):
-        yield from traffic.add(chunk)
+    decoded = (traffic.decode(chunk) for chunk in chunks(stream, account, state))
+    # What comes through a pipe is worked on as it comes, and may be left at any time.
+    with closing(_ahead(decoded) if stream.size else decoded) as ready:
+        for one in ready:
+            yield from traffic.add(one)
     yield from traffic.finish()
+
+
+def _ahead(items: Iterator[Decoded]) -> Generator[Decoded]:
+    """The same, each made by a second thread while the one before it is worked on: kernels run beside each other."""
+    with ThreadPoolExecutor(1, "decode") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def _read(stream: Stream, account: Account, options: Options) -> Tables:

@@ -89,13 +89,17 @@ class Meter:
     def _take(self, before: int | None) -> NDArray[np.void]:
         """Take away the rows of windows before this one, or all."""
         rows = self._rows[: self._used]
-        old = np.ones(len(rows), bool) if before is None else rows["when"] < before
-        taken, kept = (rows.copy(), rows[:0]) if old.all() else (rows[old], rows[~old])
-        if len(taken):
-            self._rows[: len(kept)] = kept
-            self._used = len(kept)
-            self._slots[:] = 0
-            kernel.place(self._slots, self._rows, self._used)
+        if before is None:
+            taken, kept = rows.copy(), rows[:0]
+        else:
+            old = rows["when"] < before
+            if not old.any():
+                return rows[:0]
+            taken, kept = rows[old], rows[~old]
+        self._rows[: len(kept)] = kept
+        self._used = len(kept)
+        self._slots[:] = 0
+        kernel.place(self._slots, self._rows, self._used)
         return taken
 
 

@@ -7,6 +7,7 @@ import json
 import lzma
 import runpy
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -411,3 +412,12 @@ def test_a_link_layer_address_of_zeros_is_none(tmp_path: Path) -> None:
         data = make.pcap([frame[:6] + source + frame[12:]], linktype=1)
         tables, _ = read(write(tmp_path, data))
         assert [tables[name]["src_mac"].to_pylist() for name in ("message", "flow")] == [[told], [told]]
+
+
+def test_a_capture_that_is_left_early_leaves_no_thread_behind(tmp_path: Path) -> None:
+    path = write(tmp_path, make.pcap([QUERY] * 200_000))
+    with Reading(path) as reading:
+        rows = iter(reading)
+        next(rows)
+        rows.close()  # type: ignore[attr-defined]
+    assert not [one for one in threading.enumerate() if one.name.startswith("decode")]
