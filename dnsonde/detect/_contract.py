@@ -28,8 +28,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from dnsonde.errors import UsageError
+from dnsonde.lang.words import Values
 from dnsonde.table import schema
-from dnsonde.wire.batch import MAPPED, address_text
+from dnsonde.wire.batch import address_text
 
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 CERTAIN = 0.99
@@ -179,7 +180,7 @@ def findings(made_by: Detector, rows: pa.Table) -> pa.Table:
     for row in rows.to_pylist():
         subject = _subject(row)
         evidence = _evidence(row)
-        words = {**evidence, "subject": subject, "count": row["count"]}
+        words = Values({**evidence, "subject": subject, "count": row["count"]}, missing="unknown")
         out.append(
             {
                 "detector": made_by.name,
@@ -191,20 +192,13 @@ def findings(made_by: Detector, rows: pa.Table) -> pa.Table:
                 "first_seen": row["first_seen"],
                 "last_seen": row["last_seen"],
                 "count": row["count"],
-                "title": made_by.title.format_map(_Words(words)),
-                "summary": made_by.summary.format_map(_Words(words)),
+                "title": made_by.title.format_map(words),
+                "summary": made_by.summary.format_map(words),
                 "evidence": json.dumps(evidence, ensure_ascii=True, sort_keys=True),
                 "references": json.dumps(made_by.references),
             }
         )
     return pa.Table.from_pylist(out, schema.FINDING.schema)
-
-
-class _Words(dict[str, Any]):
-    """Evidence that is not there reads as such."""
-
-    def __missing__(self, key: str) -> str:
-        return "unknown"
 
 
 def _value(value: ir.Value | float) -> ir.Value:
@@ -226,8 +220,7 @@ def _evidence(row: Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("_net") and f"{name[:-4]}_host" in row:
             evidence[name[:-4]] = address_text(value, row[f"{name[:-4]}_host"])
         elif name.endswith("_hosts") and isinstance(value, list):
-            # A sample of addresses: IPv4 by host half alone.
-            evidence[name[:-6]] = [address_text(0, host) for host in value if host >> 32 == MAPPED >> 32]
+            evidence[name[:-6]] = [address_text(int(both[:16], 16), int(both[16:], 16)) for both in value]
         elif not (name.endswith("_host") and f"{name[:-5]}_net" in row):
             evidence[name] = round(value, 4) if isinstance(value, float) else value
     return evidence

@@ -281,6 +281,21 @@ def sample(table: ir.Table, by: Sequence[str], column: str, name: str, most: int
     return first.group_by(list(by)).aggregate(**{name: first[column].collect().sort()})
 
 
+@ibis.udf.scalar.builtin(name="hex")  # type: ignore[untyped-decorator]
+def number_hex(value: int) -> str:  # type: ignore[empty-body]
+    """A number as upper-case hexadecimal digits, negative ones as 16: `hex`, which both engines understand alike."""
+
+
+def sample_addresses(table: ir.Table, by: Sequence[str], role: str, name: str) -> ir.Table:
+    """As `sample`, of the addresses of a role: in 32 hexadecimal digits, which `finding` rows show as addresses."""
+    net, host = keys(role)
+    few = table.filter(table[host].notnull()).select(*by, net, host).distinct()
+    place = ibis.row_number().over(ibis.window(group_by=list(by), order_by=[few[net], few[host]]))
+    first = few.mutate(place=place).filter(lambda t: t.place < SAMPLE)
+    text = number_hex(first[net]).lpad(16, "0").concat(number_hex(first[host]).lpad(16, "0"))
+    return first.group_by(list(by)).aggregate(**{name: text.collect().sort()})
+
+
 def commonest(table: ir.Table, by: Sequence[str], column: str, name: str) -> ir.Table:
     """The value of `column` that most rows of each `by` have; the least of them where several do."""
     held = table.filter(table[column].notnull())

@@ -16,6 +16,7 @@ from dnsonde.detect._relations import (
     pair,
     queries,
     sample,
+    sample_addresses,
 )
 from dnsonde.detect._stages import needs, sides, stage
 from dnsonde.errors import UsageError
@@ -91,7 +92,7 @@ def adjacent_spoofing(
     for more in (
         count_distinct(near, PREFIX, keys("dst"), "targets"),
         count_distinct(near, PREFIX, keys("src"), "sources"),
-        sample(near, PREFIX, "dst_host", "target_hosts"),
+        sample_addresses(near, PREFIX, "dst", "target_hosts"),
         sample(near, PREFIX, "registered_domain", "domains"),
     ):
         each = attach(each, more, PREFIX)

@@ -7,7 +7,17 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import DST, rate, unicast
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, responses, sample, sessions, window
+from dnsonde.detect._relations import (
+    attach,
+    count_distinct,
+    keys,
+    pair,
+    responses,
+    sample,
+    sample_addresses,
+    sessions,
+    window,
+)
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
 
@@ -162,7 +172,7 @@ def amplification(
     each = each.mutate(hit_port=each.dst_port.cast("int64"), reflector_port=each.src_port.cast("int64"))
     for more in (
         count_distinct(each, held, SRC, "reflectors"),
-        sample(each, held, "src_host", "reflector_hosts"),
+        sample_addresses(each, held, "src", "reflector_hosts"),
         sample(each, held, "reflector_port", "source_ports"),
         sample(each, held, "hit_port", "target_ports"),
     ):

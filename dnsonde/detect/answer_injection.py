@@ -6,7 +6,16 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample, window
+from dnsonde.detect._relations import (
+    attach,
+    count_distinct,
+    dns,
+    keys,
+    parties,
+    sample,
+    sample_addresses,
+    window,
+)
 from dnsonde.detect._stages import needs, stage
 
 DOMAIN = ["domain"]
@@ -85,8 +94,8 @@ def answer_injection(
     each = each.mutate(conflicts=each.conflicts.fill_null(0), out_of_line=each.out_of_line.fill_null(0))
     told = answers.semi_join(each, DOMAIN)
     for more in (
-        sample(told, DOMAIN, "server_host", "server_hosts"),
-        sample(told, DOMAIN, "answer_host", "answer_hosts"),
+        sample_addresses(told, DOMAIN, "server", "server_hosts"),
+        sample_addresses(told, DOMAIN, "answer", "answer_hosts"),
         sample(told, DOMAIN, "qname", "names"),
         sample(told, DOMAIN, "ip_ttl", "ip_ttls"),
     ):

@@ -20,6 +20,7 @@ from dnsonde.detect._relations import (
     keys,
     pair,
     sample,
+    sample_addresses,
     sessions,
     together,
     window,
@@ -102,12 +103,12 @@ def botnet_c2(
     order = [named["rank"], ibis.desc(named.n), named.malware]
     first = ibis.row_number().over(ibis.window(group_by=by, order_by=order))
     named = named.mutate(first=first).filter(lambda t: t["first"] == 0).select(*by, "malware")
-    ipv4 = seen.filter(seen.name.isnull() & (seen.peer_net == 0))
+    bare = seen.filter(seen.name.isnull())
     for more in (
         named,
         count_distinct(seen, by, ["place", *keys("peer")], "places"),
         sample(seen.filter(seen.name.notnull()), by, "name", "names"),
-        sample(ipv4, by, "peer_host", "server_hosts"),
+        sample_addresses(bare, by, "peer", "server_hosts"),
         sample(seen.filter(seen.port > 0), by, "port", "ports"),
         sample(seen, by, "how", "signs"),
     ):

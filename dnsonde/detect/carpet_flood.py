@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import DST, MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
-from dnsonde.detect._relations import attach, home_prefix, keys, pair, sample, sessions
+from dnsonde.detect._relations import attach, home_prefix, keys, pair, sample_addresses, sessions
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
 
@@ -21,7 +21,7 @@ PREFIX = ["prefix_net", "prefix_host", "bits"]
     threat="carpet flood",
     subject_kind="prefix",
     title="{vector} flood spread over {subject}",
-    summary="{addresses} addresses of {subject} got {count} packets of a {vector} flood, {packets_s} a second, "
+    summary="{addresses} addresses of {subject} got {count} packets of kind {vector}, {packets_s} a second, "
     "none more than its share: limits for single addresses do not see it, so filter for the prefix.",
     references=(
         "NETSCOUT ASERT, Carpet Bombing DDoS Attacks, 2018",
@@ -103,7 +103,7 @@ def carpet_flood(
         mbit_s=spans.mbit_s.max(),
         ratio=spans.ratio.max(),
     )
-    attacks = attach(attacks, sample(hit, held, "dst_host", "target_hosts"), held)
+    attacks = attach(attacks, sample_addresses(hit, held, "dst", "target_hosts"), held)
     large = (attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)
     return finding(
         attacks,

@@ -19,7 +19,7 @@ from dnsonde.detect._floods import (
     kinds,
     peak,
 )
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions
+from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sample_addresses, sessions
 from dnsonde.detect._stages import stage
 
 STOMPED = 5  # connections
@@ -29,7 +29,7 @@ STOMPED = 5  # connections
     threat="flood",
     subject_kind="address",
     title="{vector} flood at {subject}",
-    summary="{subject} got {count} packets of a {vector} flood from {sources} addresses, {packets_s} a second: filter "
+    summary="{subject} got {count} packets of kind {vector} from {sources} addresses, {packets_s} a second: filter "
     "what matches upstream (ports {ports}); sources of yours that take part are infected.",
     references=(
         "FastNetMon and Akvorado default thresholds",
@@ -169,7 +169,7 @@ def flood(
     for more in (
         count_distinct(few, held, keys("src"), "sources"),
         sample(few, held, "port", "ports"),
-        sample(few, held, "src_host", "source_hosts"),
+        sample_addresses(few, held, "src", "source_hosts"),
     ):
         attacks = attach(attacks, more, held)
     touched = attacks.dst_home | (attacks.ours == 1)

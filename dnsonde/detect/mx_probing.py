@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, confidence, detector, finding, severity
-from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample
+from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample, sample_addresses
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import markers
 
@@ -97,7 +97,7 @@ def mx_probing(
         count_distinct(m, DOMAIN, keys("client"), "clients"),
         count_distinct(targets, DOMAIN, keys("server"), "targets"),
         sample(m, DOMAIN, "qname", "examples"),
-        sample(m, DOMAIN, "client_host", "client_hosts"),
+        sample_addresses(m, DOMAIN, "client", "client_hosts"),
     ):
         each = attach(each, more, DOMAIN)
     return finding(

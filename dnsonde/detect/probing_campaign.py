@@ -19,7 +19,7 @@ from dnsonde.detect._relations import (
     pair,
     parties,
     same,
-    sample,
+    sample_addresses,
 )
 from dnsonde.detect._stages import domains, stage
 
@@ -192,10 +192,10 @@ def _with_evidence(each: ir.Table, m: ir.Table) -> ir.Table:
         count_distinct(went, DOMAIN, keys("client"), "relays"),
         count_distinct(came.filter(~came.client_home), DOMAIN, keys("client"), "sources"),
         count_distinct(m, DOMAIN, ["qname"], "names"),
-        sample(came, DOMAIN, "server_host", "target_hosts"),
-        sample(given, DOMAIN, "answer_host", "answer_hosts"),
-        sample(went, DOMAIN, "client_host", "relay_hosts"),
-        sample(came.filter(~came.client_home), DOMAIN, "client_host", "source_hosts"),
+        sample_addresses(came, DOMAIN, "server", "target_hosts"),
+        sample_addresses(given, DOMAIN, "answer", "answer_hosts"),
+        sample_addresses(went, DOMAIN, "client", "relay_hosts"),
+        sample_addresses(came.filter(~came.client_home), DOMAIN, "client", "source_hosts"),
         commonest(m, DOMAIN, "campaign", "campaign"),
         commonest(m, DOMAIN, "asked", "template"),
         commonest(m, DOMAIN, "embedded_kind", "address_written"),

@@ -19,6 +19,7 @@ from dnsonde.detect._relations import (
     responses,
     same,
     sample,
+    sample_addresses,
 )
 from dnsonde.detect._stages import domains, stage
 
@@ -122,7 +123,7 @@ def random_answers(
     given = given.semi_join(each, DOMAIN)
     given = given.mutate(campaign=campaign_of(given.qname, inbound=False))
     for more in (
-        sample(given, DOMAIN, "answer_host", "answer_hosts"),
+        sample_addresses(given, DOMAIN, "answer", "answer_hosts"),
         sample(given, DOMAIN, "qname", "examples"),
         commonest(given, DOMAIN, "campaign", "campaign"),
     ):

@@ -106,7 +106,7 @@ def service_scan(
         wide=both.wide.max(),
         deep=both.deep.max(),
         odd=both.odd.max(),
-        protocol=both.protocol.argmax(both.probes * 256 + both.protocol),  # of the most probes
+        protocol=(both.probes * 256 + both.protocol).max() % 256,  # of the most probes
         inside=both.inside.min(),
     )
     seen = spots.filter((spots.silent == 1) & (spots.port >= 0)).semi_join(both, [*by, "protocol"])

@@ -5,7 +5,16 @@ from typing import Annotated
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
-from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, queries, sample
+from dnsonde.detect._relations import (
+    SECOND,
+    attach,
+    count_distinct,
+    keys,
+    pair,
+    queries,
+    sample,
+    sample_addresses,
+)
 from dnsonde.detect._stages import needs, sides, stage
 
 TARGET = keys("target")
@@ -72,7 +81,7 @@ def transparent_forwarder(
     for more in (
         count_distinct(both, TARGET, keys("client"), "clients"),
         count_distinct(both, TARGET, keys("resolver"), "resolvers"),
-        sample(both, TARGET, "resolver_host", "resolver_hosts"),
+        sample_addresses(both, TARGET, "resolver", "resolver_hosts"),
         sample(both, TARGET, "qname", "names"),
     ):
         each = attach(each, more, TARGET)

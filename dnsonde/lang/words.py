@@ -5,7 +5,7 @@ have a `[finding]` section.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -42,15 +42,32 @@ class Words:
         key = f"finding.{row['detector']}"
         if not self.has(f"{key}.title"):
             return row["title"], row["summary"]
-        values = _Values({**evidence, "subject": row["subject"], "count": row["count"]})
+        values = Values({**evidence, "subject": row["subject"], "count": row["count"]}, missing="?")
         return self.texts[f"{key}.title"].format_map(values), self.texts[f"{key}.summary"].format_map(values)
 
 
-class _Values(dict[str, Any]):
-    """Evidence that is not there shows as such."""
+class Values(Mapping[str, str]):
+    """What a finding's text has places for, as people read it: numbers rounded and grouped; `missing` for the rest."""
 
-    def __missing__(self, key: str) -> str:
-        return "?"
+    def __init__(self, values: Mapping[str, Any], missing: str) -> None:
+        self._values = values
+        self._missing = missing
+
+    def __getitem__(self, key: str) -> str:
+        value = self._values.get(key)
+        if value is None:
+            return self._missing
+        if isinstance(value, list):  # of ports, names or addresses
+            return ", ".join(map(str, value))
+        if isinstance(value, float):
+            return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return f"{value:,}" if type(value) is int else str(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def languages() -> list[str]:
