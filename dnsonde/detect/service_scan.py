@@ -165,10 +165,9 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     rows = flow.filter(asked | odd | stray | (udp & few) | (echo & few))
     talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
     strange = (rows.protocol == 6) & (rows.syn == 0) & (rows.ack == 0) & rows.ttl_min.notnull()
-    # Peers and idle connections look like these at many addresses, and at many ports of one nothing does.
-    one = ((rows.protocol == 6) & (rows.syn == 0) & (rows.ack > 0)) | (
-        (rows.protocol == 17) & rows.src_home & ~rows.dst_home
-    )
+    # Peers, idle connections and late ends look like these at many addresses, and at many ports of one nothing does.
+    late = (rows.protocol == 6) & (rows.syn == 0) & ((rows.ack > 0) | rows.ttl_min.isnull())
+    one = late | ((rows.protocol == 17) & rows.src_home & ~rows.dst_home)
     icmp = rows.protocol.isin([kind for kind, _ in ECHO])
     return rows.mutate(
         kind=icmp.ifelse(1, rows.protocol).cast("int64"),

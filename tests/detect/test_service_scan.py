@@ -149,6 +149,7 @@ def test_a_log_that_names_fin_may_mean_the_end_of_a_conversation() -> None:
     server = [flow("203.0.113.9", "192.0.2.7", src_port=22, dst_port=40_000 + n, **late) for n in range(90)]
     assert found(service_scan, flows=server) == []
     assert found(service_scan, flows=ports(9, **late)) == []
+    assert found(service_scan, flows=probes(90, src="192.0.2.9", net="203.0.113", **late)) == []
     (row,) = found(service_scan, flows=ports(60, **late))
     assert row["evidence"]["technique"] == "vertical"
 
