@@ -18,6 +18,7 @@ COLUMNS = [
 ]  # fmt: skip
 ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
+PINGS = 4  # to an address, as `ping` of Windows sends: with more it is looked after
 CHECKS = 20  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
 TRACEROUTE = (33434, 33534)  # a port a packet (traceroute(8))
 # Where file sharing and coins look for peers by the dozen, of which many are gone: eDonkey, Gnutella, BitTorrent,
@@ -109,7 +110,8 @@ def service_scan(
         protocol=(both.probes * 256 + both.protocol).max() % 256,  # of the most probes
         inside=both.inside.min(),
     )
-    seen = spots.filter((spots.silent == 1) & (spots.port >= 0)).semi_join(both, [*by, "protocol"])
+    quiet = (spots.silent == 1) | (spots.mute == 1)
+    seen = spots.filter(quiet & (spots.port >= 0)).semi_join(both, [*by, "protocol"])
     seen = seen.mutate(scanned_ports=lambda t: t.port)
     scans = attach(scans, sample(seen, by, "scanned_ports", "scanned_ports"), by)
     within = scans.src_home & (scans.inside == 1)
@@ -209,7 +211,10 @@ def _active(rows: ir.Table, least: int) -> ir.Table:
 def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> ir.Table:
     """One port at many addresses, few packets each."""
     held = [*by, "src_home", "protocol", "port"]
-    spots = spots.filter(spots.one == 0)
+    # Whoever asks an address again and again does not look for it; strangers do that with TCP, for days.
+    again = ibis.ifelse(spots.protocol == 6, CHECKS, PINGS)
+    fresh = ((spots.protocol == 6) & ~spots.src_home) | (spots.probes <= again)
+    spots = spots.filter((spots.one == 0) & fresh)
     quiet = spots.silent == 1
     some = spots.group_by(held).aggregate(
         first_us=spots.first_us.min(where=quiet),
@@ -221,10 +226,7 @@ def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> 
     )
     ping = some.port == -1
     least = ping.ifelse(echo_min, addresses_min)
-    # Whoever asks again and again does not look for anything; strangers do that with TCP, for days.
-    again = ibis.ifelse(some.protocol == 6, CHECKS, 3)
-    fresh = ((some.protocol == 6) & ~some.src_home) | (some.probes <= again * some.addresses)
-    some = some.filter((some.addresses >= least) & (some.addresses > some.talked) & fresh)
+    some = some.filter((some.addresses >= least) & (some.addresses > some.talked))
     some = some.mutate(ratio=some.addresses / ibis.ifelse(some.port == -1, echo_min, addresses_min))
     return _kind(some.mutate(ports=_int(1), wide=_int(1), deep=_int(0), odd=_int(0)), by)
 

@@ -68,6 +68,8 @@ def test_a_ping_sweep_is_found_and_a_ping_monitor_is_not() -> None:
     assert found(service_scan, flows=probes(15, **echo)) == []
     monitor = [row for n in range(50) for row in probes(18, step_s=0.1, **echo)]
     assert found(service_scan, flows=monitor) == []
+    beside = probes(1, **echo) * 50  # one address that is looked after hides no sweep
+    assert len(found(service_scan, flows=probes(18, **echo)[1:] + beside)) == 1
 
 
 def test_a_monitor_that_polls_over_udp_is_none() -> None:
