@@ -7,7 +7,9 @@ last page of a million costs what the first does.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from ipaddress import ip_address
+from operator import or_
 from typing import Any
 
 import ibis
@@ -16,6 +18,7 @@ from ibis import _
 
 from dnsonde import report
 from dnsonde.errors import UsageError
+from dnsonde.table.schema import VERDICT
 from dnsonde.wire.batch import address_pair, address_text
 
 SIZE = 50
@@ -42,16 +45,18 @@ _ADDRESS = (INT_MOST, -INT_MOST - 1)
 SORTS = {
     "target": Column((), 0, 0),
     "class": Column(("class",), "\U0010ffff", ""),
-    "open": Column(("open_",), 2, -1),
+    "open": Column(("open",), 2, -1),
     "amplification": Column(("amplification",), 1e300, -1e300),
     "egress": Column(("egress_net", "egress_host"), *_ADDRESS),
     "responder": Column(("responder_net", "responder_host"), *_ADDRESS),
     "rtt_us": Column(("rtt_us",), *_ADDRESS),
     "why": Column(("why",), "\U0010ffff", ""),
 }
+NULLABLE = {column.name for column in VERDICT.columns if column.null}
+ROLES = ("target", "egress", "responder")
 COLUMNS = (
-    "target_net", "target_host", "class", "subclass", "open", "confidence", "amplification", "egress_net",
-    "egress_host", "responder_net", "responder_host", "rtt_us", "why",
+    "target_net", "target_host", "class", "open", "amplification", "egress_net", "egress_host", "responder_net",
+    "responder_host", "rtt_us", "why",
 )  # fmt: skip
 
 
@@ -105,40 +110,51 @@ def page(verdict: ibis.Table, wanted: Wanted, found: int | None = None) -> Hosts
         raise UsageError(f"hosts cannot be sorted by {wanted.sort!r}; they can by {', '.join(SORTS)}")
     size = min(max(wanted.size, 1), MOST)
     sort = SORTS[wanted.sort]
-    names = [*(f"key_{n}" for n in range(len(sort.columns))), *report.TARGET]
+    absent = sort.least if wanted.descending else sort.most
     kinds = [str if isinstance(sort.most, str) else (int, float)] * len(sort.columns)
     mark = _read(wanted.before or wanted.after, [*kinds, int, int, int])
     rows = chosen(verdict, wanted)
     if found is None:
         found = count(verdict, wanted)
-    absent = sort.least if wanted.descending else sort.most
-    keyed = rows.mutate(open_=_.open.cast("int64")) if wanted.sort == "open" else rows
-    keyed = keyed.mutate(**{f"key_{n}": keyed[c].fill_null(absent) for n, c in enumerate(sort.columns)})
+    keys = [*(_sortable(rows, name, absent) for name in sort.columns), *(rows[n] for n in report.TARGET)]
     down = [wanted.descending] * len(sort.columns) + [wanted.descending and not sort.columns] * 2
     backwards = bool(wanted.before) or wanted.last
+    order = [ibis.desc(k) if d != backwards else ibis.asc(k) for k, d in zip(keys, down, strict=True)]
     if mark is not None:
-        keyed = keyed.filter(_beyond(keyed, names, down, mark.keys, backwards=backwards))
+        rows = rows.filter(_beyond(keys, down, mark.keys, backwards=backwards))
     if wanted.last and found:
         size = (found - 1) % size + 1
-    order = [ibis.desc(n) if d != backwards else ibis.asc(n) for n, d in zip(names, down, strict=True)]
-    here = _rows(keyed.order_by(order).limit(size).select(*names[:-2], *COLUMNS))
+    here = rows.order_by(order).limit(size).select(*COLUMNS).to_pyarrow().to_pylist()
     if backwards:
         here.reverse()
+    if not here:
+        return Hosts([], 0, found, "", "")
     if mark is None:
         first = found - len(here) + 1 if wanted.last else 1
     else:
         first = max(mark.place - len(here), 1) if backwards else mark.place + 1
-    told = [report_row(row, names) for row in here]
-    if not here:
-        return Hosts(told, 0, found, "", "")
     last = first + len(here) - 1
+
+    def marked(row: Mapping[str, Any], place: int) -> str:
+        sorted_by = (absent if row[name] is None else row[name] for name in sort.columns)
+        values = [int(value) if isinstance(value, bool) else value for value in sorted_by]
+        return _Mark([*values, *(row[name] for name in report.TARGET)], place).text
+
     return Hosts(
-        told,
+        [_told(row) for row in here],
         first,
         found,
-        _Mark([here[0][n] for n in names], first).text if first > 1 else "",
-        _Mark([here[-1][n] for n in names], last).text if last < found else "",
+        marked(here[0], first) if first > 1 else "",
+        marked(here[-1], last) if last < found else "",
     )
+
+
+def _sortable(rows: ibis.Table, name: str, absent: str | float) -> ir.Value:
+    column = rows[name]
+    if column.type().is_boolean():
+        column = column.cast("int64")
+    # What is never null goes as it is, so that the engine can look for it while it reads.
+    return column.fill_null(absent) if name in NULLABLE else column
 
 
 def count(verdict: ibis.Table, wanted: Wanted) -> int:
@@ -172,15 +188,11 @@ def chosen(verdict: ibis.Table, wanted: Wanted) -> ibis.Table:
     text = wanted.text.strip()[:TEXT_CHARS]
     if not text:
         return rows
-    roles = ("target", "egress", "responder")
     try:
-        parts = [report.within(rows, role, text) for role in roles]
+        parts = [report.within(rows, role, text) for role in ROLES]
     except UsageError:
         return rows.filter(rows.why.lower().contains(text.lower()))
-    anywhere = parts[0]
-    for part in parts[1:]:
-        anywhere |= part.fill_null(False)
-    return rows.filter(anywhere)
+    return rows.filter(reduce(or_, parts))
 
 
 def one(tables: Mapping[str, ibis.Table], address: str) -> Host | None:
@@ -205,36 +217,29 @@ def one(tables: Mapping[str, ibis.Table], address: str) -> Host | None:
     return Host(found[0], rows, counts)
 
 
-def report_row(row: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """A row as people read it: without its keys, with addresses as text."""
-    told = {
-        name: value
-        for name, value in row.items()
-        if name not in names and not name.endswith(("_net", "_host"))
-    }
-    for role in ("target", "egress", "responder"):
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as people read it: with addresses as text."""
+    told = {name: value for name, value in row.items() if not name.endswith(("_net", "_host"))}
+    for role in ROLES:
         net, host = row[f"{role}_net"], row[f"{role}_host"]
         told[role] = None if host is None else address_text(net, host)
     return told
 
 
-def _rows(relation: ibis.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = relation.to_pyarrow().to_pylist()
-    return rows
-
-
 def _beyond(
-    keyed: ibis.Table, names: list[str], down: list[bool], mark: list[Any], *, backwards: bool
+    keys: Sequence[ir.Value], down: Sequence[bool], mark: Sequence[Any], *, backwards: bool
 ) -> ir.BooleanValue:
     """The rows that come after a mark in that order, or before it."""
-    after = ibis.literal(False)
-    same = ibis.literal(True)
-    for name, descends, value in zip(names, down, mark, strict=True):
-        column = keyed[name]
-        further = column < value if descends != backwards else column > value
-        after |= same & further
-        same &= column == value
-    return after
+    # From the last key outwards: further by this one, or level with it and beyond by those that follow. That it is one
+    # of the two rules out most rows at once.
+    *outer, (key, descends, value) = zip(keys, down, mark, strict=True)
+    beyond: ir.BooleanValue = key > value if descends == backwards else key < value
+    for key, descends, value in reversed(outer):
+        if descends == backwards:
+            beyond = (key >= value) & ((key > value) | beyond)
+        else:
+            beyond = (key <= value) & ((key < value) | beyond)
+    return beyond
 
 
 def _read(mark: str, kinds: Sequence[Any]) -> _Mark | None:

@@ -152,11 +152,13 @@ def within(table: ibis.Table, role: str, prefix: str) -> ibis.Value:
     # A prefix fixes the top bit of the half that it cuts, so a signed range is contiguous (but for ::/0).
     if network.prefixlen == 0 and network.version == 6:
         return ibis.literal(True)
+    if first == last:
+        return (host == first[1]) & (net == first[0])
     if first[0] != last[0]:
         return (net >= first[0]) & (net <= last[0])
     if network.version == 6 and network.prefixlen == 64:
         return net == first[0]
-    return (net == first[0]) & (host >= first[1]) & (host <= last[1])
+    return (host >= first[1]) & (host <= last[1]) & (net == first[0])
 
 
 @dataclass(frozen=True, slots=True)

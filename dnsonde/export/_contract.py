@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import FunctionType, ModuleType
@@ -152,6 +153,11 @@ class View:
         """When the last probe was sent; 0 where none was."""
         return int(self.tables["probe"].time_us.max().to_pyarrow().as_py() or 0)
 
+    @cached_property
+    def knows_owners(self) -> bool:
+        """Whether `dnsonde enrich` learned of anything whose it is."""
+        return bool(int(self.tables["enrichment"].count().to_pyarrow().as_py()))
+
     def incidents(self) -> list[Incident]:
         """The findings, worst first."""
         rows = self.findings.to_pylist()
@@ -180,9 +186,9 @@ class View:
     def owners(self, addresses: Iterable[str]) -> dict[str, Owner]:
         """Whose those addresses are, those that are known."""
         pairs = {address_pair(address): address for address in addresses}
-        known = self.tables["enrichment"]
-        if not pairs or not int(known.count().to_pyarrow().as_py()):
+        if not pairs or not self.knows_owners:
             return {}
+        known = self.tables["enrichment"]
         wanted = ibis.memtable(
             pa.table({"net": [net for net, _ in pairs], "host": [host for _, host in pairs]})
         )

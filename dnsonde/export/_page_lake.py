@@ -403,10 +403,10 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
 
 def _senders(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     """Who sent the packets of the attacks, reflectors among them, by system; where `dnsonde enrich` learned it."""
-    known = view.tables["enrichment"]
     hit = [i for i in incidents if i.kind == "address" and i.detector in SENT]
-    if not hit or not int(known.count().to_pyarrow().as_py()):
+    if not hit or not view.knows_owners:
         return
+    known = view.tables["enrichment"]
     pairs = [address_pair(i.subject) for i in hit]
     victims = ibis.memtable(
         pa.table(

@@ -185,9 +185,9 @@ def _prefixes(view: View, words: Words) -> Iterator[Block]:
 
 def _systems(view: View, words: Words) -> Iterator[Block]:
     """Open hosts by the network that announces them and by country, where `dnsonde enrich` learned it."""
-    known = view.tables["enrichment"]
-    if not int(known.count().to_pyarrow().as_py()):
+    if not view.knows_owners:
         return
+    known = view.tables["enrichment"]
     hosts = view.tables["verdict"].filter(_.open)
     abuse = (
         owned(hosts, known, "target").group_by("asn").aggregate(abuse=_.abuse.max()).to_pyarrow().to_pylist()

@@ -8,7 +8,14 @@ from typing import Any
 import ibis
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.probe.verdict import ZoneMode, answer_crowds, egress_crowds, responder_crowds, verdict
+from dnsonde.probe.verdict import (
+    TARGET,
+    ZoneMode,
+    answer_crowds,
+    egress_crowds,
+    responder_crowds,
+    verdict,
+)
 from dnsonde.table.schema import ENRICHMENT, PROBE, VERDICT
 from dnsonde.table.store import Writer, connect, open_folder, row_count
 
@@ -60,7 +67,8 @@ def write_verdicts(
         for number in range(slices):
             probes, replies, queries = (_slice(table, number, slices) for table in (probe, reply, sighting))
             judged = verdict(probes, replies, queries, zone_mode=zone_mode, **crowds, **options)
-            for batch in judged.to_pyarrow_batches(chunk_size=122_880):
+            # Who looks for an address, or pages by it, then reads little of each slice.
+            for batch in judged.order_by(TARGET).to_pyarrow_batches(chunk_size=122_880):
                 writer.append({name: batch.column(name) for name in batch.schema.names})
             if on_slice is not None:
                 on_slice(number + 1, slices)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table._block import Block
-from dnsonde.table.schema import TABLES, TEXT, VERSION, Table
+from dnsonde.table.schema import TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.versions import other_version
 
 ROWS_PER_PART = 250_000
@@ -395,7 +395,8 @@ def parquet_writer(file: Any, table: Table, *, dictionaries: bool = False) -> pq
     dictionaries: what is written has the schema `with_dictionaries`.
     """
     how = encoding(table)
-    codec = {c.name: "lz4" if c.type == pa.bool_() or c.name in FEW else "zstd" for c in table.columns}
+    light = FEW if table is not VERDICT else {c.name for c in table.columns}
+    codec = {c.name: "lz4" if c.type == pa.bool_() or c.name in light else "zstd" for c in table.columns}
     how["compression"] = codec
     how["compression_level"] = {name: 1 for name, kind in codec.items() if kind == "zstd"}
     if not dictionaries:
@@ -428,13 +429,20 @@ def encoding(table: Table) -> dict[str, Any]:
     """How Parquet is to hold a table: dictionaries for text that repeats, differences for what grows.
 
     All else is plain: zstd makes as little of it as of a dictionary, in half the time. Statistics only of what is
-    searched for, since they cost as much as writing a number does.
+    searched for, since they cost as much as writing a number does. Verdicts are written once, in the order of their
+    targets, and paged through: fifty rows from anywhere cost what decoding their columns does, so all is as light to
+    decode as it can be, which is less to store too.
     """
-    unique = {"qname", "payload", "template", "evidence", "why"}
+    unique = {"qname", "payload", "template", "evidence"}
     names = [c.name for c in table.columns]
-    steady = [name for name in names if name.endswith("time_us") or name == "packet"]
+    if table is VERDICT:
+        steady = ["target_host", "responder_host", "rtt_us", "first_seen_us"]
+        repeating = [name for name in names if name not in steady]
+    else:
+        steady = [name for name in names if name.endswith("time_us") or name == "packet"]
+        repeating = [c.name for c in table.columns if c.type == TEXT and c.name not in unique]
     return {
-        "use_dictionary": [c.name for c in table.columns if c.type == TEXT and c.name not in unique],
+        "use_dictionary": repeating,
         "column_encoding": dict.fromkeys(steady, "DELTA_BINARY_PACKED"),
         "write_statistics": [n for n in names if n.endswith(("_us", "_host")) or n in SEARCHED],
         "write_batch_size": ROWS_PER_GROUP,

@@ -12,7 +12,6 @@ HEADS = {  # what a column is called in the catalogue, and whether it is numbers
     "amplification": ("amplification", True), "egress": ("egress", False), "responder": ("answered_by", False),
     "rtt_us": ("rtt", True), "why": ("why", False),
 }  # fmt: skip
-MARK_CHARS = 1000
 
 
 @page("/hosts/{key:path}")
@@ -31,10 +30,14 @@ def hosts(visit: Visit) -> Response:
         before=visit.mark("before"),
         last=bool(visit.text("last")),
     )
-    filters = (wanted.show, wanted.classes, wanted.prefixes, wanted.text)
-    found = visit.site.remembered(
-        opened, ("count", filters), lambda view: lists.count(view.tables["verdict"], wanted)
-    )
+
+    def number(of: Wanted) -> int:
+        filters = (of.show, of.classes, of.prefixes, of.text)
+        return visit.site.remembered(
+            opened, ("count", filters), lambda view: lists.count(view.tables["verdict"], of)
+        )
+
+    found = number(wanted)
     with visit.site.asking(opened) as view:
         listed = lists.page(view.tables["verdict"], wanted, found)
         owners = view.owners(row["target"] for row in listed.rows)
@@ -49,5 +52,5 @@ def hosts(visit: Visit) -> Response:
         heads=HEADS,
         shown=SHOWN,
         classes=list(CLASSES),
-        total=sum(visit.site.standing(entry).counts.get(n, 0) for n in ("verdict",)),
+        total=number(Wanted(show="all")),
     )

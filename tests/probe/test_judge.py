@@ -95,6 +95,12 @@ def test_slices_tell_what_the_whole_tells(folder: Path) -> None:
     assert row_count(folder, VERDICT) == TARGETS
 
 
+def test_each_slice_is_in_the_order_of_its_targets(folder: Path) -> None:
+    write_verdicts(folder, slice_rows=2000, memory_limit_mib=512)
+    host = pq.read_table(folder / "verdict", columns=["target_host"]).column(0).to_numpy()
+    assert np.count_nonzero(np.diff(host) < 0) == 1
+
+
 def test_sightings_that_are_not_joined_yet_are_missed_in_the_sentence(folder: Path) -> None:
     write_verdicts(folder)
     right = [r for r in judged(folder) if r["class"] == "answered_without_us"]
