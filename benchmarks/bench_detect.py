@@ -1,13 +1,13 @@
 """How fast all detectors look through a lake, and in how much memory.
 
-    python benchmarks/bench_detect.py [--rows 10000000] [--flows 0] [--detector NAME] [--report] [--in FOLDER]
+    python benchmarks/bench_detect.py [--rows 10000000] [--flows 0] [--detector NAME] [--in FOLDER]
 
 A capture of DNS is read once; its rows are written into a lake again and again, later each time, with other clients and
 other names, until there are enough; likewise `--flows` rows of mixed traffic. Parts are sorted as `dnsonde ingest`
 sorts them. Then `dnsonde detect LAKE` runs in a process of its own. Told are the seconds of each detector (what several
-share counts for the first of them), the memory, and in the last line the rows a second through all of them. `--report`
-also writes the report, with the findings that the lake keeps and without. Messages alone are set beside reading as many
-into Parquet, by processor time: of the whole command, its start included. 10^8 messages need 3 GB in FOLDER.
+share counts for the first of them), the memory, and in the last line the rows a second through all of them. Messages
+alone are set beside reading as many into Parquet, by processor time: of the whole command, its start included. 10^8
+messages need 3 GB in FOLDER.
 """
 
 import argparse
@@ -35,10 +35,10 @@ HOME = "10.0.0.0/8"
 TIMES = {"message": ("time_us",), "flow": ("start_us", "end_us")}
 
 
-def block(folder: Path, table: str) -> pa.Table:
+def block(folder: Path, table: str, packets: int) -> pa.Table:
     """The rows that are repeated, as the reader makes them."""
     path = folder / "block.pcap"
-    (write_capture if table == "message" else write_mixed)(path, BLOCK)
+    (write_capture if table == "message" else write_mixed)(path, packets)
     with Reading(str(path), Options()) as reading:
         batches = [batch for name, batch in reading if name == table]
     path.unlink()
@@ -68,7 +68,7 @@ def fill(intake: Intake, folder: Path, table: str, rows: int) -> None:
     """Write so many rows of a table."""
     if not rows:
         return
-    first = block(folder, table)
+    first = block(folder, table, min(BLOCK, rows))
     for number in range(-(-rows // first.num_rows)):
         some = moved(first, table, number).slice(0, rows - number * first.num_rows)
         for batch in some.to_batches():
@@ -139,7 +139,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000, help="messages")
     parser.add_argument("--flows", type=int, default=0, help="rows of flow")
     parser.add_argument("--detector", action="append", default=[], help="only this one")
-    parser.add_argument("--report", action="store_true", help="also write the report")
     parser.add_argument("--in", dest="folder", type=Path, help="where the lake is made")
     asked = parser.parse_args()
     if asked.folder is not None:
@@ -162,11 +161,6 @@ def main() -> None:
         print(
             f"{found} findings in {seconds:.1f} s, {spent:.1f} s of processor, {peak_mib():,.0f} MiB at most"
         )
-        if asked.report:
-            for how in ([], ["--fresh"]):
-                took, *_ = run("report", str(lake), "-o", str(lake.parent / "report.html"), *how)
-                what = "anew" if how else "kept"
-                print(f"the report with findings {what}: {took:.1f} s, {peak_mib():,.0f} MiB at most so far")
         if not asked.flows:
             theirs = 1e6 / reading_us(Path(temporary))
             ours = asked.rows / spent

@@ -204,10 +204,12 @@ def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     )
 
 
-def changes_by(changes: ibis.Table, by: str, enrichment: ibis.Table) -> list[dict[str, Any]]:
+def changes_by(
+    changes: ibis.Table, by: str, enrichment: ibis.Table, most: int | None = None
+) -> list[dict[str, Any]]:
     """How many hosts of each group changed in which way, most first: `group`, a number a change, `hosts`."""
     counts = {name: (_.change == name).sum() for name in CHANGES}
-    return grouped(changes, by, enrichment, {**counts, "hosts": _.count()}, first="hosts")
+    return grouped(changes, by, enrichment, {**counts, "hosts": _.count()}, first="hosts", most=most)
 
 
 GROUPS = ("prefix", "asn", "country")

@@ -27,7 +27,7 @@ from dnsonde.clock import Clock, SystemClock
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._contract import Network, View
 from dnsonde.export._open import open_view
-from dnsonde.export._page_run import Before, Measurement
+from dnsonde.export._page_run import CHANGED, Before, Measurement
 from dnsonde.export._page_whole import Part
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
@@ -433,7 +433,7 @@ def part_of(
         }
     before = None
     if since is not None:
-        changed = difference(since, folder)
+        changed = difference(since, folder, most=CHANGED)
         before = Before(str(since), changed.counts, changed.groups)
     told = Measurement(
         name or str(folder),
@@ -466,8 +466,14 @@ def verdicts(folder: Path) -> ibis.Table:
     return found
 
 
-def difference(before: Path, after: Path, prefixes: Iterable[str] = (), by: str = "prefix") -> Difference:
-    """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`.
+def difference(
+    before: Path,
+    after: Path,
+    prefixes: Iterable[str] = (),
+    by: str = "prefix",
+    most: int | None = None,
+) -> Difference:
+    """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`; most: so many groups.
 
     Whose an address is, the later run tells; of hosts that only the earlier one has, that.
     """
@@ -482,7 +488,7 @@ def difference(before: Path, after: Path, prefixes: Iterable[str] = (), by: str 
     earlier, later = (store.open_folder(f, connection)["enrichment"] for f in (before, after))
     owners = later.union(earlier.anti_join(later, ["address_net", "address_host"]))
     report.require_owners(owners, by, after)
-    return Difference(hosts, counts, by, report.changes_by(hosts, by, owners))
+    return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most))
 
 
 def groups(folder: Path, relation: ibis.Table, by: str, most: int | None = None) -> list[dict[str, Any]]:

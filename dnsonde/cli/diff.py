@@ -55,7 +55,8 @@ def diff(
     from dnsonde import run
     from dnsonde.cli._terminal import console
 
-    found = run.difference(before, after, prefixes, by)
+    shown = LIMIT if limit is None else limit or None
+    found = run.difference(before, after, prefixes, by, shown)
     if listed or name:
         run_export(found.hosts, name or "table", output, COLUMNS, limit)
     else:
@@ -64,6 +65,6 @@ def diff(
             out.print("Nothing changed.")
         else:
             out.print(", ".join(f"{found.counts[c]:,} {c}" for c in CHANGES if found.counts[c]) + ".")
-            out.print(_groups.table(found.groups[: LIMIT if limit is None else limit or None], by, CHANGES))
+            out.print(_groups.table(found.groups, by, CHANGES))
             out.print(f"Next: dnsonde diff {before} {after} --list", soft_wrap=True)
     return int(any(found.counts[change] for change in fail_on))

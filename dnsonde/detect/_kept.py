@@ -25,6 +25,7 @@ from dnsonde.table import store
 from dnsonde.table.schema import ACCOUNT, FINDING, FLOW, MESSAGE
 
 LOOK = "dnsonde.look"
+BATCH_ROWS = 4096
 SOURCES = ("detect", "intel")
 
 
@@ -61,7 +62,10 @@ def kept(folder: Path) -> tuple[Look, pa.Table] | None:
     try:
         look = _read(json.loads(said))
         (part,) = (folder / FINDING.name).glob("part-*.parquet")
-        rows = pq.ParquetFile(part).read()
+        with pq.ParquetFile(
+            part
+        ) as file:  # little by little, which takes half the memory where texts are long
+            rows = pa.Table.from_batches(file.iter_batches(BATCH_ROWS), file.schema_arrow)
         # Somebody else may have looked just now.
         return (look, rows.cast(FINDING.schema)) if store.facts(folder, FINDING).get(LOOK) == said else None
     except (OSError, ValueError, TypeError, LookupError, UsageError, pa.ArrowException):

@@ -10,7 +10,7 @@ makes them harmless for whoever reads its format.
 import inspect
 import json
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -47,6 +47,9 @@ class Owner:
 
 
 NOBODY = Owner()
+SHORT = [  # columns of `finding` that an `Incident` holds itself
+    "detector", "threat", "subject", "subject_kind", "severity", "confidence", "first_seen", "last_seen", "count",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,11 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One finding, its evidence read, with what it means to others."""
+    """One finding with what it means to others.
+
+    What is long stays in the table, of which it is row `at`, and is read when it is asked for: a lake may keep very
+    many, each with whole names by strangers in it.
+    """
 
     detector: str
     threat: str
@@ -79,12 +86,34 @@ class Incident:
     first_us: int
     last_us: int
     count: int
-    title: str
-    summary: str
-    evidence: Mapping[str, Any]
-    references: tuple[str, ...]
-    nature: Nature
     owner: Owner
+    rows: pa.Table = field(repr=False, compare=False)
+    at: int
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return str(self.rows["title"][self.at])
+
+    @property
+    def summary(self) -> str:
+        """One or two sentences."""
+        return str(self.rows["summary"][self.at])
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """What was seen, by name; read anew each time."""
+        return json.loads(str(self.rows["evidence"][self.at]))  # type: ignore[no-any-return]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Sources."""
+        return tuple(json.loads(str(self.rows["references"][self.at])))
+
+    @property
+    def nature(self) -> Nature:
+        """What such findings are, in the words of others."""
+        return nature(self.detector)
 
     @property
     def key(self) -> str:
@@ -158,30 +187,31 @@ class View:
         """Whether `dnsonde enrich` learned of anything whose it is."""
         return bool(int(self.tables["enrichment"].count().to_pyarrow().as_py()))
 
-    def incidents(self) -> list[Incident]:
+    def incidents(self) -> Sequence[Incident]:
         """The findings, worst first."""
-        rows = self.findings.to_pylist()
+        return self._incidents
+
+    @cached_property
+    def _incidents(self) -> tuple[Incident, ...]:
+        rows = self.findings.select(SHORT).to_pylist()
         owners = self.owners(row["subject"] for row in rows if row["subject_kind"] == "address")
-        return [
+        return tuple(
             Incident(
-                detector=row["detector"],
-                threat=row["threat"],
-                subject=row["subject"],
-                kind=row["subject_kind"],
-                severity=row["severity"],
-                confidence=row["confidence"],
-                first_us=row["first_seen"],
-                last_us=row["last_seen"],
-                count=row["count"],
-                title=row["title"],
-                summary=row["summary"],
-                evidence=json.loads(row["evidence"]),
-                references=tuple(json.loads(row["references"])),
-                nature=nature(row["detector"]),
-                owner=owners.get(row["subject"], NOBODY),
+                row["detector"],
+                row["threat"],
+                row["subject"],
+                row["subject_kind"],
+                row["severity"],
+                row["confidence"],
+                row["first_seen"],
+                row["last_seen"],
+                row["count"],
+                owners.get(row["subject"], NOBODY),
+                self.findings,
+                at,
             )
-            for row in rows
-        ]
+            for at, row in enumerate(rows)
+        )
 
     def owners(self, addresses: Iterable[str]) -> dict[str, Owner]:
         """Whose those addresses are, those that are known."""

@@ -6,6 +6,8 @@ Every text is plain and may be a stranger's: whoever writes a format makes it ha
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from dnsonde.lang.words import Words
+
 CUT = 160  # characters of a stranger's text that are shown
 
 
@@ -137,3 +139,8 @@ class Page:
 def cut(text: str, most: int = CUT) -> str:
     """A text at most so long, with a mark where it goes on."""
     return text if len(text) <= most else text[: most - 1] + "\u2026"
+
+
+def some(title: str, shown: int, number: int, words: Words) -> str:
+    """What a list is called, with how many of how many it shows where it leaves some out."""
+    return words("page.some", title=title, shown=shown, number=number) if shown < number else title

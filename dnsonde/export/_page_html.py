@@ -1,5 +1,6 @@
 """A report as one HTML file: it fetches nothing, runs nothing, and its styles are the only ones its policy lets in."""
 
+import re
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -14,6 +15,8 @@ from dnsonde.export._charts import svg
 from dnsonde.export._page import Chart, Page
 
 PACKAGE = "dnsonde.export"
+PIECE = 16
+LONG = re.compile(r"\S{32,}")
 
 
 def write_html(page: Page, out: BinaryIO) -> None:
@@ -37,13 +40,25 @@ def write_html(page: Page, out: BinaryIO) -> None:
 def environment(package: str = PACKAGE) -> Environment:
     """Templates of a package, and those of this one: everything that they put out is made harmless, then escaped."""
     places = [PackageLoader(name, "") for name in dict.fromkeys((package, PACKAGE))]
-    return Environment(
+    made = Environment(
         autoescape=True, finalize=_harmless, undefined=StrictUndefined, loader=ChoiceLoader(places)
     )
+    made.filters["breakable"] = breakable
+    return made
 
 
 def _harmless(value: object) -> object:
     return terminal(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def breakable(value: object) -> object:
+    """Text in which a browser may break words that no column has room for: one would push the others off the page."""
+    text = _harmless(value)
+    if not isinstance(text, str) or isinstance(text, Markup) or not LONG.search(text):
+        return text
+    # Escaped piece by piece: a reference is never broken.
+    words = LONG.sub(lambda word: "\n".join(re.findall(f".{{1,{PIECE}}}", word[0])), text.replace("\n", " "))
+    return Markup("<wbr>").join(words.split("\n"))
 
 
 def page_style() -> str:

@@ -25,11 +25,12 @@ from dnsonde.export._page import (
     Spans,
     Table,
     cut,
+    some,
 )
 from dnsonde.export._whose import SERIOUS, groups, owner_text
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import Words
-from dnsonde.report import grouped
+from dnsonde.report import group_count, grouped
 from dnsonde.wire.batch import address_pair
 
 FINDINGS = 50  # in the table
@@ -140,9 +141,10 @@ def _headline(view: View, incidents: Sequence[Incident], told: Watching, words: 
 
 def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     by = Counter((i.detector, i.severity) for i in incidents)
-    worst = {d: min(SEVERITIES.index(i.severity) for i in incidents if i.detector == d) for d, _s in by}
-    names = sorted(worst, key=lambda d: (worst[d], d))
-    severities = [s for s in SEVERITIES if any(i.severity == s for i in incidents)]
+    severities = [s for s in SEVERITIES if any(s == seen for _d, seen in by)]
+    names = sorted(
+        {d for d, _s in by}, key=lambda d: (next(n for n, s in enumerate(severities) if by[d, s]), d)
+    )
     counts = {d: tuple(by[d, s] for s in severities) for d in names}
     table = Table(
         words("findings.by"),
@@ -180,10 +182,11 @@ def _by_owner(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     if all(i.owner == NOBODY for i in incidents):
         return
     for by in ("asn", "country"):
-        rows = groups(incidents, by)[:OWNERS]
+        every = groups(incidents, by)
+        rows = every[:OWNERS]
         names = ("subjects", "findings", *SERIOUS)
         yield Table(
-            words(f"owners.{by}"),
+            some(words(f"owners.{by}"), len(rows), len(every), words),
             (
                 words(f"head.{by}"),
                 words("head.subjects"),
@@ -259,9 +262,9 @@ def _plain(value: object) -> str:
 
 def campaign_blocks(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     """Campaigns over time, whom they reached, and how their names are made."""
-    names = list(dict.fromkeys(i.subject for i in incidents))[:CAMPAIGNS]
-    yield from timeline(view, names, words)
-    probing = [i for i in incidents if "targets" in i.evidence][:CAMPAIGNS]
+    names = list(dict.fromkeys(i.subject for i in incidents))
+    yield from timeline(view, names[:CAMPAIGNS], words, len(names))
+    probing = [i for i in incidents if "targets" in i.evidence]
     if probing:
         yield _reached(probing, words)
     rows = []
@@ -282,12 +285,13 @@ def campaign_blocks(view: View, incidents: Sequence[Incident], words: Words) -> 
         head = tuple(
             words(f"head.{n}") for n in ("domain", "campaign", "template", "address", "time", "names")
         )
-        yield Table(words("campaigns.templates"), head, "mlmllr", tuple(rows))
+        shown = some(words("campaigns.templates"), min(TEMPLATES, len(incidents)), len(incidents), words)
+        yield Table(shown, head, "mlmllr", tuple(rows))
         yield Para(words("campaigns.note"), "note")
 
 
-def timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
-    """Messages of each campaign over time."""
+def timeline(view: View, names: Sequence[str], words: Words, number: int = 0) -> Iterator[Block]:
+    """Messages of each campaign over time; number: how many campaigns there are, if more than are named."""
     message = view.tables["message"]
     wanted = ibis.memtable(pa.table({"domain": pa.array(names, pa.string())}))
     ours = message.semi_join(wanted, message.registered_domain == wanted.domain)
@@ -326,13 +330,14 @@ def timeline(view: View, names: Sequence[str], words: Words) -> Iterator[Block]:
     columns = Columns(start, step, tuple((cut(name, 40), tuple(values[name])) for name in seen))
     first, last = moment(span["first"]), moment(span["last"])
     tells = words("campaigns.tells", first=first, last=last, step=lasted(step, words))
-    yield Chart(words("campaigns.chart"), tells, columns, table)
+    title = some(words("campaigns.chart"), len(names), number, words)
+    yield Chart(title, tells, columns, table)
 
 
 def _reached(incidents: Sequence[Incident], words: Words) -> Chart:
     """Targets that were asked, that answered, that resolved: what the prober knows now."""
     numbers = []
-    for incident in incidents:
+    for incident in incidents[:CAMPAIGNS]:
         targets, answered, resolved = (
             int(incident.evidence.get(n) or 0) for n in ("targets", "answered", "resolved")
         )
@@ -348,12 +353,18 @@ def _reached(incidents: Sequence[Incident], words: Words) -> Chart:
         tuple((name, (r, a - r, max(t - a, 0))) for name, t, a, r in numbers),
         ("red", "orange", "grey"),
     )
-    return Chart(words("reached.chart"), words("reached.tells"), bars, table, folded=False)
+    title = some(words("reached.chart"), len(numbers), len(incidents), words)
+    return Chart(title, words("reached.tells"), bars, table, folded=False)
 
 
 def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     shown = sorted(incidents[:ATTACKS], key=lambda i: (i.first_us, i.subject))
-    vectors = Counter(_vector(i, words) for i in incidents)
+    vectors: Counter[str] = Counter()
+    events: Counter[str] = Counter()
+    for incident in incidents:
+        name = _vector(incident, words)
+        vectors[name] += 1
+        events[name] += incident.count
     names = [name for name, _n in vectors.most_common(7)]
     other = words("attacks.other")
     series = tuple(names) + ((other,) if len(vectors) > len(names) else ())
@@ -387,12 +398,9 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     yield Chart(
         words("attacks.chart"), words("attacks.tells", attacks=len(incidents)), spans, table, folded=False
     )
-    events: Counter[str] = Counter()
-    for incident in incidents:
-        events[_vector(incident, words)] += incident.count
     ranked = events.most_common(12)
     counted = Table(
-        words("vectors.caption"),
+        some(words("vectors.caption"), len(ranked), len(events), words),
         tuple(words(f"head.{n}") for n in ("vector", "attacks", "events")),
         "lrr",
         tuple((name, f"{vectors[name]:,}", f"{n:,}") for name, n in ranked),
@@ -433,7 +441,7 @@ def _senders(view: View, incidents: Sequence[Incident], words: Words) -> Iterato
     rows = grouped(each, "asn", known, measures, first="packets", role="src", most=OWNERS)
     if rows:
         yield Table(
-            words("owners.senders"),
+            some(words("owners.senders"), len(rows), group_count(each, "asn", known, "src"), words),
             tuple(words(f"head.{n}") for n in ("asn", "sources", "packets")),
             "lrr",
             tuple((cut(r["group"], 60), f"{r['sources']:,}", f"{int(r['packets']):,}") for r in rows),
@@ -452,18 +460,16 @@ def _bots(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[B
         place = incident.network
         return place is not None and view.is_home(place)
 
-    ours = [i for i in incidents if at_home(i)]
-    yield Para(
-        words("bots.tells", hosts=len({i.subject for i in incidents}), home=len({i.subject for i in ours}))
-    )
-    ordered = [*ours, *(i for i in incidents if not at_home(i))][:INFECTED]
+    home = {i.subject for i in incidents if at_home(i)}
+    yield Para(words("bots.tells", hosts=len({i.subject for i in incidents}), home=len(home)))
+    ordered = sorted(incidents, key=lambda i: i.subject not in home)[:INFECTED]
     head = tuple(
         words(f"head.{n}") for n in ("host", "whose", "what", "since", "count", "destinations", "do")
     )
     rows = tuple(
         (
             i.subject,
-            words("bots.ours" if at_home(i) else "bots.others"),
+            words("bots.ours" if i.subject in home else "bots.others"),
             words.named("detector", i.detector),
             moment(i.first_us),
             f"{i.count:,}",

@@ -9,7 +9,7 @@ from ibis import _
 
 from dnsonde.export._charts import moment
 from dnsonde.export._contract import View
-from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut
+from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import DEFAULT, Words
 from dnsonde.report import CHANGES, CLASSES, Summary, group_count, grouped, owned, readable, summarise
@@ -189,16 +189,18 @@ def _systems(view: View, words: Words) -> Iterator[Block]:
         return
     known = view.tables["enrichment"]
     hosts = view.tables["verdict"].filter(_.open)
-    abuse = (
-        owned(hosts, known, "target").group_by("asn").aggregate(abuse=_.abuse.max()).to_pyarrow().to_pylist()
-    )
-    contact = {row["asn"]: row["abuse"] for row in abuse}
+    contact: dict[int, str] = {}
     for by in ("asn", "country"):
         measures = {"open": _.count(), "most": _.amplification.max()}
         rows = grouped(hosts, by, known, measures, first="open", most=PREFIXES)
         more = ("abuse",) if by == "asn" else ()
+        if more:
+            listed = [row["asn"] for row in rows if row["asn"] is not None]
+            theirs = owned(hosts, known, "target").filter(_.asn.isin(listed))
+            abuse = theirs.group_by("asn").aggregate(abuse=_.abuse.max()).to_pyarrow().to_pylist()
+            contact = {row["asn"]: row["abuse"] for row in abuse}
         yield Table(
-            words(f"systems.{by}"),
+            some(words(f"systems.{by}"), len(rows), group_count(hosts, by, known), words),
             _head(words, by, "open", "strongest", *more),
             "lrr" + "m" * len(more),
             tuple(

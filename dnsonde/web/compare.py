@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dnsonde import report, run
 from dnsonde.export._page import Section
-from dnsonde.export._page_run import Before, change_blocks
+from dnsonde.export._page_run import CHANGED, Before, change_blocks
 from dnsonde.web._page import Visit, page
 
 ROWS = 50
@@ -27,7 +27,7 @@ def compare(visit: Visit) -> Response:
         found = site.remembered(
             new,
             ("compare", before, old.stamp),
-            lambda _view: run.difference(old.entry.folder, new.entry.folder),
+            lambda _view: run.difference(old.entry.folder, new.entry.folder, most=CHANGED),
         )
         blocks = change_blocks(Before(before, found.counts, found.groups), words)
         told["sections"] = (Section("changes", words("changes.title"), tuple(blocks)),)

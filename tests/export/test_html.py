@@ -4,13 +4,18 @@ import base64
 import hashlib
 import io
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import escape
 
+from dnsonde.escape import terminal
 from dnsonde.export._contract import View
-from dnsonde.export._page_html import write_html
+from dnsonde.export._page_html import breakable, write_html
 from dnsonde.export._page_lake import Watching
 from dnsonde.export._page_run import Before, Measurement
 from dnsonde.export._page_whole import Part, alone, page
@@ -217,3 +222,14 @@ def test_markdown_has_the_same_sections(run: View) -> None:
 def test_the_template_lets_nothing_out_unescaped() -> None:
     folder = Path(__file__).parents[2] / "dnsonde/export"
     assert "|safe" not in (folder / "_page.html").read_text().replace(" ", "")
+
+
+@given(st.text(st.sampled_from("ab<&\"' \n\u202eä"), max_size=120))
+def test_a_long_word_may_be_broken_and_is_the_same_word(text: str) -> None:
+    shown = str(escape(breakable(text)))
+    pieces = shown.split("<wbr>")
+    assert all(piece == escape(unescape(piece)) for piece in pieces)
+    told = " ".join(unescape("".join(pieces)).split())
+    assert told == " ".join(terminal(text).split())
+    longest = max((len(unescape(word)) for piece in pieces for word in piece.split()), default=0)
+    assert longest < 32
