@@ -1,4 +1,4 @@
-"""The benchmark of reports runs, its last line being what the figures are taken from; its hostile pages are harmless."""
+"""The benchmark of reports runs, its last line is what figures are taken from, and its hostile pages are harmless."""
 
 import io
 import re
