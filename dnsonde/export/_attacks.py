@@ -23,6 +23,7 @@ DIRECT_SHARE = 0.10
 PORTS = 10  # told of a vector
 PORT_SHARE = 0.10
 FLAG_SHARE = 0.10
+PIECES_SHARE = 0.9  # of a vector's packets that are fragments
 PROTOCOLS = MappingProxyType({1: "ICMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 58: "ICMPv6"})
 TCP, UDP = 6, 17
 
@@ -38,7 +39,8 @@ FLAGS = MappingProxyType({
 class Vector:
     """Part of an attack. source_port: of the service that reflects, None elsewhere; port: the one that is hit, or None.
 
-    shortest: octets of the shortest packet; flags, ports: shares of the vector's packets.
+    fragments: packets that are fragments; shortest: octets of the shortest packet; flags, ports: shares of the
+    vector's packets.
     """
 
     protocol: int
@@ -47,6 +49,7 @@ class Vector:
     flows: int
     packets: int
     octets: int
+    fragments: int
     first_us: int
     last_us: int
     shortest: int
@@ -62,6 +65,11 @@ class Vector:
     def protocol_name(self) -> str:
         """The IP protocol's name, or its number."""
         return PROTOCOLS.get(self.protocol, str(self.protocol))
+
+    @property
+    def is_pieces(self) -> bool:
+        """Whether it is later pieces of datagrams: they carry no ports, and are kept under port 0."""
+        return self.port == 0 and self.fragments >= PIECES_SHARE * self.packets
 
     def among(self, flow: ir.Table) -> ir.BooleanValue:
         """The flows that are of this vector's kind."""
@@ -178,6 +186,7 @@ def _sums(flow: ir.Table, *by: str) -> list[dict[str, Any]]:
         "flows": flow.count(),
         "packets": flow.packets.sum().fill_null(0),
         "octets": flow.bytes.sum().fill_null(0),
+        "fragments": flow.fragments.sum().fill_null(0),
         "first_us": flow.start_us.min(),
         "last_us": flow.end_us.max(),
         "shortest": flow.length_min.min(),
@@ -191,7 +200,7 @@ def _sums(flow: ir.Table, *by: str) -> list[dict[str, Any]]:
 
 def _measures(row: dict[str, Any]) -> dict[str, Any]:
     shares = {text: row[name] / row["packets"] for name, text in FLAGS.items()} if row["packets"] else {}
-    named = ("flows", "packets", "octets", "first_us", "last_us", "shortest")
+    named = ("flows", "packets", "octets", "fragments", "first_us", "last_us", "shortest")
     return {name: row[name] for name in named} | {
         "flags": {text: round(share, 3) for text, share in shares.items() if share >= FLAG_SHARE},
         "ports": {},

@@ -21,13 +21,17 @@ NAMES = MappingProxyType({1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a rule matches. shortest: IP octets at least. hit, legitimate: packets, of the latter and of all such."""
+    """What a rule matches. pieces: fragments other than the first, which have no ports; shortest: IP octets at least.
+
+    hit, legitimate: packets, of the latter and of all such.
+    """
 
     incident: Incident
     target: Network
     protocol: int
     source_port: int | None
     port: int | None
+    pieces: bool
     syn: bool
     shortest: int | None
     hit: int
@@ -44,7 +48,7 @@ class Rule:
         return (
             self.protocol in {TCP, UDP}
             and {self.source_port, self.port, self.shortest} == {None}
-            and not self.syn
+            and not (self.syn or self.pieces)
         )
 
 
@@ -77,8 +81,8 @@ def flowspec(
 
 
 def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> Rule:
-    port = vector.port
-    if port is None and vector.source_port is None:
+    port = None if vector.is_pieces else vector.port
+    if port is None and not vector.is_pieces and vector.source_port is None:
         port = next((p for p, share in vector.ports.items() if share >= ONE_PORT_SHARE), None)
     syn = vector.protocol == TCP and vector.flags.get(SYN, 0) >= SYN_SHARE
     shortest = vector.shortest if vector.shortest >= LENGTH_LEAST else None
@@ -88,14 +92,17 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
         fits &= legitimate.src_port == vector.source_port
     if port is not None:
         fits &= legitimate.dst_port == port
-    hit = legitimate.syn if syn else legitimate.packets
+    if vector.is_pieces:
+        fits &= legitimate.src_port == 0
+    hit = legitimate.syn if syn else legitimate.fragments if vector.is_pieces else legitimate.packets
     row = legitimate.aggregate(
         hit=hit.sum(where=fits).fill_null(0), total=legitimate.packets.sum().fill_null(0)
     ).to_pyarrow()
     counts = {name: int(row[name][0].as_py() or 0) for name in ("hit", "total")}
     return Rule(
-        attack.incident, attack.target, vector.protocol, vector.source_port, port, syn, shortest,
-        counts["hit"], counts["total"],
+        attack.incident, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces,
+        syn, shortest,
+counts["hit"], counts["total"],
     )  # fmt: skip
 
 
@@ -177,6 +184,8 @@ def _matches(rule: Rule) -> list[str]:
         matches.append(f"source-port ={rule.source_port}")
     if rule.port is not None:
         matches.append(f"destination-port ={rule.port}")
+    if rule.pieces:
+        matches.append("fragment [ is-fragment ]")
     if rule.syn:
         matches.append("tcp-flags [ =syn ]")
     if rule.shortest is not None:
@@ -192,7 +201,8 @@ def _nftables(rules: list[Rule], rate: int) -> str:
         "# For `nft -f FILE`. Look at each rule before you load it.",
         "table inet dnsonde {",
         "  chain attacks {",
-        "    type filter hook prerouting priority raw; policy accept;",
+        "    # Before connection tracking puts fragments together.",
+        "    type filter hook prerouting priority -450; policy accept;",
     ]
     for rule in rules:
         lines += [f"    {line}" for line in _about(rule)]
@@ -210,6 +220,8 @@ def _statement(rule: Rule, rate: int) -> str:
         words.append(f"{ported}sport {rule.source_port}")
     if ported and rule.port is not None:
         words.append(f"{ported}dport {rule.port}")
+    if rule.pieces:
+        words.append("ip frag-off & 0x1fff != 0" if family == "ip" else "frag frag-off != 0")
     if rule.syn:
         words.append("tcp flags & (fin | syn | rst | ack) == syn")
     if rule.shortest is not None:

@@ -67,22 +67,42 @@ def test_exabgp_reads_ipv6_syn_floods_and_gre(written: Written) -> None:
     assert all("rate-limit:9600" in rule for rule in found)
 
 
-@pytest.mark.skipif(not shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin"), reason="nft is not installed")
+def require_nft_reads(text: bytes, folder: Path) -> None:
+    nft = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin")
+    if nft is None:
+        pytest.skip("nft is not installed")
+    file = folder / "rules.nft"
+    file.write_bytes(text)
+    ran = subprocess.run([nft, "--check", "--file", str(file)], capture_output=True, text=True, check=False)
+    if "Operation not permitted" in ran.stderr:
+        pytest.skip("nft may not check here: it needs CAP_NET_ADMIN")
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("settings", [{}, {"rate": 10_000}])
 def test_nft_reads_the_rules(settings: dict[str, Any], lake: View, written: Written, tmp_path: Path) -> None:
     flows = [flow("203.0.113.9", VICTIM, at_s=1, protocol=6, packets=9000, syn=9000)]
     view = make_view(findings=[attack()], flows=[*amplified(), *flows])
-    file = tmp_path / "rules.nft"
     for one in (lake, view):
-        file.write_bytes(written(flowspec, one, rules="nftables", **settings))
-        nft = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin")
-        assert nft
-        ran = subprocess.run(
-            [nft, "--check", "--file", str(file)], capture_output=True, text=True, check=False
-        )
-        if "Operation not permitted" in ran.stderr:
-            pytest.skip("nft may not check here: it needs CAP_NET_ADMIN")
-        assert (ran.returncode, ran.stderr) == (0, "")
+        require_nft_reads(written(flowspec, one, rules="nftables", **settings), tmp_path)
+
+
+@pytest.mark.parametrize("victim", [VICTIM, "2001:db8::10"])
+def test_fragments_are_told_by_what_they_are_since_they_have_no_ports(
+    victim: str, written: Written, tmp_path: Path
+) -> None:
+    sender = "203.0.113.1" if "." in victim else "2001:db8:f::1"
+    pieces = flow(sender, victim, at_s=1, src_port=0, dst_port=0, packets=900, bytes=900_000, fragments=900)
+    other = flow(sender, victim, at_s=-60, protocol=6, dst_port=443, packets=1000)
+    view = make_view(findings=[attack("amplification", victim)], flows=[pieces, other])
+    (rule,) = routes(written(flowspec, view))
+    assert "fragment is-fragment" in rule
+    assert "-port" not in rule
+    text = written(flowspec, view, rules="nftables")
+    assert b"would have hit 0.00% of 1,000" in text
+    assert b"dport" not in text
+    assert (b"ip frag-off & 0x1fff != 0" if "." in victim else b"frag frag-off != 0") in text
+    require_nft_reads(text, tmp_path)
 
 
 def test_nftables_rules_match_what_flowspec_matches(lake: View, written: Written) -> None:
