@@ -100,9 +100,8 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
     ).to_pyarrow()
     counts = {name: int(row[name][0].as_py() or 0) for name in ("hit", "total")}
     return Rule(
-        attack.incident, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces,
-        syn, shortest,
-counts["hit"], counts["total"],
+        attack.incident, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces, syn,
+        shortest, counts["hit"], counts["total"],
     )  # fmt: skip
 
 
