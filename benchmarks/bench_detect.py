@@ -24,11 +24,10 @@ import numpy as np
 import pyarrow as pa
 from bench_read import read, write_capture, write_mixed
 
-from dnsonde.detect._compiled import compiled
+from dnsonde.detect._compiled import detector_names, query_of
 from dnsonde.formats._contract import Options
 from dnsonde.formats._reading import Reading
 from dnsonde.table.lake import Intake, Lake
-from dnsonde.watch import detectors
 
 BLOCK = 400_000
 HOME = "10.0.0.0/8"
@@ -151,8 +150,8 @@ def main() -> None:
             f"a lake of {asked.rows:,} messages and {asked.flows:,} flows, {size / 1e6:,.0f} MB, written in "
             f"{seconds:.0f} s"
         )
-        for one in detectors().values():
-            compiled(one)  # which is done once for good
+        for name in detector_names():
+            query_of(name)  # which is made once for good
         only = [word for name in asked.detector for word in ("--detector", name)]
         before = processor_s()
         seconds, found, progress = run("detect", str(lake), "--home", HOME, "--format", "jsonl", *only)

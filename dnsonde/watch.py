@@ -4,35 +4,32 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dnsonde import report
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import Query, compiled, drop
-from dnsonde.detect._contract import SEVERITIES, Detector, findings
+from dnsonde.detect._compiled import detector_names, detector_of, query_of, require_detectors
+from dnsonde.detect._engines import Looker, opened
+from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.detect._kept import kept as kept_look
-from dnsonde.detect._relations import Prefix, augment
-from dnsonde.detect._stages import by_stages
+from dnsonde.detect._sides import Prefix, Seen, between
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
-from dnsonde.registry import entries
-from dnsonde.table import engine, store
+from dnsonde.table import store
 from dnsonde.table.lake import TIME, Lake, is_lake
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
 
+if TYPE_CHECKING:
+    from dnsonde.detect._contract import Detector
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 
 
@@ -98,8 +95,9 @@ def detect(
     A lake keeps what a plain question finds (see `Asked`), and is not looked into again while nothing has changed,
     unless `fresh`.
     """
-    chosen = detectors(asked.detectors)
-    _require_settings(asked.settings)
+    require_detectors((*asked.detectors, *asked.settings))
+    for name, settings in asked.settings.items():
+        query_of(name, tuple(settings.items()))
     lakes = [path for path in paths if path != STDIN and is_lake(Path(path))]
     if lakes and len(paths) > 1:
         raise UsageError(f"{lakes[0]} is a lake: look into it alone, or ingest the other files into it")
@@ -119,11 +117,19 @@ def detect(
                 taken = take(files, lake, clock, on_progress, options)
             if not taken.accounts:
                 raise UsageError(f"nothing in {', '.join(paths)} can be read; {taken.first_reason}")
-        connected = engine.connected(engine_name, memory_limit_mib=MEMORY_MIB, room=Path(room))
-        with connected as connection, _engine_errors(room):
+        with (
+            _engine_errors(room),
+            opened(
+                engine_name,
+                lake,
+                where={name: between(name, asked.since_us, asked.until_us) for name in TIME},
+                memory_limit_mib=MEMORY_MIB,
+                room=Path(room),
+            ) as looker,
+        ):
             if not lakes:
-                return _look(lake, connection, chosen, asked, taken, clock, on_progress)
-            return _look_and_keep(lake, connection, chosen, asked, taken, clock, on_progress)
+                return _look(looker, asked, taken, clock, on_progress)
+            return _look_and_keep(lake, looker, asked, taken, clock, on_progress)
 
 
 def kept(folder: Path, home: Sequence[Prefix] = ()) -> Found | None:
@@ -151,103 +157,50 @@ def kept(folder: Path, home: Sequence[Prefix] = ()) -> Found | None:
 
 
 def _look_and_keep(
-    lake: Lake,
-    connection: ibis.BaseBackend,
-    chosen: Mapping[str, Detector],
-    asked: Asked,
-    taken: Taken,
-    clock: Clock,
-    on_progress: Told,
+    lake: Lake, looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress: Told
 ) -> Found:
     """Look into a lake that stays, with the home that somebody gave before where none is given now."""
     before = kept_look(lake.folder)
     remembered = before[0].given if before and not asked.home else ()
-    seen = parts(lake.folder)  # what comes while we look was perhaps not looked into
-    found = _look(
-        lake, connection, chosen, replace(asked, home=asked.home or remembered), taken, clock, on_progress
-    )
+    there = parts(lake.folder)  # what comes while we look was perhaps not looked into
+    found = _look(looker, replace(asked, home=asked.home or remembered), taken, clock, on_progress)
     if asked.is_plain:
-        look = Look(found.looked_us, seen, code(), found.home, found.guessed, found.blind)
+        look = Look(found.looked_us, there, code(), found.home, found.guessed, found.blind)
         keep(lake.folder, look, found.findings)
     return replace(found, remembered=bool(remembered))
 
 
-def _look(
-    lake: Lake,
-    connection: ibis.BaseBackend,
-    chosen: Mapping[str, Detector],
-    asked: Asked,
-    taken: Taken,
-    clock: Clock,
-    on_progress: Told,
-) -> Found:
+def _look(looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress: Told) -> Found:
     """Run the detectors, one at a time."""
-    opened = lake.tables(connection, TIME)
-    tables = {name: _within(opened[name], TIME[name], asked) for name in TIME}
-    guessed = None if asked.home else guess(tables)
+    chosen = asked.detectors or detector_names()
+    wanted = [(name, tuple(asked.settings.get(name, {}).items())) for name in chosen]
+    guessed = None if asked.home else guess(looker.ask, looker.kept)
     home = asked.home or (guessed.prefixes if guessed else ())
-    seen = augment(tables, home, allow_prefixes=asked.allowed.prefixes, allow_domains=asked.allowed.domains)
-    by_sql = connection.name == "duckdb"  # whose SQL is kept
-    for name, table in seen.items() if by_sql else ():
-        connection.create_view(f"seen_{name}", table)
     began_us = clock.monotonic_us()
 
     def tell(name: str, number: int) -> None:
         elapsed_s = (clock.monotonic_us() - began_us) / 1e6
         on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
 
+    queries = []
+    for name, settings in wanted:
+        tell(name, 0)  # whose query may have to be made first
+        queries.append(query_of(name, settings))
+    blind = tuple(name for name, query in zip(chosen, queries, strict=True) if query.home and not home)
     told = [FINDING.schema.empty_table()]
-    stages: dict[Any, ir.Table] = {}
-    settings = {name: one.checked(asked.settings.get(name, {})) for name, one in chosen.items()}
-    wanted: dict[str, Query] = {}
-    for name, one in chosen.items():
-        tell(name, 0)
-        wanted[name] = compiled(one, tuple(sorted(settings[name].items())))
-    blind = [name for name, query in wanted.items() if query.home and not home]
-    empty = {name for name in seen if by_sql and not _has_rows(connection, f"seen_{name}")}
-    for number, (name, one) in enumerate(chosen.items()):
-        tell(name, number)
-        if by_sql:
-            query = wanted.pop(name)
-            if empty.issuperset(one.tables):
-                continue
-            rows = query.run(connection)
-            drop(connection, query, wanted.values())
-        else:
-            relation = by_stages(partial(one, seen, **settings[name]), connection.keep, stages)
-            if relation is None:
-                continue
-            rows = relation.to_pyarrow()
-        told.append(findings(one, rows))
+    found = looker.rows(Seen(home, asked.allowed.prefixes, asked.allowed.domains), wanted)
+    for number, query in enumerate(queries):
+        tell(query.words.name, number)
+        told.append(findings(query.words, next(found)))
     tell("", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)
-    return Found(rows, taken, guessed, tuple(blind), tuple(home), clock.now_us())
+    return Found(rows, taken, guessed, blind, tuple(home), clock.now_us())
 
 
-def _has_rows(connection: ibis.BaseBackend, view: str) -> bool:
-    return bool(connection.con.view(view).limit(1).fetchall())
-
-
-def detectors(names: Sequence[str] = ()) -> dict[str, Detector]:
+def detectors(names: Sequence[str] = ()) -> "dict[str, Detector]":
     """The detectors of those names, or all; UsageError for a name that is none."""
-    known = entries("dnsonde.detect", Detector)
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no detector {name!r}; there are {', '.join(known)}")
-    return {name: known[name] for name in names} if names else known
-
-
-def _require_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
-    for name, one in detectors(tuple(settings)).items() if settings else ():
-        one.checked(settings[name])
-
-
-def _within(table: ir.Table, time: str, asked: Asked) -> ir.Table:
-    if asked.since_us is not None:
-        table = table.filter(table[time] >= asked.since_us)
-    if asked.until_us is not None:
-        table = table.filter(table[time] < asked.until_us)
-    return table
+    require_detectors(names)
+    return {name: detector_of(name) for name in names or detector_names()}
 
 
 def _worst_first(rows: pa.Table, allowed: Allowed) -> pa.Table:
@@ -299,13 +252,15 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     Nothing but the lake can be read, and nothing written. `finding` is there once somebody has looked into the lake as
     it is. UsageError for what is no single SELECT, or one that DuckDB does not understand.
     """
+    from dnsonde import report  # noqa: PLC0415 - brings Ibis along, which is slow to import
+
     looked = kept(folder) is not None
     names = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     for name, table in Lake(folder).tables(connection, names).items():
         connection.create_view(name, table, overwrite=True)
     raw = connection.con
-    parts = ", ".join(_quoted(str(part)) for part in folder.resolve().rglob("part-*.parquet"))
+    parts = ", ".join(store.quoted(str(part)) for part in folder.resolve().rglob("part-*.parquet"))
     try:
         if [one.type.name for one in raw.extract_statements(sql)] != ["SELECT"]:
             raise UsageError("a query is one SELECT: the lake is only read")
@@ -328,11 +283,6 @@ def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:
     if isinstance(error, duckdb.IOException):
         return RunError(f"the lake cannot be read: {said}")
     return UsageError(f"this query cannot be answered: {said}")
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"
 
 
 # -- tell -------------------------------------------------------------------------------------------------

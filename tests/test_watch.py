@@ -4,6 +4,7 @@ import errno
 from ipaddress import ip_network
 from pathlib import Path
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pytest
@@ -11,15 +12,14 @@ import pytest
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
 from dnsonde.detect._allow import Allowed, load_allowed
-from dnsonde.detect._compiled import compiled
-from dnsonde.detect._contract import Detector
+from dnsonde.detect._compiled import detector_of, query_of
+from dnsonde.detect._engines import OnDuckDB
 from dnsonde.detect._home import Guess, guess
-from dnsonde.detect._relations import augment, prefixes
+from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.registry import entries
 from dnsonde.table import lake as lakes
 from dnsonde.table.schema import FINDING, FLOW, MESSAGE
-from dnsonde.table.store import connect
+from dnsonde.table.store import database
 from dnsonde.wire.batch import address_pair
 
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
@@ -29,8 +29,8 @@ def nothing(_: take.Progress) -> None:
     """Take no note of the progress."""
 
 
-def flows(*given: tuple[str, int, str, int]) -> dict[str, ibis.Table]:
-    """Tables with such flows: (source, port, destination, port)."""
+def flows(*given: tuple[str, int, str, int], **more: int) -> duckdb.DuckDBPyConnection:
+    """Tables with such flows: (source, port, destination, port), and `more` columns alike in all."""
     blank: dict[str, object] = {}
     for column in FLOW.columns:
         if not column.null:
@@ -39,20 +39,19 @@ def flows(*given: tuple[str, int, str, int]) -> dict[str, ibis.Table]:
             )
     rows = []
     for src, src_port, dst, dst_port in given:
-        row = blank | {"src_port": src_port, "dst_port": dst_port}
+        row = blank | {"src_port": src_port, "dst_port": dst_port} | more
         for role, text in (("src", src), ("dst", dst)):
             row[f"{role}_net"], row[f"{role}_host"] = address_pair(text)
         rows.append(row)
-    connection = connect()
-    made = {}
+    connection = database()
     for table, content in ((FLOW, rows), (MESSAGE, [])):
-        arrow = pa.Table.from_pylist(content, table.schema.remove_metadata())
-        made[table.name] = connection.create_table(table.name, arrow)
-    return made
+        connection.register(table.name, pa.Table.from_pylist(content, table.schema.remove_metadata()))
+    return connection
 
 
 def guessed(*given: tuple[str, int, str, int]) -> tuple[list[str], Guess]:
-    found = guess(flows(*given))
+    looker = OnDuckDB(flows(*given))
+    found = guess(looker.ask, looker.kept)
     return [str(p) for p in found.prefixes], found
 
 
@@ -143,19 +142,18 @@ def test_an_allow_list_of_octets_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_kept_query_gives_what_the_relation_gives() -> None:
-    one = entries("dnsonde.detect", Detector)["mirai_scan"]
-    tables = flows(*(("192.0.2.9", 40000, f"198.51.{n}.1", 23) for n in range(30)))
-    marked = tables["flow"].mutate(
-        protocol=ibis.literal(6, "int16"), syn=1, mirai_syn=ibis.literal(1, "int64")
+    one = detector_of("mirai_scan")
+    scan = [("192.0.2.9", 40000, f"198.51.{n}.1", 23) for n in range(30)]
+    connection = flows(*scan, protocol=6, syn=1, mirai_syn=1)
+    kept = query_of("mirai_scan", (("syns_min", "2"),))
+    (found,) = OnDuckDB(connection).rows(
+        Seen(prefixes(("192.0.2.0/24",))), [("mirai_scan", (("syns_min", "2"),))]
     )
-    seen = augment({**tables, "flow": marked}, prefixes(("192.0.2.0/24",)))
-    connection = tables["flow"].get_backend()
-    for name, table in seen.items():
-        connection.create_view(f"seen_{name}", table)
-    settings = one.checked({"syns_min": "2"})
-    direct = one(seen, **settings).to_pyarrow()
-    kept = compiled(one, tuple(sorted(settings.items())))
-    assert kept.run(connection).to_pylist() == direct.to_pylist()
+    backend = ibis.duckdb.from_connection(connection)
+    direct = one(
+        {name: backend.table(f"seen_{name}") for name in ("message", "flow")}, syns_min="2"
+    ).to_pyarrow()
+    assert found.to_pylist() == direct.to_pylist()
     assert direct.num_rows == 1
     assert kept.home
 

@@ -38,13 +38,13 @@ def tell(
     """
     from dnsonde import watch
     from dnsonde.cli._terminal import console
-    from dnsonde.export._open import open_view
-    from dnsonde.export._whose import owners_of, with_owners
-    from dnsonde.export._write import write
 
-    owners = owners_of(open_view(lake, found.findings)) if lake else {}
+    owners = _owners(lake, found) if lake else {}
     before = _before(known, lake) if known else ""
     if form != "table":
+        from dnsonde.export._whose import with_owners
+        from dnsonde.export._write import write
+
         err = console(stderr=True)
         assumed(found, err)
         write(watch.rows_of(with_owners(found.findings, owners)), form, output or sys.stdout.buffer)
@@ -64,6 +64,19 @@ def tell(
             show(found, out, limit, owners, before)
     except OSError as error:
         raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
+
+
+def _owners(lake: Path, found: "Found") -> "Mapping[str, Owner]":
+    """Whose the subjects are, by subject, where `dnsonde enrich` learned it."""
+    from dnsonde.table.schema import ENRICHMENT
+    from dnsonde.table.store import row_count
+
+    if not row_count(lake, ENRICHMENT):
+        return {}
+    from dnsonde.export._open import open_view
+    from dnsonde.export._whose import owners_of
+
+    return owners_of(open_view(lake, found.findings))
 
 
 def _before(known: int, lake: Path | None) -> str:
@@ -128,8 +141,6 @@ def assumed(found: "Found", out: "Console") -> None:
 
 def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Owner]") -> None:
     """A line a finding, in columns; below it whose the subject is, and the summary where something is to be done."""
-    from dnsonde.export._whose import owner_text
-
     subject = min(max(len(row["subject"]) for row in rows), SUBJECT_WIDTH)
     count = max(5, *(len(f"{row['count']:,}") for row in rows))
     names = ("severity", "subject", "what", "since (UTC)", "for", "count", "sure")
@@ -148,6 +159,8 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
         ]
         out.print(_line(cells, subject, count))
         if row["subject"] in owners:
+            from dnsonde.export._whose import owner_text
+
             whose = owner_text(owners[row["subject"]])
             out.print(Padding(Text(terminal(whose, keep=""), style="dim"), (0, 0, 0, 10)))
         if row["severity"] in SUMMARISED:

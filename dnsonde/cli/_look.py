@@ -17,10 +17,8 @@ def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bo
     from dnsonde import watch
     from dnsonde.cli._findings import moment
     from dnsonde.clock import SystemClock
-    from dnsonde.detect._relations import prefixes
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.detect._sides import prefixes
 
-    compile_once(watcher.say)
     asked = watch.Asked(home=prefixes(homes))
     found = watch.detect([str(folder)], asked, SystemClock(), watcher.tell, fresh=fresh)
     if found.kept:

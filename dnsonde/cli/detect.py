@@ -116,7 +116,7 @@ def detect(
     from dnsonde.cli import _findings, _news
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
-    from dnsonde.detect._relations import prefixes
+    from dnsonde.detect._sides import prefixes
     from dnsonde.table.lake import is_lake
     from dnsonde.wire.compile import compile_once
 
@@ -138,7 +138,8 @@ def detect(
         until_us=_time(until, clock),
     )
     with _progress.watch(mode, _progress.reading) as watcher:
-        compile_once(watcher.say)
+        if lake is None:
+            compile_once(watcher.say)
         found = watch.detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )

@@ -102,7 +102,7 @@ def _checked(folders: tuple[Path, ...], since: Path | None) -> dict[Path, bool]:
 
 def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
     from dnsonde import run
-    from dnsonde.detect._relations import prefixes
+    from dnsonde.detect._sides import prefixes
 
     return run.part(folder, since=since, home=prefixes(homes))
 

@@ -61,7 +61,7 @@ def web(
     (looking for threats in a lake) always does: the address that is printed carries it.
     """
     from dnsonde.clock import SystemClock
-    from dnsonde.detect._relations import prefixes
+    from dnsonde.detect._sides import prefixes
     from dnsonde.shelf import shelf
     from dnsonde.web._serve import Place, readable_by_others, serve, token_of
     from dnsonde.web._site import Site

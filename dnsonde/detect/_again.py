@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from dnsonde.detect._contract import SEVERITIES, Detector
+from dnsonde.detect._contract import Detector
+from dnsonde.detect._findings import SEVERITIES
 from dnsonde.table.store import refusal
 
 FILE = "told.jsonl"

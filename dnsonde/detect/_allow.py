@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from dnsonde.detect._relations import Prefix
+from dnsonde.detect._sides import Prefix
 from dnsonde.errors import SystemRefusal, UsageError
 
 DOMAIN = re.compile(r"\*?\.?(?P<name>[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*)\.?", re.IGNORECASE)

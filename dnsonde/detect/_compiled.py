@@ -1,35 +1,42 @@
 """Detectors as SQL for DuckDB, kept: to make it of relations takes half a second each, to run it mostly less.
 
 The SQL reads the views `seen_message` and `seen_flow`, so it depends on the code and on the settings only. What is made
-with the defaults is kept beside the compiled kernels; it changes with the sources of this room and the libraries.
+with the defaults is kept, with the words for what it finds, so that neither detectors nor Ibis are imported to run it;
+it changes with the sources of this room and the libraries.
 
 Stages (`_stages`) become temporary tables, named by what they are made of: detectors that begin alike share them.
 """
 
+import base64
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ibis
-import ibis.expr.datatypes as dt
-import ibis.expr.operations as ops
+import duckdb
 import pyarrow as pa
 
-from dnsonde.detect._contract import Detector
-from dnsonde.detect._stages import noting
-from dnsonde.table.schema import FLOW, MESSAGE
-from dnsonde.wire.compile import cache_folder
+from dnsonde import registry
+from dnsonde.detect._findings import Words
+from dnsonde.errors import UsageError
+from dnsonde.table.kept import kept_folder
 
-SIDES = {"message": ("src_home", "dst_home", "embedded_home"), "flow": ("src_home", "dst_home")}
+if TYPE_CHECKING:
+    from dnsonde.detect._contract import Detector
+
+PACKAGE = "dnsonde.detect"
 SOURCES = ("detect", "intel", "table", "wire")
-LIBRARIES = ("ibis-framework", "sqlglot", "duckdb")
+LIBRARIES = ("ibis-framework", "sqlglot", "duckdb", "pyarrow")
+
+Settings = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,101 +50,125 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Steps and SQL, the types of its columns, and whether it asks which addresses are home."""
+    """Steps and SQL, the columns it gives, the tables it reads, and whether it asks which addresses are home.
+
+    words: for what it finds.
+    """
 
     steps: tuple[Step, ...]
     sql: str
-    columns: dict[str, str]
+    schema: pa.Schema
+    tables: tuple[str, ...]
     home: bool
+    words: Words
 
-    def run(self, connection: ibis.BaseBackend) -> pa.Table:
+    def run(self, connection: duckdb.DuckDBPyConnection) -> pa.Table:
         """Its rows; `connection` has the views, and keeps the tables of the steps."""
-        schema = ibis.Schema(self.columns).to_pyarrow()
-        raw = connection.con
         for step in self.steps:
-            raw.execute(f"CREATE TEMP TABLE IF NOT EXISTS {step.table} AS {step.sql}")
-            if step.needed and not raw.table(step.table).limit(1).fetchall():
-                return schema.empty_table()
+            connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {step.table} AS {step.sql}")
+            if step.needed and not connection.table(step.table).limit(1).fetchall():
+                return self.schema.empty_table()
         # DuckDB sums to 128 bits, whatever ibis promised.
-        return raw.execute(self.sql).fetch_arrow_table().cast(schema)
+        return connection.execute(self.sql).fetch_arrow_table().cast(self.schema)
 
 
-def drop(connection: ibis.BaseBackend, done: Query, left: Iterable[Query]) -> None:
+def drop(connection: duckdb.DuckDBPyConnection, done: Query, left: Iterable[Query]) -> None:
     """Drop the tables of a query that ran, but for those that others need."""
     kept = {step.table for query in left for step in query.steps}
     for step in done.steps:
         if step.table not in kept:
-            connection.con.execute(f"DROP TABLE IF EXISTS {step.table}")
+            connection.execute(f"DROP TABLE IF EXISTS {step.table}")
+
+
+def detector_names() -> tuple[str, ...]:
+    """Every detector there is, by name, none of them imported."""
+    return tuple(registry.names(PACKAGE))
+
+
+def require_detectors(names: Iterable[str]) -> None:
+    """UsageError for a name that is no detector's."""
+    known = detector_names()
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no detector {name!r}; there are {', '.join(known)}")
 
 
 @cache
-def compiled(one: Detector, settings: tuple[tuple[str, Any], ...] = ()) -> Query:
+def query_of(name: str, settings: Settings = ()) -> Query:
+    """The query of the detector of that name, whose settings may be texts; UsageError for what it cannot be set to."""
+    kept = None if settings else _kept(name)
+    if kept is not None:
+        return kept
+    one = detector_of(name)
+    return compiled(one, tuple(sorted(one.checked(dict(settings)).items())))
+
+
+def detector_of(name: str) -> "Detector":
+    """The detector of that name, with all that it imports."""
+    one: Detector = getattr(import_module(f"{PACKAGE}.{name}"), name)
+    return one
+
+
+@cache
+def compiled(one: "Detector", settings: Settings = ()) -> Query:
     """The query of a detector with these settings (by name); UsageError for what it cannot be set to."""
-    place = None if settings else _place(one.name)
-    if place is not None:
-        with suppress(OSError, ValueError, TypeError):
-            said = json.loads(place.read_text(encoding="utf-8"))
-            return Query(**{**said, "steps": tuple(Step(**step) for step in said["steps"])})
-    query = _compile(one, settings)
-    if place is not None:
-        with suppress(OSError):
-            _keep(place, one.name, query)
+    kept = None if settings else _kept(one.name)
+    if kept is not None:
+        return kept
+    # It makes SQL of relations, and brings Ibis along.
+    from dnsonde.detect._to_sql import to_sql  # noqa: PLC0415 - the slow way, seldom gone
+
+    query = to_sql(one, settings)
+    if not settings:
+        _keep(query)
     return query
 
 
-def _compile(one: Detector, settings: tuple[tuple[str, Any], ...]) -> Query:
-    steps: dict[str, Step] = {}
-    asks: list[bool] = []
+def _place(name: str) -> Path | None:
+    folder = kept_folder()
+    return folder and folder / f"query-{name}-{_state()}.json"
 
-    def note(table: ibis.Table, needed: bool) -> ibis.Table:
-        sql = _sql(table)
-        name = f"stage_{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
-        steps[name] = Step(name, sql, needed)
-        asks.append(_asks_home(table))
-        return ibis.table(table.schema(), name=name)
 
-    with noting(note):
-        relation = one(_tables(), **dict(settings))
+def _kept(name: str) -> Query | None:
+    place = _place(name)
+    if place is None:
+        return None
+    with suppress(OSError, ValueError, TypeError, LookupError, pa.ArrowException):
+        return _read(json.loads(place.read_text(encoding="utf-8")))
+    return None
+
+
+def _read(said: Mapping[str, Any]) -> Query:
+    words = {**said["words"], "references": tuple(said["words"]["references"])}
     return Query(
-        steps=tuple(steps.values()),
-        sql=_sql(relation),
-        columns={name: str(kind) for name, kind in relation.schema().items()},
-        home=any([*asks, _asks_home(relation)]),
+        steps=tuple(Step(**step) for step in said["steps"]),
+        sql=said["sql"],
+        schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["schema"]))),
+        tables=tuple(said["tables"]),
+        home=said["home"],
+        words=Words(**words),
     )
 
 
-def _sql(table: ibis.Table) -> str:
-    return str(ibis.to_sql(table, dialect="duckdb"))
-
-
-def _asks_home(table: ibis.Table) -> bool:
-    return any(field.name.endswith("_home") for field in table.op().find(ops.Field))
-
-
-def _tables() -> dict[str, ibis.Table]:
-    """The tables that detectors read, as names and columns alone."""
-    found = {}
-    for table in (MESSAGE, FLOW):
-        columns = dict(ibis.Schema.from_pyarrow(table.schema.remove_metadata()))
-        sides = dict.fromkeys(SIDES[table.name], dt.boolean)
-        found[table.name] = ibis.table({**columns, **sides}, name=f"seen_{table.name}")
-    return found
-
-
-def _place(name: str) -> Path | None:
-    try:
-        return cache_folder() / f"dnsonde-query-{name}-{_state()}.json"
-    except (LookupError, OSError, RuntimeError):
-        return None
-
-
-def _keep(place: Path, name: str, query: Query) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    for old in place.parent.glob(f"dnsonde-query-{name}-*.json"):
-        old.unlink(missing_ok=True)
-    temporary = place.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(query)), encoding="utf-8")
-    temporary.rename(place)
+def _keep(query: Query) -> None:
+    place = _place(query.words.name)
+    if place is None:
+        return
+    told = {
+        "steps": [asdict(step) for step in query.steps],
+        "sql": query.sql,
+        "schema": base64.b64encode(query.schema.serialize()).decode(),
+        "tables": query.tables,
+        "home": query.home,
+        "words": asdict(query.words),
+    }
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for old in place.parent.glob(f"query-{query.words.name}-*.json"):
+            old.unlink(missing_ok=True)
+        temporary = place.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(told), encoding="utf-8")
+        temporary.rename(place)
 
 
 @cache

@@ -17,29 +17,18 @@ times. What rests on a marker that chance makes once in 2^32 has 0.99.
 """
 
 import inspect
-import json
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 
+from dnsonde.detect._findings import SEVERITIES, SubjectKind, Words
 from dnsonde.errors import UsageError
-from dnsonde.lang.words import Values
-from dnsonde.table import schema
-from dnsonde.wire.batch import address_text
 
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 CERTAIN = 0.99
-
-SubjectKind = Literal["address", "prefix", "domain"]
-
-# What every detector's relation has; all other columns are evidence.
-COLUMNS = ("subject", "subject_net", "subject_host", "subject_bits", "severity", "confidence",
-           "first_seen", "last_seen", "count")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +43,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Detector:
-    """A relation with its words; calling it with tables and settings gives the relation.
-
-    title, summary: templates filled from the evidence and `{subject}`, `{count}`; references: where the rule is from.
-    """
+    """A relation with its words (see `Words`); calling it with tables and settings gives the relation."""
 
     relation: Callable[..., ir.Table]
     threat: str
@@ -70,6 +56,13 @@ class Detector:
     def name(self) -> str:
         """The function's name, which is the file's."""
         return self.relation.__name__
+
+    @property
+    def words(self) -> Words:
+        """What its findings say."""
+        return Words(
+            self.name, self.threat, self.subject_kind, self.title, self.summary, tuple(self.references)
+        )
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -174,56 +167,8 @@ def finding(
     )
 
 
-def findings(made_by: Detector, rows: pa.Table) -> pa.Table:
-    """Executed rows of `made_by`'s relation as the `finding` table, in words."""
-    out: list[dict[str, Any]] = []
-    for row in rows.to_pylist():
-        subject = _subject(row)
-        evidence = _evidence(row)
-        words = Values({**evidence, "subject": subject, "count": row["count"]}, missing="unknown")
-        out.append(
-            {
-                "detector": made_by.name,
-                "threat": made_by.threat,
-                "subject": subject,
-                "subject_kind": made_by.subject_kind,
-                "severity": SEVERITIES[row["severity"]],
-                "confidence": round(row["confidence"], 3),
-                "first_seen": row["first_seen"],
-                "last_seen": row["last_seen"],
-                "count": row["count"],
-                "title": made_by.title.format_map(words),
-                "summary": made_by.summary.format_map(words),
-                "evidence": json.dumps(evidence, ensure_ascii=True, sort_keys=True),
-                "references": json.dumps(made_by.references),
-            }
-        )
-    return pa.Table.from_pylist(out, schema.FINDING.schema)
-
-
 def _value(value: ir.Value | float) -> ir.Value:
     return ibis.literal(value) if isinstance(value, int | float) else value
-
-
-def _subject(row: Mapping[str, Any]) -> str:
-    if row["subject"] is not None:
-        return str(row["subject"])
-    address = address_text(row["subject_net"], row["subject_host"])
-    return address if row["subject_bits"] is None else f"{address}/{row['subject_bits']}"
-
-
-def _evidence(row: Mapping[str, Any]) -> dict[str, Any]:
-    evidence: dict[str, Any] = {}
-    for name, value in row.items():
-        if name in COLUMNS or value is None:
-            continue
-        if name.endswith("_net") and f"{name[:-4]}_host" in row:
-            evidence[name[:-4]] = address_text(value, row[f"{name[:-4]}_host"])
-        elif name.endswith("_hosts") and isinstance(value, list):
-            evidence[name[:-6]] = [address_text(int(both[:16], 16), int(both[16:], 16)) for both in value]
-        elif not (name.endswith("_host") and f"{name[:-5]}_net" in row):
-            evidence[name] = round(value, 4) if isinstance(value, float) else value
-    return evidence
 
 
 def _boolean(value: object) -> bool:

@@ -11,20 +11,21 @@ broadcast, loopback and link-local ones aside). A tap at a network's border sees
 3. Where less than half have an end in what was found, nothing is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-import ibis
-import ibis.expr.types as ir
+import pyarrow as pa
 
-from dnsonde.detect._relations import Pair, Prefix, home_prefix, inside, pair, prefixes
+from dnsonde.detect._sides import Prefix, inside, prefixes
 from dnsonde.wire.batch import address_text
 
 PRIVATE = prefixes(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
 NO_HOST = prefixes(
     ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 )
+MAPPED = prefixes(("0.0.0.0/0",))
 SHARE_PRIVATE = 0.25
 SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05
@@ -56,40 +57,65 @@ class Guess:
         return f"{kind}{self.share:.0%} of {self.conversations:,} conversations have an end there{also}"
 
 
-def guess(tables: Mapping[str, ir.Table]) -> Guess:
+Ask = Callable[[str], pa.Table]
+"""Rows of a SELECT over `message` and `flow`."""
+Keep = Callable[[str], AbstractContextManager[str]]
+"""The name of a table with the rows of a SELECT, for a while."""
+
+
+def guess(ask: Ask, keep: Keep) -> Guess:
     """Apply the rule to `message` and `flow`; this executes."""
-    ends = _ends(tables["flow"]).union(_ends(tables["message"]))
-    ends = ends.group_by(["a_net", "a_host", "b_net", "b_host"]).aggregate(
-        asks=ends.asks.max(), answers=ends.answers.max()
-    )
-    ends = ends.mutate(private=inside(*pair(ends, "a"), PRIVATE) != inside(*pair(ends, "b"), PRIVATE))
-    ends = _both_ways(ends).cache()
-    with ends:
-        total, private = _one(
-            ends.aggregate(n=ends.count() // 2, private=ends.private.cast("int64").sum() // 2)
-        )
+    with keep(_conversations()) as ends:
+        conversations = _Conversations(ask, ends)
+        total = conversations.count()
         if not total:
             return Guess((), 0.0, 0)
         seen: list[Prefix] = []
-        if private >= SHARE_PRIVATE * total:
-            seen = [p for p in PRIVATE if _one(ends.aggregate(n=inside(*pair(ends, "a"), (p,)).sum()))[0]]
-        return _greedy(ends, total, seen)
+        if conversations.count("private = 1") >= SHARE_PRIVATE * total:
+            seen = [p for p in PRIVATE if conversations.count(inside("a", (p,)))]
+        return _greedy(conversations, total, seen)
 
 
-def _greedy(ends: ir.Table, total: int, seen: Sequence[Prefix]) -> Guess:
+class _Conversations:
+    """A table of conversations, each in it twice, and what is asked of it."""
+
+    def __init__(self, ask: Ask, name: str) -> None:
+        self._ask = ask
+        self._name = name
+
+    def count(self, where: str = "TRUE") -> int:
+        """How many there are of which that is true, from one side or both."""
+        (row,) = self._ask(f"SELECT count(*) AS n FROM {self._name} WHERE {where}").to_pylist()
+        return (int(row["n"]) + 1) // 2
+
+    def next(self, where: str) -> list[dict[str, int]]:
+        """The two prefixes that come first."""
+        rows = self._ask(f"""
+            SELECT * FROM (
+              SELECT a_net, a_host, count(*) AS n, max(hosts) AS hosts, sum(asks) AS asks
+              FROM {self._name} WHERE {where} GROUP BY a_net, a_host
+            ) AS each_prefix
+            ORDER BY CASE WHEN n >= {MANY} THEN n ELSE 0 END DESC, CASE WHEN hosts >= {MANY} THEN 1 ELSE 0 END DESC,
+              asks DESC, hosts DESC, n DESC, a_net, a_host
+            LIMIT 2
+        """)
+        return [{name: int(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+
+def _greedy(conversations: _Conversations, total: int, seen: Sequence[Prefix]) -> Guess:
     chosen = list(seen)
     other = None
-    left = _without(ends, chosen)
-    covered = total - _one(left.aggregate(n=left.count() // 2))[0]
+    left = _without(chosen)
+    covered = total - conversations.count(left)
     while len(chosen) < MOST and covered < SHARE_ENOUGH * total:
-        found = _next(left)
+        found = conversations.next(left)
         if not found or (chosen and found[0]["n"] < SHARE_LEAST * total):
             break
         if not chosen and len(found) == 2 and max(one["n"] for one in found) < MANY:
             other = _prefix(found[1])
         chosen.append(_prefix(found[0]))
         covered += found[0]["n"]
-        left = _without(ends, chosen)
+        left = _without(chosen)
     share = covered / total
     if share < SHARE_MEANT:
         return Guess((), share, total)
@@ -98,72 +124,64 @@ def _greedy(ends: ir.Table, total: int, seen: Sequence[Prefix]) -> Guess:
     return Guess(tuple(sorted(chosen, key=lambda p: (p.version, p))), share, total, bool(seen), other)
 
 
-def _without(ends: ir.Table, chosen: Sequence[Prefix]) -> ir.Table:
-    return ends.filter(~inside(*pair(ends, "a"), chosen) & ~inside(*pair(ends, "b"), chosen))
+def _without(chosen: Sequence[Prefix]) -> str:
+    return f"NOT ({inside('a', chosen)} OR {inside('b', chosen)})"
 
 
-def _next(left: ir.Table) -> list[dict[str, int]]:
-    """The two prefixes that come first."""
-    each = left.group_by(["a_net", "a_host"]).aggregate(
-        n=left.count(), hosts=left.hosts.max(), asks=left.asks.sum()
-    )
-    many = (each.n >= MANY).ifelse(each.n, 0)
-    order = [ibis.desc(key) for key in (many, each.hosts >= MANY, each.asks, each.hosts, each.n)]
-    rows: list[dict[str, int]] = (
-        each.order_by([*order, each.a_net, each.a_host]).limit(2).to_pyarrow().to_pylist()
-    )
-    return rows
-
-
-def _ends(table: ir.Table) -> ir.Table:
-    """Pairs of addresses in one direction, each once: `asks` where that goes to a service, `answers` where from one."""
-    hosts = table.filter(~inside(*pair(table, "src"), NO_HOST) & ~inside(*pair(table, "dst"), NO_HOST))
-    asks = (hosts.dst_port < SERVICE_PORTS) & (hosts.src_port >= SERVICE_PORTS)
-    answers = (hosts.src_port < SERVICE_PORTS) & (hosts.dst_port >= SERVICE_PORTS)
-    return hosts.group_by(
-        a_net=hosts.src_net, a_host=hosts.src_host, b_net=hosts.dst_net, b_host=hosts.dst_host
-    ).aggregate(
-        asks=asks.fill_null(False).cast("int64").max(), answers=answers.fill_null(False).cast("int64").max()
-    )
-
-
-def _both_ways(ends: ir.Table) -> ir.Table:
+def _conversations() -> str:
     """Conversations of prefixes, from both sides.
 
     Each with a's addresses, whether a asked (or was answered), and whether one end alone is private.
     """
-    names = ("a_net", "a_host", "b_net", "b_host")
-    back = ends.select(
-        a_net=ends.b_net, a_host=ends.b_host, b_net=ends.a_net, b_host=ends.a_host, asks=ends.answers,
-        private=ends.private,
-    )  # fmt: skip
-    both = ends.select(*names, "asks", "private").union(back)
-    (a_net, a_host), (b_net, b_host) = _cut(pair(both, "a")), _cut(pair(both, "b"))
-    both = both.mutate(p_net=a_net, p_host=a_host, q_net=b_net, q_host=b_host)
-    both = both.filter((both.p_net != both.q_net) | (both.p_host != both.q_host))
-    # Addresses of the prefix in all its conversations; one with more of them is more likely a network we see whole.
-    each = both.select("p_net", "p_host", "a_net", "a_host").distinct()
-    hosts = each.group_by(["p_net", "p_host"]).aggregate(hosts=each.count())
-    pairs = both.group_by(["p_net", "p_host", "q_net", "q_host"]).aggregate(
-        asks=both.asks.max(), private=both.private.max()
+    ends = "a_net, a_host, b_net, b_host"
+    return f"""
+        WITH ways AS ({_ways("flow")} UNION ALL {_ways("message")}),
+        merged AS (
+          SELECT {ends}, max(asks) AS asks, max(answers) AS answers,
+            CASE WHEN {inside("a", PRIVATE)} <> {inside("b", PRIVATE)} THEN 1 ELSE 0 END AS private
+          FROM ways GROUP BY {ends}
+        ),
+        sided AS (
+          SELECT {ends}, asks, private FROM merged
+          UNION ALL SELECT b_net, b_host, a_net, a_host, answers, private FROM merged
+        ),
+        cuts AS (SELECT *, {_cut("a", "p")}, {_cut("b", "q")} FROM sided),
+        apart AS (SELECT * FROM cuts WHERE p_net <> q_net OR p_host <> q_host),
+        -- Addresses of the prefix in all its conversations: with more of them it is more likely seen whole.
+        crowds AS (
+          SELECT p_net, p_host, count(*) AS hosts
+          FROM (SELECT DISTINCT p_net, p_host, a_net, a_host FROM apart) AS each_address GROUP BY p_net, p_host
+        ),
+        pairs AS (
+          SELECT p_net, p_host, q_net, q_host, max(asks) AS asks, max(private) AS private
+          FROM apart GROUP BY p_net, p_host, q_net, q_host
+        )
+        SELECT pairs.p_net AS a_net, pairs.p_host AS a_host, q_net AS b_net, q_host AS b_host, asks, private, hosts
+        FROM pairs JOIN crowds ON pairs.p_net = crowds.p_net AND pairs.p_host = crowds.p_host
+    """
+
+
+def _ways(table: str) -> str:
+    """Pairs of addresses in one direction, each once: `asks` where that goes to a service, `answers` where from one."""
+    return f"""
+        SELECT src_net AS a_net, src_host AS a_host, dst_net AS b_net, dst_host AS b_host,
+          max(CASE WHEN dst_port < {SERVICE_PORTS} AND src_port >= {SERVICE_PORTS} THEN 1 ELSE 0 END) AS asks,
+          max(CASE WHEN src_port < {SERVICE_PORTS} AND dst_port >= {SERVICE_PORTS} THEN 1 ELSE 0 END) AS answers
+        FROM {table} WHERE NOT {inside("src", NO_HOST)} AND NOT {inside("dst", NO_HOST)}
+        GROUP BY src_net, src_host, dst_net, dst_host
+    """
+
+
+def _cut(role: str, name: str) -> str:
+    """The /24 or /48 that the address in `role` lies in."""
+    four = inside(role, MAPPED)
+    return (
+        f"CASE WHEN {four} THEN 0 ELSE {role}_net & -65536 END AS {name}_net, "
+        f"CASE WHEN {four} THEN {role}_host & -256 ELSE 0 END AS {name}_host"
     )
-    joined = pairs.left_join(hosts, ["p_net", "p_host"])
-    return joined.select(
-        a_net=joined.p_net, a_host=joined.p_host, b_net=joined.q_net, b_host=joined.q_host, asks=joined.asks,
-        private=joined.private, hosts=joined.hosts,
-    )  # fmt: skip
-
-
-def _cut(address: Pair) -> Pair:
-    return home_prefix(*address)[0]
 
 
 def _prefix(row: dict[str, int]) -> Prefix:
     net, host = row["a_net"], row["a_host"]
     bits = 24 if net == 0 and host >> 32 == 0xFFFF else 48
     return ip_network(f"{address_text(net, host)}/{bits}")
-
-
-def _one(table: ir.Table) -> list[int]:
-    (row,) = table.to_pyarrow().to_pylist()
-    return [int(value or 0) for value in row.values()]

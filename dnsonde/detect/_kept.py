@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnsonde.detect._home import Guess
-from dnsonde.detect._relations import Prefix, prefixes
+from dnsonde.detect._sides import Prefix, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.table import store
 from dnsonde.table.schema import ACCOUNT, FINDING, FLOW, MESSAGE

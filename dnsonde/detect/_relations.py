@@ -4,87 +4,40 @@ All of it is portable SQL by way of Ibis: masks and epoch arithmetic on integers
 broken by value, never by the order of rows, so that every engine tells the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from operator import and_, or_
 
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.errors import UsageError
-from dnsonde.wire.batch import MAPPED, address_pair
+from dnsonde.detect._sides import Prefix, halves_of
+from dnsonde.wire.batch import MAPPED
 
 SECOND = 1_000_000  # microseconds
 SAMPLE = 10  # values that a finding shows of many
 
-Prefix = IPv4Network | IPv6Network
 Pair = tuple[ir.IntegerValue, ir.IntegerValue]
 
-_ALL = (1 << 64) - 1
-
-
-# ---- sides: what is home, what is to be left alone
-
-
-def prefixes(texts: Iterable[str | Prefix]) -> tuple[Prefix, ...]:
-    """Prefixes of texts like 192.0.2.0/24, 2001:db8::/32 or one address; UsageError for what is none."""
-    found = []
-    for text in texts:
-        try:
-            found.append(ip_network(text, strict=False))
-        except ValueError:
-            raise UsageError(f"{text!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
-    return tuple(found)
+# ---- sides
 
 
 def inside(net: ir.IntegerValue, host: ir.IntegerValue, within: Sequence[Prefix]) -> ir.BooleanValue:
-    """The address lies in one of the prefixes."""
-    if not within:
-        return ibis.literal(False)
+    """The address lies in one of the prefixes; `_sides.inside` says the same in SQL."""
+    columns = {"net": net, "host": host}
     tests = []
     for prefix in within:
-        bits = prefix.prefixlen + (96 if prefix.version == 4 else 0)
-        mask = ((1 << bits) - 1) << (128 - bits)
-        wanted = address_pair(prefix.network_address)
-        halves = ((net, mask >> 64, wanted[0]), (host, mask & _ALL, wanted[1]))
-        parts = [_half(half, part, value) for half, part, value in halves if part]
+        parts = [_under(columns[half.name], half.mask) == _int64(half.value) for half in halves_of(prefix)]
         tests.append(reduce(and_, parts) if parts else ibis.literal(True))
-    return reduce(or_, tests)
+    return reduce(or_, tests) if tests else ibis.literal(False)
 
 
-def _half(half: ir.IntegerValue, mask: int, value: int) -> ir.BooleanValue:
-    if mask == _ALL:
-        return half == ibis.literal(value, "int64")
-    return (half & ibis.literal(mask - (1 << 64) if mask >> 63 else mask, "int64")) == ibis.literal(
-        value, "int64"
-    )
+def _under(half: ir.IntegerValue, mask: int) -> ir.IntegerValue:
+    return half if mask == -1 else half & _int64(mask)
 
 
-def augment(
-    tables: Mapping[str, ir.Table],
-    home: Sequence[Prefix],
-    *,
-    allow_prefixes: Sequence[Prefix] = (),
-    allow_domains: Sequence[str] = (),
-) -> dict[str, ir.Table]:
-    """The tables `message` and `flow` as detectors read them.
-
-    Both get `src_home` and `dst_home`, `message` also `embedded_home` (false where nothing is embedded). Rows from
-    or to an allowed prefix are left out, and messages that ask for an allowed domain or a name below it.
-    """
-    out = {}
-    for name, table in tables.items():
-        sides = {f"{role}_home": inside(*pair(table, role), home) for role in ("src", "dst")}
-        if "embedded_net" in table.columns:
-            sides["embedded_home"] = inside(*pair(table, "embedded"), home).fill_null(False)
-        if allow_prefixes:
-            allowed = [inside(*pair(table, role), allow_prefixes) for role in ("src", "dst")]
-            table = table.filter(~(allowed[0] | allowed[1]))  # noqa: PLW2901 - the same table, less of it
-        if allow_domains and "qname" in table.columns:
-            table = table.filter(~below(table.qname, allow_domains))  # noqa: PLW2901
-        out[name] = table.mutate(**sides)
-    return out
+def _int64(value: int) -> ir.IntegerScalar:
+    return ibis.literal(value, "int64")
 
 
 def below(qname: ir.StringValue, zones: Iterable[str]) -> ir.BooleanValue:

@@ -15,12 +15,12 @@ from dnsonde.detect._relations import (
     keys,
     network,
     pair,
-    prefixes,
     responses,
     same,
     sample,
     sample_addresses,
 )
+from dnsonde.detect._sides import prefixes
 from dnsonde.detect._stages import domains, stage
 
 DOMAIN = ["registered_domain"]

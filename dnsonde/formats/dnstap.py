@@ -15,12 +15,13 @@ FRAMES = 1 << 17
 LONGEST = 1 << 18  # octets of a frame that is believed: a message of 64 KiB and what is told of it
 
 CONTENT = b"protobuf:dnstap.Dnstap"
+FIELDS = b"\x0a\x12\x1a\x72\x78"  # of a bare message: identity, version, extra, message, type
 
 
 def _sniff(head: bytes) -> float:
     if head[:4] == bytes(4) and CONTENT in head[:600]:
         return 1.0
-    return 0.4 if 8 < len(head) < HEAD and _bare(head) else 0.0
+    return 0.4 if 8 < len(head) < HEAD and head[0] in FIELDS and _bare(head) else 0.0
 
 
 def _bare(head: bytes) -> bool:

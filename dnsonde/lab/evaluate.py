@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pyarrow as pa
 
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._compiled import compiled, drop
-from dnsonde.detect._contract import SEVERITIES, Detector, findings
-from dnsonde.detect._relations import augment, prefixes
+from dnsonde.detect._compiled import detector_names, query_of
+from dnsonde.detect._engines import OnDuckDB
+from dnsonde.detect._findings import SEVERITIES, findings
+from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME, Capture, Label, load_traffic, record, scenario_names
-from dnsonde.registry import entries
+from dnsonde.table import store
 from dnsonde.table.schema import FLOW, MESSAGE
 
 TABLES = {table.name: table.schema for table in (MESSAGE, FLOW)}
@@ -107,18 +107,14 @@ class Evaluation:
 
 
 class Looker:
-    """Runs detectors over one capture after another, by the very queries that `dnsonde detect` runs."""
+    """Runs every detector over one capture after another, by the very queries that `dnsonde detect` runs."""
 
-    def __init__(self, detectors: Mapping[str, Detector]) -> None:
-        self._backend = ibis.duckdb.connect()
-        self._backend.con.execute("SET threads = 1")  # captures are small
-        tables = {
-            name: self._backend.create_table(name, schema.empty_table()) for name, schema in TABLES.items()
-        }
-        for name, table in augment(tables, prefixes(HOME)).items():
-            self._backend.create_view(f"seen_{name}", table)
-        self._detectors = detectors
-        self._queries = {name: compiled(one) for name, one in detectors.items()}
+    def __init__(self) -> None:
+        self._connection = store.database(threads=1)  # captures are small
+        for name, schema in TABLES.items():
+            self._connection.register("fresh", schema.empty_table())
+            self._connection.execute(f"CREATE TABLE {name} AS FROM fresh")
+        self._wanted = [(name, ()) for name in detector_names()]
 
     def look(self, path: Path) -> list[dict[str, Any]]:
         """The findings in a capture."""
@@ -126,25 +122,22 @@ class Looker:
         for name, batch in Reading(path):
             parts[name].append(batch)
         for name, schema in TABLES.items():
-            self._backend.con.register("fresh", pa.Table.from_batches(parts[name], schema))
+            self._connection.register("fresh", pa.Table.from_batches(parts[name], schema))
             for statement in REFILL[name]:
-                self._backend.con.execute(statement)
-            self._backend.con.unregister("fresh")
+                self._connection.execute(statement)
+            self._connection.unregister("fresh")
         found: list[dict[str, Any]] = []
-        left = dict(self._queries)
-        for name, one in self._detectors.items():
-            query = left.pop(name)
-            found += findings(one, query.run(self._backend)).to_pylist()
-            drop(self._backend, query, left.values())
+        rows = OnDuckDB(self._connection).rows(Seen(prefixes(HOME)), self._wanted)
+        for (name, settings), each in zip(self._wanted, rows, strict=True):
+            found += findings(query_of(name, settings).words, each).to_pylist()
         return found
 
 
 def evaluate(names: Sequence[str] = (), told: Told | None = None) -> Evaluation:
     """Record the scenarios (all that come with the package, where none is named) and judge every detector by them."""
-    detectors = entries("dnsonde.detect", Detector)
-    result = Evaluation(scores={name: Score() for name in detectors})
+    result = Evaluation(scores={name: Score() for name in detector_names()})
     chosen = names or scenario_names()
-    looker = Looker(detectors)
+    looker = Looker()
     with tempfile.TemporaryDirectory(prefix="dnsonde-") as folder:
         for number, name in enumerate(chosen):
             if told is not None:

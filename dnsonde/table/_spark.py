@@ -73,6 +73,25 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
         rows.toDF(*rows.columns).localCheckpoint().createOrReplaceTempView(name)
         return self.table(name)
 
+    def ask(self, sql: str) -> pa.Table:
+        """The rows of a SELECT."""
+        return self._session.sql(sql).toArrow()
+
+    def view(self, name: str, sql: str) -> ir.Table:
+        """A SELECT as a relation of that name."""
+        self._session.sql(sql).createOrReplaceTempView(name)
+        return self.table(name)
+
+    @contextmanager
+    def kept(self, sql: str) -> Iterator[str]:
+        """The name of a table with the rows of a SELECT, for a while."""
+        name = ibis.util.gen_name("kept")
+        self._session.sql(sql).localCheckpoint().createOrReplaceTempView(name)
+        try:
+            yield name
+        finally:
+            self._session.catalog.dropTempView(name)
+
     def spread(
         self, work: Work, items: Sequence[str], schema: pa.Schema, on_progress: Callable[[int], None]
     ) -> list[dict[str, Any]]:

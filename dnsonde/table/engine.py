@@ -5,15 +5,18 @@ two cores unless the environment variable DNSONDE_SPARK_MASTER names another mas
 `spark://HOST:7077`, ...), whose workers must have dnsonde, and the lake under the same path.
 """
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-
-import ibis
+from typing import TYPE_CHECKING
 
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.table import store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import ibis
 
 ENGINES = ("duckdb", "spark")
 
@@ -21,7 +24,7 @@ ENGINES = ("duckdb", "spark")
 @contextmanager
 def connected(
     name: str, *, memory_limit_mib: int | None = None, room: Path | None = None
-) -> Iterator[ibis.BaseBackend]:
+) -> "Iterator[ibis.BaseBackend]":
     """An empty connection to the engine of that name, closed in the end; `room` is a folder for what it spills.
 
     UsageError when there is no such engine, SystemRefusal when it is not installed or fails.

@@ -25,9 +25,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import ibis
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,8 +36,11 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
-from dnsonde.table.store import open_folder, parquet_writer, refusal
+from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal
 from dnsonde.table.versions import other_version
+
+if TYPE_CHECKING:
+    import ibis
 
 ABOUT = "lake.json"
 INCOMING = ".incoming"
@@ -74,10 +77,14 @@ class Lake:
         return (self._account(file)).exists() or (self.folder / COMPLETE / file).exists()
 
     def tables(
-        self, connection: ibis.BaseBackend | None = None, names: Collection[str] = TABLES
-    ) -> dict[str, ibis.Table]:
+        self, connection: "ibis.BaseBackend | None" = None, names: Collection[str] = TABLES
+    ) -> "dict[str, ibis.Table]":
         """Every table as a relation, or those of `names`, as of now; see `store.open_folder`."""
         return open_folder(self.folder, connection, names)
+
+    def create_views(self, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
+        """Tables as views, as of now; see `store.create_views`."""
+        create_views(self.folder, connection, where)
 
     def accounts(self) -> list[dict[str, Any]]:
         """The rows of `account`, by path."""

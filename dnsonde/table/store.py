@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import ibis
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,6 +23,9 @@ from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table._block import Block
 from dnsonde.table.schema import TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.versions import other_version
+
+if TYPE_CHECKING:
+    import ibis
 
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
@@ -176,11 +179,13 @@ class Writer:
             raise failure
 
 
-def save(table: Table, folder: Path, relation: ibis.Table) -> Path:
+def save(table: Table, folder: Path, relation: "ibis.Table") -> Path:
     """Compute a relation and make it the whole content of a table, replacing what was there; return its part.
 
     Columns are cast to the schema and put in its order. Readers see the old content or the new, never half.
     """
+    import ibis  # noqa: PLC0415 - slow to import, and most of what writes has no relations
+
     schema = table.schema
     wanted = ibis.Schema.from_pyarrow(schema.remove_metadata())
     relation = relation.select(*[relation[n].cast(wanted[n].copy(nullable=True)) for n in wanted.names])
@@ -233,9 +238,9 @@ def clean(folder: Path) -> int:
     return removed
 
 
-def connect(
+def database(
     *, memory_limit_mib: int | None = None, threads: int | None = None, spill: Path | None = None
-) -> ibis.BaseBackend:
+) -> duckdb.DuckDBPyConnection:
     """An empty DuckDB, embedded; `spill` is the folder it may use when memory runs short. Never online."""
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
@@ -247,37 +252,76 @@ def connect(
         settings["threads"] = threads
     if spill is not None:
         settings["temp_directory"] = str(spill)
-    connection = ibis.duckdb.connect(**settings)
-    connection.raw_sql("SET enable_progress_bar = false")
+    connection = duckdb.connect(config=settings)
+    # A name in SQL is a table's, never a variable's of ours.
+    connection.execute(
+        "SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET python_enable_replacements = false"
+    )
     return connection
 
 
+def connect(
+    *, memory_limit_mib: int | None = None, threads: int | None = None, spill: Path | None = None
+) -> "ibis.BaseBackend":
+    """The same `database`, for relations."""
+    import ibis  # noqa: PLC0415 - slow to import, and who has SQL needs none
+
+    raw = database(memory_limit_mib=memory_limit_mib, threads=threads, spill=spill)
+    return ibis.duckdb.from_connection(raw)
+
+
+def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
+    """Tables of a run or a lake as views of their names: the rows for which a condition holds; see `open_folder`."""
+    for name, parts in _read(path, where):
+        if parts:
+            # A view takes no parameters.
+            listed = ", ".join(quoted(_literal(part)) for part in parts)
+            connection.execute(
+                f"CREATE TEMP VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false) "
+                f"WHERE {where[name]}"
+            )
+        else:
+            connection.register(name, _columns(name).empty_table())
+
+
 def open_folder(
-    path: Path, connection: ibis.BaseBackend | None = None, names: Collection[str] = TABLES
-) -> dict[str, ibis.Table]:
+    path: Path, connection: "ibis.BaseBackend | None" = None, names: Collection[str] = TABLES
+) -> "dict[str, ibis.Table]":
     """Every table of a run or a lake as a relation, or those of `names`; one that is not there yet is empty.
 
     What is seen are the parts that exist now. RunError where the folder is missing, or a part is damaged or
     of another version. Several folders may share one `connection`, which is of either engine.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
+    import ibis  # noqa: PLC0415 - slow to import, and who has SQL needs none
+
     connection = connection or connect()
     found = {}
-    for name in names:
-        table = TABLES[name]
-        parts = _parts(path / name)
-        for part in parts:
-            _require_ours(part, table)
-        schema = pa.schema([pa.field(f.name, f.type) for f in table.schema])
+    for name, parts in _read(path, names):
         if connection.name == "pyspark":
-            found[name] = connection.read_parts(parts, schema)
+            found[name] = connection.read_parts(parts, _columns(name))
         elif parts:
             found[name] = connection.read_parquet([_literal(p) for p in parts], hive_partitioning=False)
         else:
-            found[name] = connection.create_table(ibis.util.gen_name(name), schema.empty_table(), temp=True)
+            found[name] = connection.create_table(
+                ibis.util.gen_name(name), _columns(name).empty_table(), temp=True
+            )
     return found
+
+
+def _read(path: Path, names: Collection[str]) -> Iterator[tuple[str, list[Path]]]:
+    """Tables and their parts, each looked at; RunError where the folder is missing."""
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
+    for name in names:
+        parts = _parts(path / name)
+        for part in parts:
+            _require_ours(part, TABLES[name])
+        yield name, parts
+
+
+def _columns(name: str) -> pa.Schema:
+    return pa.schema([pa.field(f.name, f.type) for f in TABLES[name].schema])
 
 
 def row_count(path: Path, table: Table) -> int:
@@ -292,6 +336,12 @@ def _parts(folder: Path) -> list[Path]:
 def _highest(folder: Path) -> int:
     numbers = [p.name[5:-8] for p in folder.glob("part-*.parquet")]
     return max((int(n) for n in numbers if n.isdecimal()), default=0)
+
+
+def quoted(text: str) -> str:
+    """A text as DuckDB's SQL has it."""
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"
 
 
 def _literal(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from dnsonde.detect._relations import Prefix
+from dnsonde.detect._sides import Prefix
 from dnsonde.errors import DnsondeError, UsageError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dnsonde.detect._contract import SEVERITIES
+from dnsonde.detect._findings import SEVERITIES
 from dnsonde.export._contract import Incident
 from dnsonde.export._page_lake import lasted, said
 from dnsonde.web._findings import key_of

@@ -34,6 +34,7 @@ MEASURING = (
 
 # Begun first: what takes long, so that nobody waits for it, and what others share, so that they find it compiled.
 LONGEST = ("embedded", "decode", "name", "packet", "columns", "encode", "datagram", "lines")
+ALL = "*"  # in the stamp: every module there was
 WORKERS = 4  # at most; each takes some 200 MB
 
 
@@ -44,6 +45,8 @@ def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[
     """
     stamp = cache_folder() / f"dnsonde-compiled-{_state()}"
     done = set(stamp.read_text().split()) if stamp.exists() else set()
+    if ALL in done or (modules is not None and done.issuperset(modules)):
+        return False  # without an import of what this work may not need
     wanted = [module.__name__.removeprefix(f"{WIRE}.") for module in warmable()]
     left = [name for name in wanted if name not in done and (modules is None or name in modules)]
     if not left:
@@ -61,7 +64,8 @@ def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[
         if old != stamp:
             old.unlink(missing_ok=True)
     fresh = stamp.with_name(f"{stamp.name}-{os.getpid()}")
-    fresh.write_text(" ".join(sorted({*done, *left})))
+    done.update(left)
+    fresh.write_text(" ".join(sorted(done | {ALL} if done.issuperset(wanted) else done)))
     fresh.rename(stamp)
     return True
 
@@ -125,6 +129,7 @@ def _state() -> str:
     """What the kept code depends on, in 16 hex digits."""
     processor = re.search(r"model name.*", Path("/proc/cpuinfo").read_text())
     parts = [sys.version, version("numba"), version("numpy"), processor.group() if processor else ""]
+    parts += registry.names(WIRE)
     for source in sorted(Path(str(files(KERNELS))).glob("*.py")):
         kept = source.stat()
         parts += [source.name, str(kept.st_mtime_ns), str(kept.st_size)]

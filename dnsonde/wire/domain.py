@@ -5,11 +5,12 @@ so that no relation parses a name row by row.
 """
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from publicsuffixlist import PublicSuffixList
+from publicsuffixlist import PSLFILE
 
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import domain as kernel
@@ -76,33 +77,44 @@ def warm() -> None:
 
 @cache
 def _rules() -> tuple[NDArray[np.uint64], NDArray[np.uint8], int]:
-    kinds: dict[int, int] = {}
-    depth = 1
-    rules = PublicSuffixList()._publicsuffix  # noqa: SLF001 - the parsed rules have no public name
-    for rule in rules:
+    """The list as the kernel wants it: hashes, kinds, and the most labels of a rule."""
+    kinds: dict[bytes, int] = {}
+    for line in Path(PSLFILE).read_text(encoding="utf-8").splitlines():
+        rule = line.split(" ", 1)[0].strip().lower()
+        if not rule or rule.startswith("//"):
+            continue
         kind = kernel.NORMAL
-        text = rule
         if rule.startswith("!"):
-            kind, text = kernel.EXCEPTION, rule[1:]
+            kind, rule = kernel.EXCEPTION, rule[1:]
         elif rule.startswith("*."):
-            kind, text = kernel.WILDCARD, rule[2:]
-        depth = max(depth, text.count(".") + 1)
-        key = _hash(text.encode())
+            kind, rule = kernel.WILDCARD, rule[2:]
+        if not rule.isascii():  # the list is normalised already, which is most of the work of IDNA
+            rule = ".".join(
+                label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+                for label in rule.split(".")
+            )
+        key = rule.encode()
         kinds[key] = kinds.get(key, 0) | kind
     size = 1 << (2 * len(kinds)).bit_length()
-    hashes = np.zeros(size, np.uint64)
-    bits = np.zeros(size, np.uint8)
-    for key, kind in kinds.items():
-        slot = key & (size - 1)
+    hashes, bits = [0] * size, [0] * size
+    for code, kind in zip(_hashes(list(kinds)).tolist(), kinds.values(), strict=True):
+        slot = code & (size - 1)
         while hashes[slot]:
             slot = (slot + 1) & (size - 1)
-        hashes[slot], bits[slot] = key, kind
-    return hashes, bits, depth
+        hashes[slot], bits[slot] = code, kind
+    depth = max(rule.count(b".") for rule in kinds) + 1
+    return np.array(hashes, np.uint64), np.array(bits, np.uint8), depth
 
 
-def _hash(text: bytes) -> int:
-    state = int(kernel.SEED)
-    for octet in reversed(text):
-        state = ((state ^ octet) * int(kernel.FNV)) & 0xFFFF_FFFF_FFFF_FFFF
-    state = ((state ^ (state >> 32)) * int(kernel.MIX)) & 0xFFFF_FFFF_FFFF_FFFF
-    return (state ^ (state >> 32)) or 1
+def _hashes(texts: list[bytes]) -> NDArray[np.uint64]:
+    """The hash of each text as the kernel counts it, from its end; all texts an octet at a time."""
+    length = np.array([len(text) for text in texts])
+    octets = np.zeros((length.max(), len(texts)), np.uint64)
+    for number, text in enumerate(texts):
+        octets[: len(text), number] = np.frombuffer(text, np.uint8)[::-1]
+    state = np.full(len(texts), kernel.SEED)
+    for at, column in enumerate(octets):
+        state = np.where(at < length, (state ^ column) * kernel.FNV, state)
+    state = (state ^ (state >> kernel.HALF)) * kernel.MIX
+    state ^= state >> kernel.HALF
+    return np.where(state == 0, np.uint64(1), state)

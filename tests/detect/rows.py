@@ -5,19 +5,20 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
 from dnsonde.detect._compiled import compiled, drop
-from dnsonde.detect._contract import Detector, findings
-from dnsonde.detect._relations import augment, prefixes
+from dnsonde.detect._contract import Detector
+from dnsonde.detect._findings import findings
+from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.formats._names import name_columns
+from dnsonde.table import store
 from dnsonde.table.schema import FLOW, MESSAGE
 from dnsonde.wire.batch import address_pair
 
 HOME = ("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32")
+SEEN = Seen(prefixes(HOME))
 START = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
 SECOND = 1_000_000
 A, NS, CNAME, MX, TXT, AAAA, ANY = 1, 2, 5, 15, 16, 28, 255
@@ -101,10 +102,12 @@ def _ends(src: str, dst: str) -> Row:
     }  # fmt: skip
 
 
-def tables(messages: Iterable[Row] = (), flows: Iterable[Row] = ()) -> dict[str, ir.Table]:
-    """What detectors are called with: both tables, told what is home."""
-    both = {"message": ibis.memtable(_messages(list(messages))), "flow": ibis.memtable(_flows(list(flows)))}
-    return augment(both, prefixes(HOME))
+def tables(messages: Iterable[Row] = (), flows: Iterable[Row] = ()) -> dict[str, pa.Table]:
+    """What detectors look at: both tables, told what is home."""
+    connection = store.database(threads=1)
+    connection.register("message", _messages(list(messages)))
+    connection.register("flow", _flows(list(flows)))
+    return {name: connection.execute(SEEN.sql(name)).fetch_arrow_table() for name in ("message", "flow")}
 
 
 def _messages(rows: list[Row]) -> pa.Table:
@@ -137,7 +140,10 @@ def _flows(rows: list[Row]) -> pa.Table:
 
 
 def _told(detector: Detector, found: pa.Table) -> list[Row]:
-    rows = [{**row, "evidence": json.loads(row["evidence"])} for row in findings(detector, found).to_pylist()]
+    rows = [
+        {**row, "evidence": json.loads(row["evidence"])}
+        for row in findings(detector.words, found).to_pylist()
+    ]
     return sorted(rows, key=lambda row: (row["subject"], row["first_seen"]))
 
 
@@ -152,16 +158,11 @@ class _Bench:
     """Tables that are filled anew for each test, and queries by stages as `dnsonde detect` runs them."""
 
     def __init__(self) -> None:
-        backend = ibis.duckdb.connect()
-        self._connection = backend.con
-        self._connection.execute("SET threads = 1")
-        raw = {
-            table.name: backend.create_table(table.name, table.schema.empty_table())
-            for table in (MESSAGE, FLOW)
-        }
-        for name, seen in augment(raw, prefixes(HOME)).items():
-            backend.create_view(f"seen_{name}", seen)
-        self._backend = backend
+        self._connection = store.database(threads=1)
+        for table in (MESSAGE, FLOW):
+            self._connection.register("fresh", table.schema.empty_table())
+            self._connection.execute(f"CREATE TABLE {table.name} AS FROM fresh")
+            self._connection.execute(f"CREATE VIEW seen_{table.name} AS {SEEN.sql(table.name)}")
 
     def found(
         self, detector: Detector, messages: Iterable[Row], flows: Iterable[Row], settings: Row
@@ -172,8 +173,8 @@ class _Bench:
                 self._connection.execute(statement)
             self._connection.unregister("fresh")
         query = compiled(detector, tuple(sorted(detector.checked(settings).items())))
-        rows = query.run(self._backend)
-        drop(self._backend, query, [])
+        rows = query.run(self._connection)
+        drop(self._connection, query, [])
         return _told(detector, rows)
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from ibis.config import Config
 
-from dnsonde.detect._contract import COLUMNS, SEVERITIES, Detector, confidence, finding, severity
+from dnsonde.detect._contract import Detector, confidence, finding, severity
+from dnsonde.detect._findings import COLUMNS, SEVERITIES
 from dnsonde.errors import UsageError
 from dnsonde.table import schema
 from tests.detect.rows import found

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -16,17 +17,19 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._compiled import compiled
-from dnsonde.detect._contract import Detector, findings
+from dnsonde.detect._compiled import query_of
+from dnsonde.detect._contract import Detector
+from dnsonde.detect._engines import opened
+from dnsonde.detect._findings import findings
 from dnsonde.detect._home import guess
-from dnsonde.detect._relations import augment, prefixes
+from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.detect._stages import by_stages
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME as LAB_HOME
 from dnsonde.lab.traffic import load_traffic, record
-from dnsonde.table import engine
-from dnsonde.table.lake import Lake
+from dnsonde.table import engine, store
+from dnsonde.table.lake import TIME, Lake
 from tests.detect import rows
 
 # Between them they show something to every detector.
@@ -38,6 +41,7 @@ SCENARIOS = (
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures"
 REAL = ("tunnel", "mirai-iot")
 HOME = LAB_HOME
+SEEN = Seen(prefixes(HOME))
 HOUR_US = 3_600_000_000
 
 # A hundred small queries: to compile them costs more than to interpret, and one partition holds all rows.
@@ -121,15 +125,20 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             gc.collect()  # py4j's sockets, lest they count as another test's
 
 
-def seen(lake: Lake, connection: ibis.BaseBackend) -> dict[str, ir.Table]:
-    tables = lake.tables(connection)
-    return augment({name: tables[name] for name in ("message", "flow")}, prefixes(HOME))
+@pytest.fixture(scope="module")
+def duck(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """DuckDB, and the lake's tables as detectors see them."""
+    connection = store.database()
+    lake.create_views(connection, dict.fromkeys(TIME, "TRUE"))
+    for name in TIME:
+        connection.execute(f"CREATE TEMP VIEW seen_{name} AS {SEEN.sql(name)}")
+    return connection
 
 
 @pytest.fixture(scope="module")
-def on_duckdb(lake: Lake) -> Iterator[Mapping[str, ir.Table]]:
-    with engine.connected("duckdb") as connection:
-        yield seen(lake, connection)
+def on_duckdb(duck: duckdb.DuckDBPyConnection) -> Mapping[str, ir.Table]:
+    backend = ibis.duckdb.from_connection(duck)
+    return {name: backend.table(f"seen_{name}") for name in TIME}
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +149,8 @@ def direct(on_duckdb: Mapping[str, ir.Table]) -> Callable[[Detector], list[dict[
 
 @pytest.fixture(scope="module")
 def on_spark(lake: Lake, spark: Any) -> Mapping[str, ir.Table]:
-    return seen(lake, spark)
+    with opened("spark", lake):  # makes the views of the lake
+        return {name: spark.view(f"seen_{name}", SEEN.sql(name)) for name in TIME}
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +161,7 @@ def kept_stages() -> dict[Any, ir.Table]:
 
 def told(each: Detector, tables: Mapping[str, ir.Table]) -> list[dict[str, Any]]:
     """Findings, whole, in an order of their own."""
-    return in_order(findings(each, each(tables).to_pyarrow()).to_pylist())
+    return in_order(findings(each.words, each(tables).to_pyarrow()).to_pylist())
 
 
 def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -174,12 +184,16 @@ class TestOnSpark:
         assert wanted, "nothing here is for it to find: add a capture to SCENARIOS"
         relation = by_stages(lambda: each(on_spark), spark.keep, kept_stages)
         assert relation is not None, "a stage that is needed has rows on DuckDB, and none on Spark"
-        assert in_order(findings(each, relation.to_pyarrow()).to_pylist()) == wanted
+        assert in_order(findings(each.words, relation.to_pyarrow()).to_pylist()) == wanted
 
     def test_home_is_guessed_alike(self, lake: Lake, spark: Any) -> None:
-        tables, others = lake.tables(), lake.tables(spark)
-        names = ("message", "flow")
-        assert guess({n: tables[n] for n in names}) == guess({n: others[n] for n in names})
+        del spark
+        guessed = []
+        for name in engine.ENGINES:
+            with opened(name, lake) as looker:
+                guessed.append(guess(looker.ask, looker.kept))
+        assert guessed[0].conversations > 100
+        assert guessed[1] == guessed[0]
 
     def test_rows_keep_their_types_with_nulls_among_them(self, lake: Lake, spark: Any) -> None:
         columns = ("src_net", "src_host", "ip_ttl", "qname", "rd", "entropy")
@@ -247,13 +261,10 @@ class TestOnSpark:
 
 
 def test_each_detector_finds_the_same_by_stages(
-    each: Detector, direct: Callable[[Detector], list[dict[str, Any]]], on_duckdb: Mapping[str, ir.Table]
+    each: Detector, direct: Callable[[Detector], list[dict[str, Any]]], duck: duckdb.DuckDBPyConnection
 ) -> None:
-    connection = on_duckdb["message"].get_backend()
-    for name, table in on_duckdb.items():
-        connection.create_view(f"seen_{name}", table, overwrite=True)
-    by_stages = findings(each, compiled(each).run(connection)).to_pylist()
-    assert in_order(by_stages) == direct(each) != []
+    query = query_of(each.name)
+    assert in_order(findings(query.words, query.run(duck)).to_pylist()) == direct(each) != []
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:

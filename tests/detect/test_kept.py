@@ -13,7 +13,7 @@ from dnsonde.clock import VirtualClock
 from dnsonde.detect import _kept
 from dnsonde.detect._allow import Allowed
 from dnsonde.detect._home import Guess
-from dnsonde.detect._relations import prefixes
+from dnsonde.detect._sides import prefixes
 from dnsonde.errors import UsageError
 from dnsonde.table import store
 from dnsonde.table.lake import Lake
@@ -53,8 +53,7 @@ def lake(tmp_path: Path) -> Path:
 @pytest.fixture
 def look(lake: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
     """Look into the lake, with one detector only, that this be quick."""
-    only = watch.detectors(("mirai_scan",))
-    monkeypatch.setattr(watch, "detectors", lambda _=(): only)
+    monkeypatch.setattr(watch, "detector_names", lambda: ("mirai_scan",))
     clock = VirtualClock(START_US)
 
     def looked(*home: str, fresh: bool = False, **more: object) -> watch.Found:

@@ -8,8 +8,11 @@ import pyarrow as pa
 import pytest
 
 from dnsonde.detect import _relations as r
+from dnsonde.detect._sides import Seen, below, inside, prefixes
 from dnsonde.errors import UsageError
+from dnsonde.table.store import database
 from dnsonde.wire.batch import address_pair, address_text
+from tests.detect import rows
 
 NUMBERS = random.Random(3)
 ADDRESSES = [
@@ -46,17 +49,49 @@ def addresses(**roles: list[str]) -> ibis.Table:
 )  # fmt: skip
 def test_inside_is_what_ipaddress_says(prefix: str) -> None:
     table = addresses(a=ADDRESSES)
-    got = table.mutate(x=r.inside(*r.pair(table, "a"), r.prefixes([prefix]))).x.to_pyarrow().to_pylist()
+    got = table.mutate(x=r.inside(*r.pair(table, "a"), prefixes([prefix]))).x.to_pyarrow().to_pylist()
     network = ip_network(prefix)
     mapped = network.version == 6 and network.prefixlen == 0  # IPv4 is a part of IPv6's whole space
     assert got == [mapped or ip_address(a) in network for a in ADDRESSES]
+    connection = database()
+    connection.register("given", table.to_pyarrow())
+    said = connection.execute(f"FROM given SELECT {inside('a', prefixes([prefix]))}").fetchall()
+    assert [one for (one,) in said] == got
 
 
 def test_no_home_is_nowhere_and_a_bad_prefix_is_refused() -> None:
     table = addresses(a=ADDRESSES)
     assert not any(table.mutate(x=r.inside(*r.pair(table, "a"), ())).x.to_pyarrow().to_pylist())
     with pytest.raises(UsageError, match="is no prefix"):
-        r.prefixes(["192.0.2.0/33"])
+        prefixes(["192.0.2.0/33"])
+    assert database().execute(f"SELECT {inside('a', ())}").fetchone() == (False,)
+
+
+def test_below_is_the_domain_and_what_ends_in_a_dot_and_it() -> None:
+    names = ("example.net", "a.example.net", "anexample.net", "net", "a_b.org", "x.a_b.org", "xa-b.org", "")
+    connection = database()
+    connection.register("given", pa.table({"qname": names}))
+    told = connection.execute(f"FROM given SELECT {below('qname', ['Example.NET.', 'a_b.org'])}").fetchall()
+    assert [name for name, (yes,) in zip(names, told, strict=True) if yes] == [
+        "example.net", "a.example.net", "a_b.org", "x.a_b.org",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="is no domain"):
+        below("qname", ["x' OR TRUE"])
+
+
+def test_who_is_allowed_is_not_seen_and_who_is_home_is_told() -> None:
+    asked = [
+        rows.query("192.0.2.1", "198.51.100.1", "a.example.net"),
+        rows.query("192.0.2.7", "203.0.113.9", "b.example.org"),
+        rows.query("203.0.113.9", "192.0.2.1", "c.example.org"),
+    ]
+    connection = database()
+    connection.register("message", rows._messages(asked))
+    home = prefixes(["192.0.2.0/24"])
+    seen = Seen(home, prefixes(["192.0.2.7"]), ["example.net"])
+    got = connection.execute(f"FROM ({seen.sql('message')}) SELECT qname, src_home, dst_home, embedded_home")
+    assert got.fetchall() == [("c.example.org", False, True, False)]
+    assert len(connection.execute(Seen(home).sql("message")).fetchall()) == 3
 
 
 def test_home_prefix_is_the_24_or_the_48() -> None:
@@ -96,9 +131,9 @@ def test_sessions_break_where_nothing_happened_for_longer_than_the_gap() -> None
 
 def test_samples_and_counts_do_not_depend_on_the_order_of_rows() -> None:
     values = [("x", 5), ("x", 3), ("x", 5), ("x", None), ("y", 7), ("x", 1), ("y", 8)]
-    for rows in (values, values[::-1]):
+    for given in (values, values[::-1]):
         table = ibis.memtable(
-            pa.table({"k": [v[0] for v in rows], "v": pa.array([v[1] for v in rows], pa.int64())})
+            pa.table({"k": [v[0] for v in given], "v": pa.array([v[1] for v in given], pa.int64())})
         )
         shown = r.sample(table, ["k"], "v", "some", most=2).order_by("k").to_pyarrow().to_pylist()
         assert shown == [{"k": "x", "some": [1, 3]}, {"k": "y", "some": [7, 8]}]

@@ -34,6 +34,13 @@ def test_registered_domain_agrees_with_the_publicsuffixlist_package(texts: list[
     assert domains_of(texts) == [PSL.privatesuffix(t) for t in texts]
 
 
+def test_every_rule_of_the_list_is_known_as_the_wire_has_it() -> None:
+    """Those in other scripts by their ASCII form, which the package makes by IDNA."""
+    texts = [f"a.b.{rule.lstrip('!*.')}" for rule in sorted(PSL._publicsuffix) if rule.isascii()]
+    assert domains_of(texts) == [PSL.privatesuffix(text) for text in texts]
+    assert sum("xn--" in text for text in texts) > 100
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -1,0 +1,124 @@
+"""Detectors at work on either engine: a lake's tables as views, what home is asked of them, and every detector's rows.
+
+DuckDB runs SQL that is kept (`_compiled`) and needs neither Ibis nor a detector's own file. Spark runs the relations.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from dnsonde.detect._compiled import Settings, detector_of, drop, query_of
+from dnsonde.detect._sides import Seen
+from dnsonde.table import engine, store
+from dnsonde.table.lake import TIME, Lake
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from dnsonde.table._spark import Spark
+
+Wanted = Sequence[tuple[str, Settings]]
+"""Detectors by name, in the order in which they run, each with its settings."""
+
+
+class Looker(Protocol):
+    """An engine, opened on a lake."""
+
+    def ask(self, sql: str) -> pa.Table:
+        """The rows of a SELECT over `message` and `flow`."""
+
+    @contextmanager
+    def kept(self, sql: str) -> Iterator[str]:
+        """The name of a table with the rows of a SELECT, for a while."""
+
+    def rows(self, seen: Seen, wanted: Wanted) -> Iterator[pa.Table]:
+        """What each detector's relation gives, one after the other, as they are asked for."""
+
+
+class OnDuckDB:
+    """Detectors as SQL, on views of that connection: `message` and `flow` are there."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def ask(self, sql: str) -> pa.Table:
+        """The rows of a SELECT over `message` and `flow`."""
+        return self._connection.execute(sql).fetch_arrow_table()
+
+    @contextmanager
+    def kept(self, sql: str) -> Iterator[str]:
+        """The name of a table with the rows of a SELECT, for a while."""
+        self._connection.execute(f"CREATE TEMP TABLE kept AS {sql}")
+        try:
+            yield "kept"
+        finally:
+            self._connection.execute("DROP TABLE kept")
+
+    def rows(self, seen: Seen, wanted: Wanted) -> Iterator[pa.Table]:
+        """What each detector's query gives; tables that several begin with are made once."""
+        for name in TIME:
+            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW seen_{name} AS {seen.sql(name)}")
+        empty = {name for name in TIME if not self._has_rows(f"seen_{name}")}
+        queries = [query_of(*one) for one in wanted]
+        for number, query in enumerate(queries):
+            if empty.issuperset(query.tables):
+                yield query.schema.empty_table()
+                continue
+            rows = query.run(self._connection)
+            drop(self._connection, query, queries[number + 1 :])
+            yield rows
+
+    def _has_rows(self, view: str) -> bool:
+        return bool(self._connection.execute(f"FROM {view} LIMIT 1").fetchall())
+
+
+class OnSpark:
+    """Detectors as relations, by their stages."""
+
+    def __init__(self, spark: "Spark") -> None:
+        self._spark = spark
+        self.ask = spark.ask
+        self.kept = spark.kept
+
+    def rows(self, seen: Seen, wanted: Wanted) -> Iterator[pa.Table]:
+        """What each detector's relation gives; stages that several begin with are computed once."""
+        from dnsonde.detect._stages import by_stages  # noqa: PLC0415 - Ibis is slow to import
+
+        tables = {name: self._spark.view(f"seen_{name}", seen.sql(name)) for name in TIME}
+        stages: dict[Any, ir.Table] = {}
+        for name, settings in wanted:
+            relation = by_stages(
+                partial(detector_of(name), tables, **dict(settings)), self._spark.keep, stages
+            )
+            yield query_of(name, settings).schema.empty_table() if relation is None else relation.to_pyarrow()
+
+
+@contextmanager
+def opened(
+    name: str,
+    lake: Lake,
+    *,
+    where: Mapping[str, str] | None = None,
+    memory_limit_mib: int | None = None,
+    room: Path | None = None,
+) -> Iterator[Looker]:
+    """The engine of that name with `message` and `flow` of a lake, as far as a condition `where` on each goes.
+
+    See `engine.connected`.
+    """
+    if name == "duckdb":
+        spill = None if room is None else room / "spill"
+        with store.database(memory_limit_mib=memory_limit_mib, spill=spill) as connection:
+            lake.create_views(connection, where or dict.fromkeys(TIME, "TRUE"))
+            yield OnDuckDB(connection)
+        return
+    with engine.connected(name, memory_limit_mib=memory_limit_mib, room=room) as spark:
+        for table, whole in lake.tables(spark, TIME).items():
+            condition = (where or {}).get(table, "TRUE")
+            spark.view(table, f"SELECT * FROM {whole.get_name()} WHERE {condition}")
+        yield OnSpark(spark)

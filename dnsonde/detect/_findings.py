@@ -1,0 +1,86 @@
+"""What a detector's relation finds, as rows of `finding`, in words.
+
+It needs no Ibis: who runs SQL that is kept does not wait for that.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from dnsonde.lang.words import Values
+from dnsonde.table.schema import FINDING
+from dnsonde.wire.batch import address_text
+
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+
+SubjectKind = Literal["address", "prefix", "domain"]
+
+# What every detector's relation has; all other columns are evidence.
+COLUMNS = ("subject", "subject_net", "subject_host", "subject_bits", "severity", "confidence",
+           "first_seen", "last_seen", "count")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the findings of a detector say.
+
+    title, summary: templates filled from the evidence and `{subject}`, `{count}`; references: where the rule is from.
+    """
+
+    name: str
+    threat: str
+    subject_kind: SubjectKind
+    title: str
+    summary: str
+    references: tuple[str, ...]
+
+
+def findings(words: Words, rows: pa.Table) -> pa.Table:
+    """Executed rows of a detector's relation as the `finding` table."""
+    out: list[dict[str, Any]] = []
+    for row in rows.to_pylist():
+        subject = _subject(row)
+        evidence = _evidence(row)
+        facts = Values({**evidence, "subject": subject, "count": row["count"]}, missing="unknown")
+        out.append(
+            {
+                "detector": words.name,
+                "threat": words.threat,
+                "subject": subject,
+                "subject_kind": words.subject_kind,
+                "severity": SEVERITIES[row["severity"]],
+                "confidence": round(row["confidence"], 3),
+                "first_seen": row["first_seen"],
+                "last_seen": row["last_seen"],
+                "count": row["count"],
+                "title": words.title.format_map(facts),
+                "summary": words.summary.format_map(facts),
+                "evidence": json.dumps(evidence, ensure_ascii=True, sort_keys=True),
+                "references": json.dumps(words.references),
+            }
+        )
+    return pa.Table.from_pylist(out, FINDING.schema)
+
+
+def _subject(row: Mapping[str, Any]) -> str:
+    if row["subject"] is not None:
+        return str(row["subject"])
+    address = address_text(row["subject_net"], row["subject_host"])
+    return address if row["subject_bits"] is None else f"{address}/{row['subject_bits']}"
+
+
+def _evidence(row: Mapping[str, Any]) -> dict[str, Any]:
+    evidence: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in COLUMNS or value is None:
+            continue
+        if name.endswith("_net") and f"{name[:-4]}_host" in row:
+            evidence[name[:-4]] = address_text(value, row[f"{name[:-4]}_host"])
+        elif name.endswith("_hosts") and isinstance(value, list):
+            evidence[name[:-6]] = [address_text(int(both[:16], 16), int(both[16:], 16)) for both in value]
+        elif not (name.endswith("_host") and f"{name[:-5]}_net" in row):
+            evidence[name] = round(value, 4) if isinstance(value, float) else value
+    return evidence

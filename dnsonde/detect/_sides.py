@@ -1,0 +1,106 @@
+"""Prefixes, and which side of them an address is on, in SQL that DuckDB and Spark read alike.
+
+Nothing here imports Ibis: that takes longer than to look through a small file.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NamedTuple
+
+from dnsonde.errors import UsageError
+from dnsonde.table.lake import TIME
+from dnsonde.wire.batch import address_pair
+
+Prefix = IPv4Network | IPv6Network
+
+_ALL = (1 << 64) - 1
+
+
+class Half(NamedTuple):
+    """One half of an address (`net` or `host`), and what it is under a mask; int64 both, a mask of -1 is none."""
+
+    name: str
+    mask: int
+    value: int
+
+
+def prefixes(texts: Iterable[str | Prefix]) -> tuple[Prefix, ...]:
+    """Prefixes of texts like 192.0.2.0/24, 2001:db8::/32 or one address; UsageError for what is none."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ip_network(text, strict=False))
+        except ValueError:
+            raise UsageError(f"{text!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
+    return tuple(found)
+
+
+def halves_of(prefix: Prefix) -> list[Half]:
+    """What an address of the prefix has in common with all others, by half; nothing where that is nothing."""
+    bits = prefix.prefixlen + (96 if prefix.version == 4 else 0)
+    mask = ((1 << bits) - 1) << (128 - bits)
+    net, host = address_pair(prefix.network_address)
+    parts = (("net", mask >> 64, net), ("host", mask & _ALL, host))
+    return [
+        Half(name, part - (1 << 64) if part >> 63 else part, value) for name, part, value in parts if part
+    ]
+
+
+def inside(role: str, within: Sequence[Prefix]) -> str:
+    """SQL: the address in columns `<role>_net` and `<role>_host` lies in one of the prefixes."""
+    tests = [" AND ".join(_test(role, half) for half in halves_of(prefix)) or "TRUE" for prefix in within]
+    return f"({' OR '.join(f'({test})' for test in tests)})" if tests else "FALSE"
+
+
+def _test(role: str, half: Half) -> str:
+    column = f"{role}_{half.name}"
+    masked = column if half.mask == -1 else f"({column} & {_number(half.mask)})"
+    return f"{masked} = {_number(half.value)}"
+
+
+def _number(value: int) -> str:
+    # The least of all int64 is no number with a sign before it.
+    return f"CAST('{value}' AS BIGINT)"
+
+
+def below(column: str, zones: Iterable[str]) -> str:
+    """SQL: the name is one of the zones, or below one; ValueError for what no allow-list lets through."""
+    tests = []
+    for zone in sorted({zone.lower().strip(".") for zone in zones}):
+        if not zone.replace("-", "").replace("_", "").replace(".", "").isalnum() or not zone.isascii():
+            raise ValueError(f"{zone!r} is no domain")
+        tests.append(f"{column} = '{zone}' OR right({column}, {len(zone) + 1}) = '.{zone}'")
+    return f"({' OR '.join(tests)})" if tests else "FALSE"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """From whose side the tables are seen: with the home's prefixes, and without what is allowed.
+
+    Rows from or to an allowed prefix are left out, and messages that ask for an allowed domain or a name below it.
+    """
+
+    home: Sequence[Prefix]
+    allow_prefixes: Sequence[Prefix] = ()
+    allow_domains: Sequence[str] = ()
+
+    def sql(self, table: str) -> str:
+        """`message` or `flow` as detectors read it: with `src_home`, `dst_home`, and for messages `embedded_home`."""
+        sides = [f"{inside(role, self.home)} AS {role}_home" for role in ("src", "dst")]
+        left = [inside(role, self.allow_prefixes) for role in ("src", "dst")]
+        if table == "message":
+            # Nothing embedded is not home.
+            sides.append(f"coalesce({inside('embedded', self.home)}, FALSE) AS embedded_home")
+            left.append(below("qname", self.allow_domains))
+        return f"SELECT *, {', '.join(sides)} FROM {table} WHERE NOT ({' OR '.join(left)})"
+
+
+def between(table: str, since_us: int | None, until_us: int | None) -> str:
+    """SQL: a condition on the table's time, half open."""
+    limits = [
+        f"{TIME[table]} {comparison} {limit}"
+        for comparison, limit in ((">=", since_us), ("<", until_us))
+        if limit is not None
+    ]
+    return " AND ".join(limits) or "TRUE"

@@ -1,0 +1,56 @@
+"""A detector's relation, made SQL for DuckDB: the slow half of `_compiled`, which brings Ibis along."""
+
+import hashlib
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+
+from dnsonde.detect._compiled import Query, Settings, Step
+from dnsonde.detect._contract import Detector
+from dnsonde.detect._stages import noting
+from dnsonde.table.schema import FLOW, MESSAGE
+
+SIDES = {"message": ("src_home", "dst_home", "embedded_home"), "flow": ("src_home", "dst_home")}
+
+
+def to_sql(one: Detector, settings: Settings) -> Query:
+    """The query of a detector with these settings; UsageError for what it cannot be set to."""
+    steps: dict[str, Step] = {}
+    asks: list[bool] = []
+
+    def note(table: ibis.Table, needed: bool) -> ibis.Table:
+        sql = _sql(table)
+        name = f"stage_{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
+        steps[name] = Step(name, sql, needed)
+        asks.append(_asks_home(table))
+        return ibis.table(table.schema(), name=name)
+
+    with noting(note):
+        relation = one(_tables(), **dict(settings))
+    return Query(
+        steps=tuple(steps.values()),
+        sql=_sql(relation),
+        schema=relation.schema().to_pyarrow(),
+        tables=one.tables,
+        home=any([*asks, _asks_home(relation)]),
+        words=one.words,
+    )
+
+
+def _sql(table: ibis.Table) -> str:
+    return str(ibis.to_sql(table, dialect="duckdb"))
+
+
+def _asks_home(table: ibis.Table) -> bool:
+    return any(field.name.endswith("_home") for field in table.op().find(ops.Field))
+
+
+def _tables() -> dict[str, ibis.Table]:
+    """The tables that detectors read, as names and columns alone."""
+    found = {}
+    for table in (MESSAGE, FLOW):
+        columns = dict(ibis.Schema.from_pyarrow(table.schema.remove_metadata()))
+        sides = dict.fromkeys(SIDES[table.name], dt.boolean)
+        found[table.name] = ibis.table({**columns, **sides}, name=f"seen_{table.name}")
+    return found
