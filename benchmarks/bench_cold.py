@@ -1,9 +1,10 @@
 """How long the first run after installation compiles: every kernel, from nothing.
 
-    .venv/bin/python benchmarks/bench_cold.py [--measuring]
+    .venv/bin/python benchmarks/bench_cold.py [--measuring] [MODULE ...]
 
 Without --measuring it is everything; with it, what probing, answering and the lab need, which is all that a first
-`dnsonde probe` waits for. Compiled code goes to a folder that is thrown away, or to NUMBA_CACHE_DIR.
+`dnsonde probe` waits for; or the modules of `dnsonde.wire` that are named. Compiled code goes to a folder that is
+thrown away, or to NUMBA_CACHE_DIR.
 """
 
 import argparse
@@ -11,9 +12,10 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 
 
-def main(*, measuring: bool) -> None:
+def main(modules: Sequence[str], *, measuring: bool) -> None:
     # Numba reads its settings as it is imported.
     from dnsonde.wire.compile import MEASURING, compile_all  # noqa: PLC0415
 
@@ -27,7 +29,7 @@ def main(*, measuring: bool) -> None:
             print(f"{done:2d} of {total}  {now - began:5.1f} s  {module}")
         last = now
 
-    if not compile_all(told, MEASURING if measuring else None):
+    if not compile_all(told, modules or (MEASURING if measuring else None)):
         print("everything is compiled already")
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = usage.ru_utime + usage.ru_stime + time.process_time()
@@ -42,7 +44,8 @@ if __name__ == "__main__":
     parser.add_argument(
         "--measuring", action="store_true", help="only what probing, answering and the lab need"
     )
+    parser.add_argument("modules", metavar="MODULE", nargs="*")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as fresh:
         os.environ.setdefault("NUMBA_CACHE_DIR", fresh)
-        main(measuring=chosen.measuring)
+        main(chosen.modules, measuring=chosen.measuring)

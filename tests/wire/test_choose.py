@@ -1,6 +1,5 @@
 """The choice of answers: the kernel against its twin on damaged questions. tests/authority has what it means."""
 
-import os
 import random
 import subprocess
 import sys
@@ -143,11 +142,10 @@ for path in sys.argv[1:]:
 """
 
 
-def test_no_octet_outside_is_touched(tmp_path: Path) -> None:
+def test_no_octet_outside_is_touched(checked: dict[str, str]) -> None:
     """This kernel and that of the cookies, bounds checking on; a cache of its own, as kept code does not know."""
-    env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
     cases = [str(Path(__file__).with_name(f"test_{case}.py")) for case in ("choose", "cookie")]
-    subprocess.run([sys.executable, "-c", CODE, *cases], check=True, env=env, timeout=300)
+    subprocess.run([sys.executable, "-c", CODE, *cases], check=True, env=checked, timeout=300)
 
 
 def test_tables_that_point_nowhere_are_refused() -> None:

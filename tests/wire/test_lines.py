@@ -1,6 +1,5 @@
 """Addresses and prefixes one a line: the kernel against its twin, which is the standard library."""
 
-import os
 import random
 import runpy
 import subprocess
@@ -102,11 +101,10 @@ def test_mutated_samples_equal_the_twin() -> None:
     mutate(3000)
 
 
-def test_no_index_leaves_its_array(tmp_path: Path) -> None:
+def test_no_index_leaves_its_array(tmp_path: Path, checked: dict[str, str]) -> None:
     """The same mutations, compiled with bounds checks."""
     code = f"import runpy; runpy.run_path({__file__!r})['mutate'](3000)"
-    env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=tmp_path, timeout=300)
+    subprocess.run([sys.executable, "-c", code], check=True, env=checked, cwd=tmp_path, timeout=300)
 
 
 def test_one_signature() -> None:

@@ -1,6 +1,5 @@
 """The permutation and the ranges: the kernels against their twin, with every index checked."""
 
-import os
 import runpy
 import subprocess
 import sys
@@ -86,7 +85,7 @@ def test_ranges_equal_their_twin(pair: tuple[list[int], list[int]]) -> None:
     ]
 
 
-def test_no_index_leaves_its_array(tmp_path: Path) -> None:
+def test_no_index_leaves_its_array(tmp_path: Path, checked: dict[str, str]) -> None:
     """The suite's properties once more, compiled with bounds checks."""
     code = f"""
 import runpy
@@ -97,8 +96,7 @@ suite = runpy.run_path({__file__!r})
 for name in ("test_permute_equals_its_twin", "test_ranges_equal_their_twin"):
     suite[name]()
 """
-    env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=tmp_path, timeout=300)
+    subprocess.run([sys.executable, "-c", code], check=True, env=checked, cwd=tmp_path, timeout=300)
 
 
 def test_one_signature_each() -> None:

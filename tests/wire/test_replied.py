@@ -1,6 +1,5 @@
 """What came back, row by row: the kernels against their twin on damaged replies. tests/probe has what it means."""
 
-import os
 import random
 import subprocess
 import sys
@@ -192,12 +191,11 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         learn(rows, bits, bits, bits)
 
 
-def test_no_octet_outside_is_touched(tmp_path: Path) -> None:
+def test_no_octet_outside_is_touched(checked: dict[str, str]) -> None:
     """The same comparison with numba's bounds checking on, in a process and a cache of its own."""
-    env = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
     code = (
         "import sys\nfrom importlib.util import module_from_spec, spec_from_file_location\n"
         "spec = spec_from_file_location('case', sys.argv[1])\nmodule = module_from_spec(spec)\n"
         "spec.loader.exec_module(module)\nfor seed in range(16): module.compare(seed, 30)\n"
     )
-    subprocess.run([sys.executable, "-c", code, __file__], check=True, env=env, timeout=300)
+    subprocess.run([sys.executable, "-c", code, __file__], check=True, env=checked, timeout=300)
