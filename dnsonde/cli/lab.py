@@ -119,6 +119,8 @@ def traffic(name: str | None, output: Path | None) -> None:
     from dnsonde.lab.traffic import HOME, load_traffic, record, scenario_names, write_truth
 
     if name is None:
+        if output is not None:
+            raise click.UsageError("say which traffic to write: `dnsonde lab traffic` lists what there is")
         for known in scenario_names():
             click.echo(f"{known:26}  {load_traffic(known).title}")
         return

@@ -265,3 +265,8 @@ def test_a_disk_that_is_full_at_any_stage_loses_nothing(dnsonde: Type, tmp_path:
     met = {place for place in places if any(place in one for one in said)}
     assert len(met) >= 4, met
     assert all("space" in one for one in said), said
+
+
+def test_traffic_to_write_has_a_name(tmp_path: Path, dnsonde: Type) -> None:
+    assert "lists what there is" in sentence(dnsonde("lab", "traffic", "-o", "some.pcap"), 2)
+    assert list(tmp_path.iterdir()) == []
