@@ -1,16 +1,18 @@
 """Files that tell whose an address is.
 
-Known by what is in them: a MaxMind DB (MaxMind's, IPinfo's and others); prefixes and systems as text, CAIDA's pfx2as,
-lines of `PREFIX ASN`, or `bgpdump -m` of a routing table; RPSL of an Internet routing registry; JSON, one object, an
-array or one a line: RDAP answers (RFC 9083), or objects with `prefix`, `asn`, `as_name`, `country`, `abuse`. A folder
-is read with all files in it. Text may be compressed by gzip.
+Known by what is in them: a MaxMind DB (MaxMind's, IPinfo's and others); a routing table as collectors dump it (MRT, RFC
+6396); prefixes and systems as text, CAIDA's pfx2as, lines of `PREFIX ASN`, or `bgpdump -m`; RPSL of an Internet routing
+registry; JSON, one object, an array or one a line: RDAP answers (RFC 9083), or objects with `prefix`, `asn`, `as_name`,
+`country`, `abuse`. A folder is read with all files in it. All but a MaxMind DB may be compressed by gzip or bzip2.
 """
 
+import bz2
 import gzip
 import json
 import re
+import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from ipaddress import (
     IPv4Address,
@@ -22,12 +24,13 @@ from ipaddress import (
     summarize_address_range,
 )
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import maxminddb
 
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.escape import terminal
+from dnsonde.formats._mrt import is_mrt, routes
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -35,12 +38,15 @@ Range = tuple[Address, Address]
 
 MMDB_MARK = b"\xab\xcd\xefMaxMind.com"
 MMDB_TAIL = 128 * 1024  # octets at the end that hold the mark (MaxMind DB format 2.0)
-GZIP_MARK = b"\x1f\x8b"
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
+PACKED_BY: dict[str, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
+HEAD = 12  # octets by which MRT is known
 MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 RPSL = re.compile(r"^(route6?|inet6?num):", re.MULTILINE)
 TEXT_MAX = 200
 ASN_MAX = 0xFFFF_FFFF
+IPV4_OCTETS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +189,19 @@ def _flat(entries: list[Entry]) -> tuple[list[int], list[Facts]]:
 
 
 def _entries(path: Path) -> list[Entry]:
-    raw = path.read_bytes()
-    if raw.startswith(GZIP_MARK):
+    with path.open("rb") as file:
+        packed = next((kind for mark, kind in PACKED.items() if file.peek(4).startswith(mark)), None)
         try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
-            raise UsageError(f"{path} is a damaged gzip file: get it again") from error
+            plain: Any = PACKED_BY[packed](file) if packed else file
+            head = plain.read(HEAD)
+            if is_mrt(head):
+                plain.seek(0)
+                return list(_of_mrt(path, plain))
+            raw = head + plain.read()
+        except (OSError, EOFError, zlib.error) as error:
+            if packed is None:
+                raise
+            raise UsageError(f"{path} is a damaged {packed} file: get it again") from error
     text = raw.decode("utf-8", "replace")
     head = text.lstrip()
     if head[:1] in {"{", "["}:
@@ -199,10 +212,27 @@ def _entries(path: Path) -> list[Entry]:
         found = list(_of_lines(text))
     if not found:
         raise UsageError(
-            f"{path} tells of no prefix: give a .mmdb, a pfx2as text, `bgpdump -m` of a routing table, RPSL, or JSON "
-            "of RDAP answers"
+            f"{path} tells of no prefix: give a .mmdb, a routing table (MRT, or `bgpdump -m` of it), a pfx2as text, "
+            "RPSL, or JSON of RDAP answers"
         )
     return found
+
+
+def _of_mrt(path: Path, file: BinaryIO) -> Iterator[Entry]:
+    seen = set()
+    try:
+        for number, octets, bits, origin in routes(file):
+            if (number, octets, bits) in seen:
+                continue
+            seen.add((number, octets, bits))
+            kind = IPv4Address if octets == IPV4_OCTETS else IPv6Address
+            first = kind(number)
+            last = kind(number | (1 << 8 * octets - bits) - 1)
+            yield Entry(first, last, Facts(asn=origin, prefix=f"{first}/{bits}"))
+    except ValueError as error:
+        raise UsageError(f"{path} is a damaged routing table ({error}): get it again") from error
+    if not seen:
+        raise UsageError(f"{path} is MRT with no routing table in it: give a dump of the RIB, not of updates")
 
 
 def _of_lines(text: str) -> Iterator[Entry]:
