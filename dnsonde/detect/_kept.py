@@ -62,9 +62,8 @@ def kept(folder: Path) -> tuple[Look, pa.Table] | None:
     try:
         look = _read(json.loads(said))
         (part,) = (folder / FINDING.name).glob("part-*.parquet")
-        with pq.ParquetFile(
-            part
-        ) as file:  # little by little, which takes half the memory where texts are long
+        # Little by little, which takes half the memory where texts are long.
+        with pq.ParquetFile(part) as file:
             rows = pa.Table.from_batches(file.iter_batches(BATCH_ROWS), file.schema_arrow)
         # Somebody else may have looked just now.
         return (look, rows.cast(FINDING.schema)) if store.facts(folder, FINDING).get(LOOK) == said else None

@@ -140,9 +140,8 @@ def service_scan(
 def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     """Flows that can be of a scan; port -1: ICMP, whose versions are one `kind`, 1."""
     tcp = flow.protocol == 6
-    low = (flow.dst_port < flow.src_port) & (
-        flow.dst_port > 0
-    )  # answers come from a service's port, mostly the lower
+    # An answer comes from a service's port, which is mostly the lower one.
+    low = (flow.dst_port < flow.src_port) & (flow.dst_port > 0)
     udp = (flow.protocol == 17) & ~flow.dst_port.isin(LOOKUPS) & ~flow.dst_port.between(*TRACEROUTE) & low
     echo = ibis.or_(*[(flow.protocol == kind) & (flow.src_port == echo) for kind, echo in ECHO])
     few = flow.packets <= packets_max
@@ -151,17 +150,8 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     # A log names FIN without saying whether ACK was with it: then it may be the late end of a conversation, which a
     # server sends to its client's high port, and a client to few ports of one server.
     odd = odd & (flow.ttl_min.notnull() | low)
-    stray = (
-        tcp
-        & (flow.syn == 0)
-        & (flow.synack == 0)
-        & (flow.fin == 0)
-        & (flow.rst == 0)
-        & (flow.ack > 0)
-        & low
-        & few
-    )
-    stray = stray & (flow.payload_bytes == 0) & flow.ttl_min.notnull()
+    lone = (flow.syn == 0) & (flow.synack == 0) & (flow.fin == 0) & (flow.rst == 0) & (flow.ack > 0)
+    stray = tcp & lone & low & few & (flow.payload_bytes == 0) & flow.ttl_min.notnull()
     asked = tcp & (flow.syn > 0) & (flow.synack == 0) & (flow.mirai_syn == 0)
     asked = asked & ~(flow.src_home & ~flow.dst_home & flow.dst_port.isin(PEERS))
     rows = flow.filter(asked | odd | stray | (udp & few) | (echo & few))

@@ -25,9 +25,8 @@ COUNTS = (
     "length_max", "ttl_min", "ttl_max", "options", "fragments",
 )  # fmt: skip
 
-Decoded = tuple[
-    Chunk, Batch, NDArray[np.void]
-]  # what `Traffic.decode` makes: a chunk, and its packets as PACKET rows
+Decoded = tuple[Chunk, Batch, NDArray[np.void]]
+"""A chunk, its octets as a batch, and its packets as PACKET rows."""
 
 
 class Traffic:

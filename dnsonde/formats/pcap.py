@@ -140,6 +140,7 @@ def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
     room, spare = np.zeros(PACKETS, ENTRY), np.zeros(PACKETS, ENTRY)
     have, base, number = 0, 0, 1
     expected = True  # a file header, a section or an interface stands next
+    lent = False  # a chunk lies in this buffer: what follows goes to the other one
     while True:
         got = stream.readinto(memoryview(buffer.data)[have:])
         ended = got < len(buffer) - have
@@ -163,6 +164,7 @@ def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
                 yield Chunk(buffer, entry, number)
                 number += count
                 room, spare = spare, room
+                lent = True
             pos += size
             if why == Stop.DAMAGED:
                 account.note(
@@ -177,8 +179,12 @@ def chunks(stream: Stream, account: Account, state: State) -> Iterator[Chunk]:
             if pos < have:
                 account.note(f"cut short: {have - pos:,} octets of an incomplete record at the end")
             return
-        other[: have - pos] = buffer[pos:have]
-        buffer, other = other, buffer
+        rest = buffer[pos:have]
+        if lent:
+            other[: len(rest)] = rest
+            buffer, other, lent = other, buffer, False
+        else:
+            buffer[: len(rest)] = rest.copy()
         base += pos
         have -= pos
 

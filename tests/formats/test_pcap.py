@@ -239,6 +239,20 @@ def test_chunks_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sum(tables["flow"]["packets"].to_pylist()) == 600
 
 
+def test_a_chunk_stays_as_it_is_while_the_next_is_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also through more octets than a buffer has, with no packet in them."""
+    monkeypatch.setattr(module, "CHUNK", 1 << 11)
+    statistics = make.block("<", 5, bytes(200)) * 50
+    data = make.section() + make.interface() + make.enhanced(QUERY, 1) + statistics + make.enhanced(ANSWER, 2)
+    with Stream(write(tmp_path, data)) as stream:
+        found = module.chunks(stream, Account("", "", ""), module._Pcapng())
+        first = next(found)
+        second = next(found)
+        assert (first.batch[0], second.batch[0]) == (QUERY, ANSWER)
+
+
 def test_fragments_and_tcp_become_messages(tmp_path: Path) -> None:
     big = make.dns("big.example.com", response=True, pad=200) * 1
     pieces = make.fragments(make.udp(big, 53, 4000), 64)
