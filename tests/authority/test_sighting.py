@@ -1,6 +1,7 @@
 """Rows on their way to disk: full blocks, the time they take, and a disk that refuses."""
 
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -93,19 +94,23 @@ def test_a_refusal_is_raised_where_it_can_be_told_and_the_rows_wait(
     writer = Writer(TABLES["sighting"], tmp_path)
     clock = VirtualClock()
     sightings = Sightings(writer, clock, flush_us=0)
-    flush = writer.flush
+    flush, asked = writer.flush, Event()
 
     def full() -> Path | None:
+        asked.wait()  # until the one who asked has gone on, so that he is told the next time
         raise SystemRefusal("no room left")
 
     monkeypatch.setattr(writer, "flush", full)
     add(sightings, batch(0, 10))
     sightings.tick()
+    asked.set()
     sightings.drain()
     with pytest.raises(SystemRefusal, match="no room"):
         sightings.tick()
+    asked.clear()
     add(sightings, batch(10, 10))
     sightings.tick()
+    asked.set()
     sightings.drain()
     monkeypatch.setattr(writer, "flush", flush)
     sightings.close()
