@@ -11,7 +11,7 @@ from dnsonde.table.schema import FLOW
 from dnsonde.wire.batch import MAPPED, Batch
 from dnsonde.wire.capture import Chunk
 from dnsonde.wire.codes import PacketStatus
-from dnsonde.wire.columns import PacketColumns, Sorter
+from dnsonde.wire.columns import PacketColumns, Sorter, flow_columns
 from dnsonde.wire.flow import Meter
 from dnsonde.wire.packet import PACKET, Link, decode_packets
 from dnsonde.wire.segments import Fragments, Packets, Streams
@@ -19,11 +19,6 @@ from dnsonde.wire.segments import Fragments, Packets, Streams
 FIRST_MALFORMED = 16
 UDP_PROTOCOL = 17
 IP4, IP6, UDP_HEADER = 20, 40, 8  # octets of headers without options
-ADDRESSES = ("src_net", "src_host", "dst_net", "dst_host")
-COUNTS = (
-    "packets", "bytes", "payload_bytes", "syn", "synack", "ack", "fin", "rst", "push", "mirai_syn", "length_min",
-    "length_max", "ttl_min", "ttl_max", "options", "fragments",
-)  # fmt: skip
 
 Decoded = tuple[Chunk, Batch, NDArray[np.void]]
 """A chunk, its octets as a batch, and its packets as PACKET rows."""
@@ -83,7 +78,8 @@ class Traffic:
     def finish(self) -> Tables:
         """The rows of what was still waiting; ends the account."""
         yield from self._in_streams(*self._streams.finish())
-        yield from self._flows(self._meter.finish())
+        for flows in self._meter.finish():
+            yield from self._flows(flows)
         self._fragments.finish()
         account = self._account
         for status, count in (
@@ -149,49 +145,17 @@ class Traffic:
         )
 
     def _flows(self, rows: NDArray[np.void]) -> Tables:
-        if len(rows):
-            yield "flow", flow_batch(rows, self._account.file, cut=self._cut)
+        options = self._options
+        yield "flow", flow_batch(rows, self._account.file, cut=self._cut, repeating=options.repeating)
 
 
-def flow_batch(rows: NDArray[np.void], file: str, *, cut: bool = False) -> pa.RecordBatch:
+def flow_batch(
+    rows: NDArray[np.void], file: str, *, cut: bool = False, repeating: bool = False
+) -> pa.RecordBatch:
     """`wire.flow.FLOW` rows as table `flow`; cut: of payloads only the beginnings were captured."""
     if cut:
         rows["payload_bytes"] = _stated_payload(rows)
-    octets = rows["payload_octets"].astype(np.int64)
-    ends = np.zeros(len(rows) + 1, np.int32)
-    np.cumsum(octets, out=ends[1:])
-    payload = rows["payload"][np.arange(32) < octets[:, None]]
-    protocol = rows["ports"] >> 32
-    gre = rows["inner_protocol"] >= 0
-    four = (rows["ip_id"] >= 0) & (rows["ip_id"] <= 0xFFFF) & (rows["src_net"] == 0)
-    return record_batch(
-        FLOW,
-        len(rows),
-        {
-            "start_us": rows["start_us"],
-            "end_us": rows["end_us"],
-            "file": file,
-            **{name: rows[name] for name in ADDRESSES},
-            "protocol": protocol,
-            "src_port": rows["ports"] >> 16 & 0xFFFF,
-            "dst_port": rows["ports"] & 0xFFFF,
-            "src_mac": (rows["src_mac"], rows["src_mac"] > 0),  # all zeros are nobody's
-            **{name: rows[name] for name in COUNTS},
-            "length_mean": rows["bytes"] / rows["packets"],
-            "window": (rows["window"], rows["window"] >= 0),
-            "ip_id": (np.where(four, rows["ip_id"], 0), four),
-            "payload": pa.Array.from_buffers(
-                pa.binary(),
-                len(rows),
-                [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(payload))],
-            ),
-            "inner_protocol": (rows["inner_protocol"], gre),
-            "inner_id": (
-                np.where(rows["inner_id"] <= 0xFFFF, rows["inner_id"], 0),
-                (rows["inner_id"] >= 0) & (rows["inner_id"] <= 0xFFFF),
-            ),
-        },
-    )
+    return record_batch(FLOW, len(rows), {"file": file, **flow_columns(rows)}, repeating=repeating)
 
 
 def _stated_payload(rows: NDArray[np.void]) -> NDArray[np.int64]:

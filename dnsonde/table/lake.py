@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -48,6 +49,7 @@ COMPLETE = ".complete"
 LOCK = ".lock"
 
 ROWS = 245_760  # of a part: sorted at once, in memory
+WAITING = 1  # parts that are being written, or wait for that, while the next one is read
 GROUP = 30_720  # rows that a search skips or reads together
 GROUP_UNSORTED = 122_880  # what DuckDB gives to one thread
 DAY_US = 86_400 * 1_000_000
@@ -199,7 +201,7 @@ class Intake:
         self._rows: dict[str, int] = {}
         self._number = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lake")
-        self._writing: Future[None] | None = None
+        self._writing: deque[Future[None]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +222,7 @@ class Intake:
         """Write what waits and the file's account, and make all of it visible."""
         for table in list(self._waiting):
             self._rotate(table)
-        self._settle()
+        self._settle(0)
         row = pa.Table.from_pylist([dict(account)], ACCOUNT.schema)
         try:
             self._write_part(row, self._place / ACCOUNT.name / f"part-{self._file}.parquet")
@@ -231,17 +233,16 @@ class Intake:
     def _rotate(self, table: str) -> None:
         rows = pa.Table.from_batches(self._waiting.pop(table))
         self._rows[table] = 0
-        self._settle()
-        self._writing = self._pool.submit(self._write, table, rows)
+        self._settle(WAITING)
+        self._writing.append(self._pool.submit(self._write, table, rows))
 
-    def _settle(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is None:
-            return
-        try:
-            writing.result()
-        except OSError as error:
-            raise refusal(self._lake.folder, error) from error
+    def _settle(self, most: int) -> None:
+        """Wait until no more than so many parts are on their way to the disk."""
+        while len(self._writing) > most:
+            try:
+                self._writing.popleft().result()
+            except OSError as error:
+                raise refusal(self._lake.folder, error) from error
 
     def _write(self, table: str, rows: pa.Table) -> None:
         self._number += 1
@@ -274,7 +275,8 @@ class Intake:
         dictionaries = any(pa.types.is_dictionary(kind) for kind in rows.schema.types)
         with path.open("wb", buffering=1 << 20) as file:
             with parquet_writer(file, table, dictionaries=dictionaries) as writer:
-                writer.write_table(rows, row_group_size=group)
+                for start in range(0, rows.num_rows, group):
+                    writer.write_table(_with_own_texts(rows.slice(start, group)), row_group_size=group)
             if self._lake.durable:
                 file.flush()
                 os.fsync(file.fileno())
@@ -304,6 +306,25 @@ def check(folder: Path) -> None:
         raise RunError(f"{about} is damaged: restore it from a copy, or ingest into a new folder")
     if said.get("version") != VERSION:
         raise RunError(other_version(f"{folder} is a lake", str(folder), said.get("version")))
+
+
+def _with_own_texts(rows: pa.Table) -> pa.Table:
+    """The same rows, their dictionaries without the texts that none of them has: each row group stores its own."""
+    columns = [_of_own(column) if pa.types.is_dictionary(column.type) else column for column in rows.columns]
+    return pa.Table.from_arrays(columns, schema=rows.schema)
+
+
+def _of_own(column: pa.ChunkedArray) -> pa.Array:
+    texts = column.combine_chunks()
+    used = np.zeros(len(texts.dictionary) + 1, np.bool_)
+    number = texts.indices.fill_null(-1).to_numpy()
+    used[number] = True
+    used[-1] = False
+    if used.sum() == len(texts.dictionary):
+        return texts
+    place = np.cumsum(used, dtype=np.int32) - 1
+    index = pa.array(place[number], mask=number < 0 if texts.null_count else None)
+    return pa.DictionaryArray.from_arrays(index, texts.dictionary.take(pa.array(np.flatnonzero(used))))
 
 
 def _rank(texts: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -489,7 +489,9 @@ def encoding(table: Table) -> dict[str, Any]:
         steady = ["target_host", "responder_host", "rtt_us", "first_seen_us"]
         repeating = [name for name in names if name not in steady]
     else:
-        steady = [name for name in names if name.endswith("time_us") or name == "packet"]
+        steady = [
+            name for name in names if name in {"time_us", "start_us", "end_us", "embedded_time_us", "packet"}
+        ]
         repeating = [c.name for c in table.columns if c.type == TEXT and c.name not in unique]
     return {
         "use_dictionary": repeating,
@@ -503,7 +505,8 @@ FEW = {  # columns of few values, or in steady steps: nothing is left of them by
     "time_us", "file", "packet", "transport", "src_net", "dst_net", "src_mac", "ip_ttl", "status", "opcode", "rcode",
     "qdcount", "ancount", "nscount", "arcount", "qtype", "qclass", "edns_size", "ecs_net", "ecs_host", "ecs_source",
     "ede", "answers", "answer_net", "ttl_min", "embedded_kind", "embedded_net", "embedded_relation",
-    "embedded_time_kind",
+    "embedded_time_kind", "protocol", "packets", "options", "syn", "synack", "ack", "fin", "rst", "push", "mirai_syn",
+    "fragments", "ttl_max", "window", "inner_protocol", "inner_id",
 }  # fmt: skip
 
 SEARCHED = {"file", "packet", "qname", "registered_domain", "attempt", "run"}

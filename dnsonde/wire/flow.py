@@ -1,5 +1,7 @@
 """Packets to flows: one row for each 5-tuple, direction and window of time, in bounded memory."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from dnsonde.wire.packet import PACKET
 
 ROWS = 1 << 17  # flows in memory at a time
 SLOTS = 4 * ROWS
+PAYLOAD = 32  # octets kept of a flow's first payload
 
 FLOW = np.dtype(
     [
@@ -43,10 +46,11 @@ FLOW = np.dtype(
         ("ttl_min", "u1"),
         ("ttl_max", "u1"),
         ("payload_octets", "u1"),
-        ("payload", "u1", (32,)),
+        ("payload", "u1", (PAYLOAD,)),
     ],
     align=True,
 )
+OCTETS = np.dtype((np.void, FLOW.itemsize))  # as which numpy copies a row at once, not field by field
 
 
 class Meter:
@@ -65,42 +69,41 @@ class Meter:
 
     def add(
         self, batch: Batch, packets: NDArray[np.void], time_us: NDArray[np.int64]
-    ) -> list[NDArray[np.void]]:
-        """Count these packets; returns the rows that are finished."""
+    ) -> Iterator[NDArray[np.void]]:
+        """Count these packets, iterated to the end; the rows that are finished, valid until the next are asked for."""
         data, offset = frozen(batch.data, np.uint8), frozen(batch.offset, np.int64)
         times, rows = frozen(time_us, np.int64), frozen(packets, PACKET)
-        finished = []
         at = 0
         while at < len(packets):
             at, self._used = kernel.meter(
                 data, offset, rows, times, at, self._window_us, self._slots, self._rows, self._used
             )
             if at < len(packets):
-                finished.append(self._take(None))
+                yield from self.finish()
         if self._used > ROWS // 2:
-            newest = int(self._rows["when"][: self._used].max())
-            finished.append(self._take(newest - 1))
-        return finished
+            when = self._rows["when"][: self._used]
+            newest = int(when.max())
+            yield from self._take(when < newest - 1)
 
-    def finish(self) -> NDArray[np.void]:
-        """The rows that are left."""
-        return self._take(None)
+    def finish(self) -> Iterator[NDArray[np.void]]:
+        """The rows that are left, valid until more are asked for."""
+        if self._used:
+            yield self._rows[: self._used]
+        self._keep(self._rows[:0].view(OCTETS))
 
-    def _take(self, before: int | None) -> NDArray[np.void]:
-        """Take away the rows of windows before this one, or all."""
-        rows = self._rows[: self._used]
-        if before is None:
-            taken, kept = rows.copy(), rows[:0]
-        else:
-            old = rows["when"] < before
-            if not old.any():
-                return rows[:0]
-            taken, kept = rows[old], rows[~old]
-        self._rows[: len(kept)] = kept
-        self._used = len(kept)
+    def _take(self, old: NDArray[np.bool_]) -> Iterator[NDArray[np.void]]:
+        """Take these rows away."""
+        if old.any():
+            rows = self._rows[: self._used].view(OCTETS)
+            kept = rows[~old]
+            yield rows[old].view(FLOW)
+            self._keep(kept)
+
+    def _keep(self, rows: NDArray[np.void]) -> None:
+        self._used = len(rows)
+        self._rows[: self._used].view(OCTETS)[:] = rows
         self._slots[:] = 0
         kernel.place(self._slots, self._rows, self._used)
-        return taken
 
 
 def warm() -> None:
@@ -108,5 +111,7 @@ def warm() -> None:
     meter = Meter(1_000_000)
     packets = np.zeros(1, PACKET)
     packets["ip_version"] = 4
-    meter.add(Batch.of([b"\0"]), packets, np.zeros(1, np.int64))
-    meter.finish()
+    for _ in meter.add(Batch.of([b"\0"]), packets, np.zeros(1, np.int64)):
+        pass
+    for _ in meter.finish():
+        pass

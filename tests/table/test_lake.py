@@ -292,3 +292,22 @@ def test_rows_with_dictionaries_read_as_all_others(tmp_path: Path) -> None:
         message.group_by("qname").aggregate(n=message.count()).order_by("qname").to_pyarrow().to_pylist()
     )
     assert counted == [{"qname": f"{n}.example", "n": 6} for n in range(3)]
+
+
+def test_each_row_group_stores_the_texts_of_its_own_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lakes, "GROUP", 100)
+    names = [None if n % 10 == 0 else f"{n // 10:03d}.example" for n in range(1000)]
+    given = [{"time_us": NOON_US + n, "registered_domain": name} for n, name in enumerate(names)]
+    lake = Lake(tmp_path / "lake", create=True)
+    with lake.take("aa") as intake:
+        assert intake is not None
+        intake.append("message", rows(MESSAGE, *given).cast(with_dictionaries(MESSAGE)))
+        intake.commit(account("aa"))
+    (part,) = (lake.folder / "message").rglob("*.parquet")
+    file = pq.ParquetFile(part, read_dictionary=["registered_domain"])
+    groups = [file.read_row_group(g)["registered_domain"].chunk(0) for g in range(file.num_row_groups)]
+    assert max(len(group.dictionary) for group in groups) <= 12
+    read = [name for group in groups for name in group.to_pylist()]
+    assert sorted(read, key=str) == sorted(names, key=str)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from dnsonde.wire import capture, flow, segments
 from dnsonde.wire._kernels import packet_flow, packet_index, packet_stream
 from dnsonde.wire.batch import Batch
+from dnsonde.wire.columns import flow_columns
 from dnsonde.wire.packet import PACKET, decode_packets
 from dnsonde.wire.segments import Fragments, Packets, Streams
 
@@ -164,10 +166,8 @@ def compare_flows(seed: int, count: int) -> None:
     have = packets_of(some_traffic(seed, count), step_us=70_000)
     meter = flow.Meter(1_000_000)
     half = count // 2
-    rows = meter.add(*_arguments(have.take(np.arange(half)))) + meter.add(
-        *_arguments(have.take(np.arange(half, count)))
-    )
-    found = np.concatenate([*rows, meter.finish()])
+    parts = [have.take(np.arange(half)), have.take(np.arange(half, count))]
+    found = np.concatenate([rows_of(meter, *parts), rows_of(meter)])
     row = have.row
     packets = [{name: int(r[name]) for name in PACKET.names or ()} for r in row]
     payloads = []
@@ -176,33 +176,27 @@ def compare_flows(seed: int, count: int) -> None:
         start = p[f"{side}start"]
         payloads.append(have.batch[i][start : start + p[f"{side}length"]] if p["ip_version"] else b"")
     want = twin.flows(packets, have.time_us.tolist(), payloads, 1_000_000)
-    assert len(found) == len(want)
-    for r in found:
-        ports = int(r["ports"])
-        key = tuple(int(r[n]) for n in ("src_net", "src_host", "dst_net", "dst_host"))
-        f = want[(*key, ports >> 32, ports >> 16 & 0xFFFF, ports & 0xFFFF, int(r["when"]))]
+    columns = pa.table(flow_columns(found)).to_pylist()
+    assert len(columns) == len(found) == len(want)
+    for r, when in zip(columns, found["when"].tolist(), strict=True):
+        ends = ("src_net", "src_host", "dst_net", "dst_host", "protocol", "src_port", "dst_port")
+        f = want[(*(r[name] for name in ends), when)]
         for name in (
-            "packets",
-            "bytes",
-            "payload_bytes",
-            "syn",
-            "synack",
-            "ack",
-            "fin",
-            "rst",
-            "push",
-            "mirai_syn",
-            "fragments",
-        ):
+            "packets", "bytes", "payload_bytes", "syn", "synack", "ack", "fin", "rst", "push", "mirai_syn",
+            "fragments", "payload",
+        ):  # fmt: skip
             assert r[name] == f[name], name
         assert (r["length_min"], r["length_max"]) == (min(f["sizes"]), max(f["sizes"]))
+        assert r["length_mean"] == sum(f["sizes"]) / len(f["sizes"])
         assert (r["ttl_min"], r["ttl_max"]) == (min(f["ttls"]), max(f["ttls"]))
         assert (r["start_us"], r["end_us"]) == (min(f["times"]), max(f["times"]))
-        assert r["payload"][: r["payload_octets"]].tobytes() == f["payload"]
 
 
-def _arguments(have: Packets) -> tuple[Batch, Any, Any]:
-    return have.batch, have.row, have.time_us
+def rows_of(meter: flow.Meter, *parts: Packets) -> Any:
+    """What a meter gives for these packets; for none, what is left in it."""
+    given = [meter.add(part.batch, part.row, part.time_us) for part in parts] or [meter.finish()]
+    rows = [row.copy() for rows in given for row in rows]
+    return np.concatenate(rows) if rows else np.empty(0, flow.FLOW)
 
 
 def test_flows_equal_their_twin() -> None:
@@ -215,7 +209,7 @@ def test_a_full_table_gives_its_rows_and_goes_on(monkeypatch: pytest.MonkeyPatch
     raw = [make.ip4(make.udp(b"", sport=port)) for port in range(1, 501)]
     have = packets_of(raw)
     meter = flow.Meter(60_000_000)
-    rows = np.concatenate([*meter.add(*_arguments(have)), meter.finish()])
+    rows = np.concatenate([rows_of(meter, have), rows_of(meter)])
     assert rows["packets"].sum() == 500
     assert len(np.unique(rows["ports"])) == 500
 
@@ -223,8 +217,8 @@ def test_a_full_table_gives_its_rows_and_goes_on(monkeypatch: pytest.MonkeyPatch
 def test_gre_keeps_both_identifications() -> None:
     have = packets_of([make.ip4(b"\0\0\x08\0" + make.ip4(make.udp(b"x"), id_=5), 47, id_=1234)])
     meter = flow.Meter(1_000_000)
-    meter.add(*_arguments(have))
-    (row,) = meter.finish()
+    assert not len(rows_of(meter, have))
+    (row,) = rows_of(meter)
     assert (row["ip_id"], row["inner_id"], row["inner_protocol"], row["ports"] >> 32) == (1234, 5, 17, 47)
 
 
@@ -408,6 +402,6 @@ def test_one_signature_each() -> None:
     joined([make.fragments(WHOLE, 512)])
     for kernel in (
         packet_index.pcap, packet_index.pcapng, packet_index.snoop, packet_flow.meter, packet_flow.place,
-        packet_stream.gather, packet_stream.follow, packet_stream.assemble,
+        packet_flow.flow_columns, packet_stream.gather, packet_stream.follow, packet_stream.assemble,
     ):  # fmt: skip
         assert len(kernel.signatures) == 1, kernel
