@@ -11,8 +11,8 @@ from dnsonde.table.schema import FLOW
 from dnsonde.wire.batch import MAPPED, Batch
 from dnsonde.wire.capture import Chunk
 from dnsonde.wire.codes import PacketStatus
-from dnsonde.wire.columns import PacketColumns, Sorter, flow_columns
-from dnsonde.wire.flow import Meter
+from dnsonde.wire.columns import PacketColumns, Sorter
+from dnsonde.wire.flow import Meter, flow_columns
 from dnsonde.wire.packet import PACKET, Link, decode_packets
 from dnsonde.wire.segments import Fragments, Packets, Streams
 
@@ -155,7 +155,24 @@ def flow_batch(
     """`wire.flow.FLOW` rows as table `flow`; cut: of payloads only the beginnings were captured."""
     if cut:
         rows["payload_bytes"] = _stated_payload(rows)
-    return record_batch(FLOW, len(rows), {"file": file, **flow_columns(rows)}, repeating=repeating)
+    of, payload = flow_columns(rows)
+    ports, source = of.pop("ports"), of.pop("src_mac")
+    ip4 = (of["ip_id"] >= 0) & (of["ip_id"] <= 0xFFFF) & (of["src_net"] == 0)
+    columns = {
+        **{name: values for name, values in of.items() if name != "when"},
+        "file": file,
+        "protocol": ports >> 32,
+        "src_port": ports >> 16 & 0xFFFF,
+        "dst_port": ports & 0xFFFF,
+        "src_mac": (source, source > 0),  # all zeros are nobody's
+        "length_mean": of["bytes"] / of["packets"],
+        "window": (of["window"], of["window"] >= 0),
+        "ip_id": (of["ip_id"], ip4),
+        "payload": payload,
+        "inner_protocol": (of["inner_protocol"], of["inner_protocol"] >= 0),
+        "inner_id": (of["inner_id"], (of["inner_id"] >= 0) & (of["inner_id"] <= 0xFFFF)),
+    }
+    return record_batch(FLOW, len(rows), columns, repeating=repeating)
 
 
 def _stated_payload(rows: NDArray[np.void]) -> NDArray[np.int64]:

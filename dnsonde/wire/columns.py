@@ -1,6 +1,6 @@
-"""DNS messages, their packets and flows straight to the columns of tables `message` and `flow`.
+"""DNS messages and their packets straight to the columns of table `message`, without a row in between.
 
-What `decode`, `packet` and `flow` give as rows, column by column; a name that is asked again is not worked out again.
+What `decode` and `packet` give as rows, column by column; a name that is asked again is not worked out again.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import message_columns as messages
 from dnsonde.wire._kernels import packet_columns as packets
-from dnsonde.wire._kernels import packet_flow as flows
 from dnsonde.wire._kernels.answers import SCRATCH
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.decode import names_at, octet_text
-from dnsonde.wire.flow import FLOW, PAYLOAD
 from dnsonde.wire.message import MESSAGE
 from dnsonde.wire.packet import PACKET
 
@@ -63,39 +61,6 @@ ENDS = {
     "src_host": packets.SRC_HOST,
     "dst_net": packets.DST_NET,
     "dst_host": packets.DST_HOST,
-}
-FLOW_NUMBERS = {  # column of `flow`: its type, its place among those of the type
-    "start_us": (WIDE, flows.START),
-    "end_us": (WIDE, flows.END),
-    "src_net": (WIDE, flows.SRC_NET),
-    "src_host": (WIDE, flows.SRC_HOST),
-    "dst_net": (WIDE, flows.DST_NET),
-    "dst_host": (WIDE, flows.DST_HOST),
-    "packets": (WIDE, flows.PACKETS),
-    "bytes": (WIDE, flows.BYTES),
-    "payload_bytes": (WIDE, flows.PAYLOAD_BYTES),
-    "options": (WIDE, flows.OPTIONS),
-    "syn": (WIDE, flows.SYN),
-    "synack": (WIDE, flows.SYNACK),
-    "ack": (WIDE, flows.ACK),
-    "fin": (WIDE, flows.FIN),
-    "rst": (WIDE, flows.RST),
-    "push": (WIDE, flows.PUSH),
-    "mirai_syn": (WIDE, flows.MIRAI_SYN),
-    "fragments": (WIDE, flows.FRAGMENTS),
-    "src_port": (NARROW, flows.SRC_PORT),
-    "dst_port": (NARROW, flows.DST_PORT),
-    "length_min": (NARROW, flows.LENGTH_MIN),
-    "length_max": (NARROW, flows.LENGTH_MAX),
-    "protocol": (SMALL, flows.PROTOCOL),
-    "ttl_min": (SMALL, flows.TTL_MIN),
-    "ttl_max": (SMALL, flows.TTL_MAX),
-}
-FLOW_OPTIONAL = {  # the same, null where it is negative
-    "window": (NARROW, flows.WINDOW),
-    "ip_id": (NARROW, flows.IP_ID),
-    "inner_id": (NARROW, flows.INNER_ID),
-    "inner_protocol": (SMALL, flows.INNER_PROTOCOL),
 }
 
 
@@ -169,11 +134,12 @@ class Sorter:
             start,
             length,
         )
-        identity = narrow[packets.IP_ID, :count]
+        source, identity = wide[packets.SRC_MAC, :count], narrow[packets.IP_ID, :count]
         column = {
             "src_port": _numbers(NARROW, narrow[packets.SRC_PORT, :count]),
             "dst_port": _numbers(NARROW, narrow[packets.DST_PORT, :count]),
-            "src_mac": _source(wide[packets.SRC_MAC, :count]),
+            # All zeros are nobody's: the loopback interface has them, and captures made anonymous.
+            "src_mac": _numbers(WIDE, source, np.packbits(source > 0, bitorder="little")),
             "ip_ttl": _numbers(SMALL, small[packets.IP_TTL, :count]),
             "ip_id": _numbers(NARROW, identity, np.packbits(identity >= 0, bitorder="little")),
             "ip_bytes": _numbers(NARROW, narrow[packets.IP_BYTES, :count]),
@@ -231,28 +197,8 @@ def message_columns(batch: Batch) -> MessageColumns:
     return MessageColumns(column, texts, index)
 
 
-def flow_columns(rows: NDArray[np.void]) -> dict[str, pa.Array]:
-    """The columns of `wire.flow.FLOW` rows, by the names of table `flow`; all but the file's."""
-    count = len(rows)
-    wide, narrow, small = (_room(k, count, t) for k, t in ((19, np.int64), (7, np.int32), (4, np.int16)))
-    mean, ends = np.empty(count, np.float64), np.empty(count + 1, np.int32)
-    payload = np.empty(PAYLOAD * count, np.uint8)
-    filled = flows.flow_columns(frozen(rows, FLOW), wide, narrow, small, mean, payload, ends)
-    rooms = {WIDE: wide, NARROW: narrow, SMALL: small}
-    column = {name: _numbers(kind, rooms[kind][at, :count]) for name, (kind, at) in FLOW_NUMBERS.items()}
-    for name, (kind, at) in FLOW_OPTIONAL.items():
-        values = rooms[kind][at, :count]
-        column[name] = _numbers(kind, values, np.packbits(values >= 0, bitorder="little"))
-    column["src_mac"] = _source(wide[flows.SRC_MAC, :count])
-    column["length_mean"] = _numbers(pa.float64(), mean)
-    octets = [None, pa.py_buffer(ends), pa.py_buffer(payload[:filled].copy())]
-    column["payload"] = pa.Array.from_buffers(pa.binary(), count, octets)
-    return column
-
-
 def warm() -> None:
     """Compile each kernel once."""
-    flow_columns(np.ones(1, FLOW))
     batch = Batch.of([b"\0" * 16])
     message_columns(batch)
     sorter = Sorter((53,), (5353,))
@@ -264,11 +210,6 @@ def warm() -> None:
 def _room(columns: int, count: int, kind: type[np.integer[Any]]) -> NDArray[Any]:
     """Columns one behind another, that do not begin at the same place of the cache's pages."""
     return np.empty((columns, -(-count // 64) * 64 + 64), kind)
-
-
-def _source(mac: NDArray[np.int64]) -> pa.Array:
-    """Link-layer addresses; all zeros are nobody's: the loopback interface has them, and captures made anonymous."""
-    return _numbers(WIDE, mac, np.packbits(mac > 0, bitorder="little"))
 
 
 def _numbers(kind: pa.DataType, values: NDArray[Any], valid: NDArray[np.uint8] | None = None) -> pa.Array:

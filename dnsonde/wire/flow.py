@@ -1,8 +1,10 @@
 """Packets to flows: one row for each 5-tuple, direction and window of time, in bounded memory."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dnsonde.wire._arrays import frozen
@@ -50,6 +52,10 @@ FLOW = np.dtype(
     ],
     align=True,
 )
+WORDS = [
+    name for name in FLOW.names or () if FLOW[name] == np.int64
+]  # the first fields, one behind the other
+SMALL = ("length_min", "length_max", "window", "inner_protocol", "ttl_min", "ttl_max")
 OCTETS = np.dtype((np.void, FLOW.itemsize))  # as which numpy copies a row at once, not field by field
 
 
@@ -106,6 +112,20 @@ class Meter:
         kernel.place(self._slots, self._rows, self._used)
 
 
+def flow_columns(rows: NDArray[np.void]) -> tuple[dict[str, NDArray[Any]], pa.BinaryArray]:
+    """(each field of `FLOW` rows but the payload, by its name; the payloads)."""
+    count = len(rows)
+    # Columns that do not begin at the same place of the cache's pages.
+    wide = np.empty((len(WORDS), -(-count // 64) * 64 + 64), np.int64)
+    payload, ends = np.empty(PAYLOAD * count, np.uint8), np.empty(count + 1, np.int32)
+    table = frozen(rows, FLOW)
+    filled = kernel.turn(table, table.view(np.int64).reshape(count, -1), wide, payload, ends)
+    column = {name: wide[k, :count] for k, name in enumerate(WORDS)}
+    column |= {name: rows[name] for name in SMALL}
+    octets = [None, pa.py_buffer(ends), pa.py_buffer(payload[:filled].copy())]
+    return column, pa.Array.from_buffers(pa.binary(), count, octets)
+
+
 def warm() -> None:
     """Compile this facade's kernels."""
     meter = Meter(1_000_000)
@@ -113,5 +133,5 @@ def warm() -> None:
     packets["ip_version"] = 4
     for _ in meter.add(Batch.of([b"\0"]), packets, np.zeros(1, np.int64)):
         pass
-    for _ in meter.finish():
-        pass
+    for rows in meter.finish():
+        flow_columns(rows)

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +17,6 @@ from hypothesis import strategies as st
 from dnsonde.wire import capture, flow, segments
 from dnsonde.wire._kernels import packet_flow, packet_index, packet_stream
 from dnsonde.wire.batch import Batch
-from dnsonde.wire.columns import flow_columns
 from dnsonde.wire.packet import PACKET, decode_packets
 from dnsonde.wire.segments import Fragments, Packets, Streams
 
@@ -176,20 +174,23 @@ def compare_flows(seed: int, count: int) -> None:
         start = p[f"{side}start"]
         payloads.append(have.batch[i][start : start + p[f"{side}length"]] if p["ip_version"] else b"")
     want = twin.flows(packets, have.time_us.tolist(), payloads, 1_000_000)
-    columns = pa.table(flow_columns(found)).to_pylist()
-    assert len(columns) == len(found) == len(want)
-    for r, when in zip(columns, found["when"].tolist(), strict=True):
-        ends = ("src_net", "src_host", "dst_net", "dst_host", "protocol", "src_port", "dst_port")
-        f = want[(*(r[name] for name in ends), when)]
+    assert len(found) == len(want)
+    column, payload = flow.flow_columns(found)
+    for i, octets in enumerate(payload.to_pylist()):
+        r = {name: int(values[i]) for name, values in column.items()}
+        ends = tuple(r[name] for name in ("src_net", "src_host", "dst_net", "dst_host"))
+        protocol, sport, dport = r["ports"] >> 32, r["ports"] >> 16 & 0xFFFF, r["ports"] & 0xFFFF
+        f = want[(*ends, protocol, sport, dport, r["when"])]
         for name in (
             "packets", "bytes", "payload_bytes", "syn", "synack", "ack", "fin", "rst", "push", "mirai_syn",
-            "fragments", "payload",
+            "fragments",
         ):  # fmt: skip
             assert r[name] == f[name], name
         assert (r["length_min"], r["length_max"]) == (min(f["sizes"]), max(f["sizes"]))
-        assert r["length_mean"] == sum(f["sizes"]) / len(f["sizes"])
         assert (r["ttl_min"], r["ttl_max"]) == (min(f["ttls"]), max(f["ttls"]))
         assert (r["start_us"], r["end_us"]) == (min(f["times"]), max(f["times"]))
+        assert octets == f["payload"]
+        assert all(r[name] == found[name][i] for name in column)
 
 
 def rows_of(meter: flow.Meter, *parts: Packets) -> Any:
@@ -402,6 +403,6 @@ def test_one_signature_each() -> None:
     joined([make.fragments(WHOLE, 512)])
     for kernel in (
         packet_index.pcap, packet_index.pcapng, packet_index.snoop, packet_flow.meter, packet_flow.place,
-        packet_flow.flow_columns, packet_stream.gather, packet_stream.follow, packet_stream.assemble,
+        packet_flow.turn, packet_stream.gather, packet_stream.follow, packet_stream.assemble,
     ):  # fmt: skip
         assert len(kernel.signatures) == 1, kernel

@@ -5,13 +5,6 @@ import numpy as np
 from dnsonde.wire._kernels.jit import helper, kernel
 
 GRE = 47
-
-# Rows of the outputs of `flow_columns`; `wire.flow` has their names.
-START, END, SRC_NET, SRC_HOST, DST_NET, DST_HOST, SRC_MAC, PACKETS, BYTES, PAYLOAD_BYTES = range(10)
-OPTIONS, SYN, SYNACK, ACK, FIN, RST, PUSH, MIRAI_SYN, FRAGMENTS = range(10, 19)
-SRC_PORT, DST_PORT, LENGTH_MIN, LENGTH_MAX, WINDOW, IP_ID, INNER_ID = range(7)
-PROTOCOL, TTL_MIN, TTL_MAX, INNER_PROTOCOL = range(4)
-
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -161,49 +154,19 @@ def place(slots, rows, used):
 
 
 @kernel
-def flow_columns(rows, wide, narrow, small, mean, payload, end):
-    """Write the columns of FLOW rows; returns how many octets of `payload` were filled.
+def turn(rows, words, wide, payload, end):
+    """FLOW rows as columns: their `words` i8 (n, any) to wide i8 (columns, at least n), payloads one behind the other.
 
-    wide i8, narrow i4, small i2: (columns, at least as many as rows), -1 where there is none; mean f8; payload u1, 32
-    octets a row at least; end i4, one more than rows: where each payload begins and ends.
+    payload u1: room for all of them; end i4 (n + 1,): where each begins and ends. Returns how much is filled.
     """
     filled = 0
     end[0] = 0
     for i in range(rows.size):
-        f = rows[i]
-        wide[START, i] = f.start_us
-        wide[END, i] = f.end_us
-        wide[SRC_NET, i] = f.src_net
-        wide[SRC_HOST, i] = f.src_host
-        wide[DST_NET, i] = f.dst_net
-        wide[DST_HOST, i] = f.dst_host
-        wide[SRC_MAC, i] = f.src_mac
-        wide[PACKETS, i] = f.packets
-        wide[BYTES, i] = f.bytes
-        wide[PAYLOAD_BYTES, i] = f.payload_bytes
-        wide[OPTIONS, i] = f.options
-        wide[SYN, i] = f.syn
-        wide[SYNACK, i] = f.synack
-        wide[ACK, i] = f.ack
-        wide[FIN, i] = f.fin
-        wide[RST, i] = f.rst
-        wide[PUSH, i] = f.push
-        wide[MIRAI_SYN, i] = f.mirai_syn
-        wide[FRAGMENTS, i] = f.fragments
-        narrow[SRC_PORT, i] = f.ports >> 16 & 0xFFFF
-        narrow[DST_PORT, i] = f.ports & 0xFFFF
-        narrow[LENGTH_MIN, i] = f.length_min
-        narrow[LENGTH_MAX, i] = f.length_max
-        narrow[WINDOW, i] = f.window
-        narrow[IP_ID, i] = f.ip_id if f.ip_id <= 0xFFFF and f.src_net == 0 else -1  # of IPv4 alone
-        narrow[INNER_ID, i] = f.inner_id if f.inner_id <= 0xFFFF else -1
-        small[PROTOCOL, i] = f.ports >> 32
-        small[TTL_MIN, i] = f.ttl_min
-        small[TTL_MAX, i] = f.ttl_max
-        small[INNER_PROTOCOL, i] = f.inner_protocol
-        mean[i] = f.bytes / f.packets
-        for k in range(f.payload_octets):
-            payload[filled + k] = f.payload[k]
-        filled += f.payload_octets
+        for k in range(wide.shape[0]):
+            wide[k, i] = words[i, k]
+        octets = rows[i].payload
+        for k in range(rows[i].payload_octets):
+            payload[filled + k] = octets[k]
+        filled += rows[i].payload_octets
         end[i + 1] = filled
     return filled
