@@ -1,10 +1,10 @@
 """How long the first run after installation compiles: every kernel, from nothing.
 
-    .venv/bin/python benchmarks/bench_cold.py [--measuring] [MODULE ...]
+    .venv/bin/python benchmarks/bench_cold.py [--measuring | --reading] [MODULE ...]
 
-Without --measuring it is everything; with it, what probing, answering and the lab need, which is all that a first
-`dnsonde probe` waits for; or the modules of `dnsonde.wire` that are named. Compiled code goes to a folder that is
-thrown away, or to NUMBA_CACHE_DIR.
+It is everything; or what measuring needs, which is all that a first `dnsonde probe` waits for; or what reading traffic
+needs, for which a first `dnsonde detect` waits; or the modules of `dnsonde.wire` that are named. Compiled code goes to
+a folder that is thrown away, or to NUMBA_CACHE_DIR.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 
 
-def main(modules: Sequence[str], *, measuring: bool) -> None:
+def main(modules: Sequence[str], work: str) -> None:
     # Numba reads its settings as it is imported.
-    from dnsonde.wire.compile import MEASURING, compile_all  # noqa: PLC0415
+    from dnsonde.wire.compile import MEASURING, READING, compile_all  # noqa: PLC0415
 
     began = time.perf_counter()
     last = began
@@ -29,7 +29,7 @@ def main(modules: Sequence[str], *, measuring: bool) -> None:
             print(f"{done:2d} of {total}  {now - began:5.1f} s  {module}")
         last = now
 
-    if not compile_all(told, modules or (MEASURING if measuring else None)):
+    if not compile_all(told, modules or {"measuring": MEASURING, "reading": READING}.get(work)):
         print("everything is compiled already")
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = usage.ru_utime + usage.ru_stime + time.process_time()
@@ -41,11 +41,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--measuring", action="store_true", help="only what probing, answering and the lab need"
-    )
+    work = parser.add_mutually_exclusive_group()
+    for name, what in (("measuring", "probing, answering and the lab"), ("reading", "reading traffic")):
+        work.add_argument(
+            f"--{name}", dest="work", action="store_const", const=name, default="", help=f"what {what} needs"
+        )
     parser.add_argument("modules", metavar="MODULE", nargs="*")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as fresh:
         os.environ.setdefault("NUMBA_CACHE_DIR", fresh)
-        main(chosen.modules, measuring=chosen.measuring)
+        main(chosen.modules, chosen.work)

@@ -15,9 +15,9 @@ from dnsonde.errors import SystemRefusal
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
-from dnsonde.wire.decode import name_text_into
 from dnsonde.wire.message import MESSAGE, PROBE_NAME
 from dnsonde.wire.name import Kind, NameStatus, run_text
+from dnsonde.wire.text import name_text_into
 
 OUTCOMES = ("answered", "truncated", "slipped", "limited", "dropped")
 ANSWERED, TRUNCATED, SLIPPED, LIMITED, DROPPED = range(len(OUTCOMES))

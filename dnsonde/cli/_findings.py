@@ -26,6 +26,7 @@ STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", 
 SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done
 FILES = 20  # shown one by one
 SUBJECT_WIDTH = 24
+NAMED = 4  # detectors; of more, their number is told
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -132,9 +133,10 @@ def assumed(found: "Found", out: "Console") -> None:
         out.print("Which side is yours matters to most findings: name your prefixes with --home to be sure.")
     else:
         out.print(f"No --home was given, and none can be guessed: {found.guessed.why}.")
+        blind = ", ".join(found.blind) if len(found.blind) <= NAMED else f"{len(found.blind)} detectors"
         out.print(
-            f"What happened to your own addresses is therefore not found, by {', '.join(found.blind)}: name your "
-            "prefixes with --home."
+            f"What rests on which addresses are yours is therefore not found, by {blind}: name your prefixes with "
+            "--home."
         )
     out.print()
 

@@ -30,10 +30,10 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     """
     from dnsonde import run
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.wire.compile import MEASURING, compile_once
 
     with _progress.watch(mode) as watch:
-        compile_once(watch.say, measuring=True)
+        compile_once(watch.say, MEASURING)
         served = run.serve_authority(path, folder, SystemClock(), listen, per_second, watch.tell, watch.say)
     click.echo(f"{served.queries:,} queries, {served.answered:,} answered. Sightings: {folder}")
     click.echo(f"Next: dnsonde join RUN {folder}")

@@ -118,7 +118,7 @@ def detect(
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.detect._sides import prefixes
     from dnsonde.table.lake import is_lake
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.wire.compile import READING, compile_once
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
@@ -139,7 +139,7 @@ def detect(
     )
     with _progress.watch(mode, _progress.reading) as watcher:
         if lake is None:
-            compile_once(watcher.say)
+            compile_once(watcher.say, READING)
         found = watch.detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )

@@ -38,10 +38,10 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
     from dnsonde.cli import _findings
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.wire.compile import READING, compile_once
 
     with _progress.watch(mode, _progress.reading) as watcher:
-        compile_once(watcher.say)
+        compile_once(watcher.say, READING)
         taken = take.ingest(paths, folder, SystemClock(), watcher.tell, engine, take.on_ports(ports))
     out = console()
     _findings.read(taken, out)

@@ -44,13 +44,13 @@ def demo(
     from dnsonde.cli import _loop, _summary
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.wire.compile import MEASURING, compile_once
 
     clock = SystemClock()
     scenario = run.scenario(name, hosts, seed)
     folder = folder or run.fresh_folder(Path("runs"), clock)
     with _progress.watch(mode) as watch:
-        compile_once(watch.say, measuring=no_loop)
+        compile_once(watch.say, MEASURING if no_loop else None)
         watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
         measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell, say=watch.say)
     out = console()
@@ -82,9 +82,9 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     """
     from dnsonde import run
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.wire.compile import MEASURING, compile_once
 
-    compile_once(lambda sentence: click.echo(sentence, err=True), measuring=True)
+    compile_once(lambda sentence: click.echo(sentence, err=True), MEASURING)
     scenario = run.scenario(name, hosts, seed)
 
     def ready(plan: Path) -> None:

@@ -26,10 +26,10 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import compile_once
+    from dnsonde.wire.compile import MEASURING, compile_once
 
     with _progress.watch(mode) as watch:
-        compile_once(watch.say, measuring=True)
+        compile_once(watch.say, MEASURING)
         measured = run.measure(
             path, folder, SystemClock(), authority=not no_authority, on_progress=watch.tell, say=watch.say
         )

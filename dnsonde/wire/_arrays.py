@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from dnsonde.wire.batch import Batch
+
 
 def frozen(array: ArrayLike, dtype: DTypeLike) -> NDArray[np.generic]:
     """A read-only, C-contiguous, aligned view of the array as `dtype`; copied only where it is not so already."""
@@ -19,6 +21,11 @@ def frozen(array: ArrayLike, dtype: DTypeLike) -> NDArray[np.generic]:
     view = np.require(array, dtype, ["C", "A"]).view()
     view.flags.writeable = False
     return view
+
+
+def parts(batch: Batch) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]:
+    """A batch's octets, and where each of its byte strings begins and how long it is."""
+    return frozen(batch.data, np.uint8), frozen(batch.offset, np.int64), frozen(batch.length, np.int32)
 
 
 def rows(out: NDArray[np.uint8], length: NDArray[np.int32], need: int) -> NDArray[np.uint8]:

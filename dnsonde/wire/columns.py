@@ -15,9 +15,9 @@ from dnsonde.wire._kernels import message_columns as messages
 from dnsonde.wire._kernels import packet_columns as packets
 from dnsonde.wire._kernels.answers import SCRATCH
 from dnsonde.wire.batch import Batch
-from dnsonde.wire.decode import names_at, octet_text
 from dnsonde.wire.message import MESSAGE
 from dnsonde.wire.packet import PACKET
+from dnsonde.wire.text import names_at, octet_text
 
 WIDE, NARROW, SMALL = pa.int64(), pa.int32(), pa.int16()
 

@@ -27,9 +27,12 @@ from dnsonde import registry
 WIRE = "dnsonde.wire"
 KERNELS = "dnsonde.wire._kernels"
 
-# What probing, answering and the lab run on; the other modules read traffic.
+# What probing, answering and the lab run on, and what reads traffic: all modules are in one of them.
 MEASURING = (
-    "choose", "cookie", "datagram", "decode", "encode", "lines", "name", "pacing", "permute", "replied",
+    "choose", "cookie", "datagram", "decode", "encode", "lines", "name", "pacing", "permute", "replied", "text",
+)  # fmt: skip
+READING = (
+    "capture", "columns", "dnstap", "domain", "embedded", "flow", "lines", "packet", "segments", "text",
 )  # fmt: skip
 
 # Begun first: what takes long, so that nobody waits for it, and what others share, so that they find it compiled.
@@ -70,14 +73,14 @@ def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[
     return True
 
 
-def compile_once(say: Callable[[str], None], *, measuring: bool = False) -> None:
-    """Compile the kernels that are not compiled yet, all or only those for `measuring`, and say so once."""
+def compile_once(say: Callable[[str], None], modules: Sequence[str] | None = None) -> None:
+    """Compile the kernels that are not compiled yet, and say so once; `modules` as for `compile_all`."""
 
     def told(done: int, total: int, _module: str) -> None:
         if done == 0:
             say(f"Compiling {total} modules of inner loops, once; up to a minute ...")
 
-    compile_all(told, MEASURING if measuring else None)
+    compile_all(told, modules)
 
 
 def _compiled(names: list[str]) -> Iterator[str]:

@@ -15,9 +15,10 @@ from dnsonde.table.schema import TABLES
 from dnsonde.table.store import Writer, open_folder
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
-from dnsonde.wire.decode import decode_messages, name_text, name_text_into
+from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.message import RECORD_SPEC, REPLY_SPEC
 from dnsonde.wire.name import ProbeNames
+from dnsonde.wire.text import name_text, name_text_into
 
 NAMES = ProbeNames("z.example")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde.wire import columns, decode
+from dnsonde.wire import columns, decode, text
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import message_columns as messages
 from dnsonde.wire._kernels import packet_columns as packets
@@ -58,12 +58,12 @@ def twin(batch: Batch) -> dict[str, list[Any]]:
             "answer_host": int(row["address_host"][0]) if answered else None,
             "answer_hash": int(row["answer_hash"]),
             "ttl_min": int(row["ttl_min"]) if row["ttl_min"] >= 0 else None,
-            "nsid": decode.octet_text(Batch.of([nsid]), np.zeros(1, int), np.array([len(nsid)]))[0].as_py()
+            "nsid": text.octet_text(Batch.of([nsid]), np.zeros(1, int), np.array([len(nsid)]))[0].as_py()
             or None,
         }
         for name, value in told.items():
             found[name].append(value)
-    found["qname"] = decode.name_text(batch, rows, lower=True).to_pylist()
+    found["qname"] = text.name_text(batch, rows, lower=True).to_pylist()
     return found
 
 

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde.wire import decode
+from dnsonde.wire import decode, text
 from dnsonde.wire._kernels import message_decode as kernel
 from dnsonde.wire._kernels import text as text_kernel
 from dnsonde.wire.batch import Batch, address_pair
@@ -38,8 +38,8 @@ def response(*answers: str, authority: tuple[str, ...] = (), name: str = HERE, q
     message = dns.message.make_response(dns.message.make_query(name, qtype, use_edns=0))
     message.id = 7
     for section, texts in ((message.answer, answers), (message.authority, authority)):
-        for text in texts:
-            owner, ttl, group, kind, rdata = text.split(" ", 4)
+        for line in texts:
+            owner, ttl, group, kind, rdata = line.split(" ", 4)
             section.append(dns.rrset.from_text(owner, int(ttl), group, kind, rdata))
     return message.to_wire()
 
@@ -109,8 +109,8 @@ def compare(message: bytes) -> None:
     rows = decode.decode_records(batch, messages)
     assert rows.tolist() == ([(0, *r) for r in records] if want["status"] == Status.OK else [])
     for lower in (False, True):
-        text = decode.name_text(batch, messages, lower=lower)[0].as_py()
-        assert text == shown(message, lower) if want["qname_length"] else text == ""
+        told = text.name_text(batch, messages, lower=lower)[0].as_py()
+        assert told == shown(message, lower) if want["qname_length"] else told == ""
 
 
 def shown(message: bytes, lower: bool) -> str:
@@ -183,7 +183,7 @@ def test_dnspython_agrees(name: str) -> None:
     assert (row["id"], row["rcode"]) == (message.id, message.rcode())
     assert (row["flags"] & 0x7FF0, row["opcode"]) == (message.flags & 0x7FF0, message.opcode())
     assert (row["qtype"], row["qclass"]) == (question.rdtype, question.rdclass)
-    assert decode.name_text(Batch.of([wire]), np.array([row]))[0].as_py() == question.name.to_text(
+    assert text.name_text(Batch.of([wire]), np.array([row]))[0].as_py() == question.name.to_text(
         omit_final_dot=question.name != dns.name.root
     )
     assert row["edns_version"] == message.edns
@@ -192,7 +192,7 @@ def test_dnspython_agrees(name: str) -> None:
     batch = Batch.of([wire])
     records = decode.decode_records(batch, decode.decode_messages(batch))
     records = records[records["type"] != dns.rdatatype.OPT]
-    owners = decode.record_names(batch, records).to_pylist()
+    owners = text.record_names(batch, records).to_pylist()
     sections = (message.answer, message.authority, message.additional)
     expected = [(k, r) for k, section in enumerate(sections, 1) for r in section]
     assert len(records) == len(expected)
@@ -225,9 +225,9 @@ def test_names_in_rdata_are_shown() -> None:
     batch = Batch.of([SAMPLES["mail"], SAMPLES["soa"], SAMPLES["addresses"], SAMPLES["cname"]])
     records = decode.decode_records(batch, decode.decode_messages(batch))
     records = records[records["section"] == 1]
-    told = decode.record_names(batch, records, rdata=True).to_pylist()
+    told = text.record_names(batch, records, rdata=True).to_pylist()
     assert told == ["mail.Example.net", "p.test", "ns.Example.net", "", "", "b.example.org", ""]
-    assert decode.record_names(batch, records[2:3], rdata=True, lower=True).to_pylist() == ["ns.example.net"]
+    assert text.record_names(batch, records[2:3], rdata=True, lower=True).to_pylist() == ["ns.example.net"]
 
 
 def test_addresses_at_the_asked_name_follow_the_chain() -> None:
@@ -302,7 +302,7 @@ def test_edns_options_are_read() -> None:
     assert row["ede"] == 18
     wire = SAMPLES["options"]
     assert wire[row["cookie_start"] :][: row["cookie_length"]] == b"12345678abcdefgh"
-    nsid = decode.octet_text(Batch.of([wire]), np.array([row["nsid_start"]]), np.array([row["nsid_length"]]))
+    nsid = text.octet_text(Batch.of([wire]), np.array([row["nsid_start"]]), np.array([row["nsid_length"]]))
     assert nsid.to_pylist() == ["ns\\001"]
     assert one(SAMPLES["do"])["edns_flags"] == 0x8000
 
@@ -373,7 +373,7 @@ def test_a_name_of_any_octets_is_safe_text() -> None:
     """RFC 1035, 5.1: no control octet, quote or white space reaches a terminal."""
     labels = [bytes(range(k, min(k + 63, 256))) for k in range(0, 189, 63)]
     wire = dns.message.make_query(dns.name.Name([*labels, b""]), "A").to_wire()
-    told = decode.name_text(Batch.of([wire]), decode.decode_messages(Batch.of([wire])))[0].as_py()
+    told = text.name_text(Batch.of([wire]), decode.decode_messages(Batch.of([wire])))[0].as_py()
     assert told == dns.name.Name([*labels, b""]).to_text(omit_final_dot=True)
     assert told.isascii()
     assert told.isprintable()
@@ -381,7 +381,7 @@ def test_a_name_of_any_octets_is_safe_text() -> None:
 
 @given(st.binary(max_size=80))
 def test_octets_as_text_can_be_read_back(octets: bytes) -> None:
-    told = decode.octet_text(Batch.of([octets]), np.zeros(1, np.int64), np.array([len(octets)]))[0].as_py()
+    told = text.octet_text(Batch.of([octets]), np.zeros(1, np.int64), np.array([len(octets)]))[0].as_py()
     assert told.isascii()
     assert told.isprintable()
     assert dns.rdata.from_text("IN", "TXT", f'"{told}"').to_wire() == bytes([len(octets)]) + octets
@@ -414,14 +414,14 @@ def test_a_batch_that_points_outside_its_buffer_is_malformed() -> None:
     batch = Batch(wire, np.array([-5, 5, 10**12, 0]), np.array([len(wire)] * 4, np.int32))
     messages = decode.decode_messages(batch)
     assert messages["status"].tolist() == [Status.SHORT_HEADER] * 3 + [Status.OK]
-    assert decode.name_text(batch, messages).to_pylist() == ["", "", "", HERE[:-1]]
+    assert text.name_text(batch, messages).to_pylist() == ["", "", "", HERE[:-1]]
 
 
 def test_an_empty_batch_is_empty() -> None:
     batch = Batch.of([])
     messages = decode.decode_messages(batch)
     assert (len(messages), len(decode.decode_records(batch, messages))) == (0, 0)
-    assert decode.name_text(batch, messages).to_pylist() == []
+    assert text.name_text(batch, messages).to_pylist() == []
 
 
 def test_one_signature_each() -> None:

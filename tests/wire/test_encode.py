@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dnsonde.wire import decode, encode
+from dnsonde.wire import decode, encode, text
 from dnsonde.wire._kernels import message_encode as kernel
 from dnsonde.wire.batch import ADDRESS, Batch, address_array
 from dnsonde.wire.message import RECORD_SPEC, REPLY_SPEC
@@ -84,7 +84,7 @@ def test_probe_text_is_the_name_that_is_asked() -> None:
     encode.encode_probes(NAMES, out, length, targets, 3, Kind.CHAIN, 4, 1, KEY, RUN, 1232)
     batch = Batch.rows(out, length)
     told, tags = encode.probe_text(NAMES, targets, 3, Kind.CHAIN, 4, KEY, RUN)
-    assert told.equals(decode.name_text(batch, decode.decode_messages(batch)))
+    assert told.equals(text.name_text(batch, decode.decode_messages(batch)))
     assert tags.tolist() == NAMES.tags(KEY, RUN, targets, 3, Kind.CHAIN).tolist()
     escaped = ProbeNames(r"a\.b\200.example")
     (name,), _ = encode.probe_text(escaped, targets[:1], 1, Kind.SWEEP, 0, KEY, RUN)

@@ -1,4 +1,4 @@
-"""Names and other octets as text (RFC 1035, 5.1). Called from `wire.decode` only."""
+"""Names and other octets as text (RFC 1035, 5.1). Called from `wire.text` only."""
 
 import numpy as np
 
