@@ -30,8 +30,8 @@ OUTWARD = 10  # at least so many packets come in by a border router for one that
     threat="missing source address validation",
     subject_kind="prefix",
     title="Spoofed queries from neighbours reach {targets} addresses in {subject}",
-    summary="{count} DNS queries came in from outside with sources next to their targets in {subject}: your border "
-    "lets in packets that claim to be from inside. Drop them there (RFC 2827).",
+    summary="{count:DNS query|DNS queries} came in from outside with sources next to their targets in {subject}: your "
+    "border lets in packets that claim to be from inside. Drop them there (RFC 2827).",
     references=(
         "Dataplane.org and APNIC, destination-adjacent source address spoofing, 2024",
         "RFC 2827 (BCP 38), Network Ingress Filtering",

@@ -34,8 +34,9 @@ LOW_31 = (1 << 31) - 1
     threat="dns answer injection",
     subject_kind="domain",
     title="Somebody on the way answers for {subject}",
-    summary="{conflicts} questions below {subject} got answers that contradict each other, and {out_of_line} answers "
-    "came with an IP TTL unlike their server's. Ask over an encrypted transport, and validate (DNSSEC).",
+    summary="{conflicts:question|questions} below {subject} got answers that contradict each other, and "
+    "{out_of_line:answer|answers} came with an IP TTL unlike their server's. Ask over an encrypted transport, and "
+    "validate (DNSSEC).",
     references=(
         "Duan et al., Hold-On: Protecting Against On-Path DNS Poisoning, SATIN 2012",
         "Infoblox Threat Intel, Muddling Meerkat: The Great Firewall Manipulator, 2024",

@@ -41,8 +41,8 @@ LISTED, SAID, SUFFIX = "indicator", "mirai protocol", "suffix"
     threat="botnet contact",
     subject_kind="address",
     title="{subject} talks with a server of {malware}",
-    summary="{subject} asked for or sent to {places} places known for {malware}, {count} times: look at it, take it "
-    "off the network, and find how it was infected.",
+    summary="{subject} asked for or sent to {places:place|places} known for {malware}, {count:time|times}: look at "
+    "it, take it off the network, and find how it was infected.",
     references=(
         "Antonakakis et al., Understanding the Mirai Botnet, USENIX Security 2017",
         "https://github.com/jgamblin/Mirai-Source-Code (main.c, loader)",

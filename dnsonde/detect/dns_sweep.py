@@ -35,8 +35,8 @@ COLUMNS = [
     threat="dns scan",
     subject_kind="address",
     title="{subject} asked {targets} home addresses for DNS",
-    summary="{subject} sent {count} queries to {targets} home addresses; {answered} answered, {resolved} of them with "
-    "recursion. Compare the ones that answered with what you mean to offer.",
+    summary="{subject} sent {count:query|queries} to {targets:home address|home addresses}; {answered} answered, "
+    "{resolved} of them with recursion. Compare the ones that answered with what you mean to offer.",
     references=(
         "https://github.com/CESNET/NEMEA (hoststatsnemea and haddrscan: 50 addresses, idle 5 minutes)",
         "Antonakakis et al., Understanding the Mirai Botnet, USENIX Security 2017 (25 destinations)",

@@ -17,8 +17,9 @@ COLUMNS = [*SRC, *keys("dst"), "src_home", "day", "start_us", "end_us", "mirai_s
     threat="botnet scan",
     subject_kind="address",
     title="{subject} scans as Mirai does",
-    summary="{subject} sent {count} SYNs whose sequence number is the address asked, to {destinations} addresses: it "
-    "runs Mirai or a relative of it. If it is yours, take it off the network, restart and patch it; else block it.",
+    summary="{subject} sent {count} SYNs whose sequence number is the address asked, to "
+    "{destinations:address|addresses}: it runs Mirai or a relative of it. If it is yours, take it off the network, "
+    "restart and patch it; else block it.",
     references=(
         "Antonakakis et al., Understanding the Mirai Botnet, USENIX Security 2017",
         "https://github.com/jgamblin/Mirai-Source-Code (scanner.c)",

@@ -24,7 +24,7 @@ MX = 15
     subject_kind="domain",
     title="Random names below {subject} are asked for their mail servers",
     summary="{count} MX queries for {names} random names below {subject}, which its owner knows nothing of, by "
-    "{clients} addresses; {answered} were answered with data, which the way there may have made up.",
+    "{clients:address|addresses}; {answered} were answered with data, which the way there may have made up.",
     references=(
         "Infoblox Threat Intel, Muddling Meerkat: The Great Firewall Manipulator, 2024",
         "https://blogs.infoblox.com/threat-intelligence/a-cunning-operator-muddling-meerkat-and-chinas-great-firewall",

@@ -17,8 +17,9 @@ COLUMNS = [*keys("client", "server"), "time_us", "registered_domain", "qname", "
     threat="open resolver",
     subject_kind="address",
     title="{subject} resolves for strangers",
-    summary="{subject} gave {count} recursive answers to {clients} addresses outside: close recursion to them, since "
-    "it can be used to reflect floods (largest answer {response_bytes_max} octets) and to reach what is behind it.",
+    summary="{subject} gave {count:recursive answer|recursive answers} to {clients:address|addresses} outside: close "
+    "recursion to them, since it can be used to reflect floods (largest answer {response_bytes_max} octets) and to "
+    "reach what is behind it.",
     references=(
         "RFC 5358, Preventing Use of Recursive Nameservers in Reflector Attacks",
         "https://www.shadowserver.org/what-we-do/network-reporting/dns-open-resolvers-report/",

@@ -37,8 +37,8 @@ OWN = ["server", "client", "neighbour"]  # whose address a name carries
     threat="dns probing campaign",
     subject_kind="domain",
     title="Somebody probes with names below {subject} (campaign: {campaign})",
-    summary="Names like {template} were asked of {targets} home addresses and relayed by {relays}; {answered} "
-    "answered, {resolved} with recursion: so much the prober knows now. Close what resolved for it.",
+    summary="Names like {template} were asked of {targets:home address|home addresses} and relayed by {relays}; "
+    "{answered} answered, {resolved} with recursion: so much the prober knows now. Close what resolved for it.",
     references=(
         "Infoblox Threat Intel, What a Show! An Amplified Internet Scale DNS Probing Operation, 2024",
         "Palo Alto Networks Unit 42, on SecShow and Cortex Xpanse, 2024",

@@ -33,9 +33,9 @@ FAST = 100  # queries a second
     threat="random subdomain attack",
     subject_kind="domain",
     title="Names that do not exist are asked below {subject}",
-    summary="{names} different names below {subject} were asked {count} times by {clients} clients, and the share "
-    "of {failing} fails: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for this "
-    "domain, use aggressive NSEC caching (RFC 8198), and look at the clients.",
+    summary="{names} different names below {subject} were asked {count} times by {clients:client|clients}, and the "
+    "share of {failing} fails: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for "
+    "this domain, use aggressive NSEC caching (RFC 8198), and look at the clients.",
     references=(
         "RFC 8198, Aggressive Use of DNSSEC-Validated Cache",
         "Luo et al., A Large Scale Analysis of DNS Water Torture Attack, CSAI 2018",

@@ -17,8 +17,8 @@ CONNECTION = [*SRC, *keys("dst"), "src_port", "dst_port"]
     threat="password guessing",
     subject_kind="address",
     title="{subject} tries Telnet passwords",
-    summary="{subject} made {count} Telnet connections of a login attempt's size to {destinations} addresses: close "
-    "Telnet to the outside, change default passwords; a source of yours is likely infected.",
+    summary="{subject} made {count} Telnet connections of a login attempt's size to {destinations:address|addresses}: "
+    "close Telnet to the outside, change default passwords; a source of yours is likely infected.",
     references=(
         "CESNET NEMEA brute_force_detector, https://github.com/CESNET/NEMEA-Detectors",
         "Antonakakis et al., Understanding the Mirai Botnet, USENIX Security 2017",

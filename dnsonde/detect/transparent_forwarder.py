@@ -25,8 +25,9 @@ TRANSACTION = ["client_net", "client_host", "client_port", "id", "qname", "qtype
     threat="transparent dns forwarder",
     subject_kind="address",
     title="{subject} relays strangers' DNS queries under their own address",
-    summary="{subject} passed {count} queries of {clients} outside addresses on to {resolvers} resolvers with the "
-    "source unchanged. It can be used for reflection, and its network lets spoofed sources out: fix both.",
+    summary="{subject} passed {count:query|queries} of {clients:outside address|outside addresses} on to "
+    "{resolvers:resolver|resolvers} with the source unchanged. It can be used for reflection, and its network lets "
+    "spoofed sources out: fix both.",
     references=(
         "Nawrocki et al., Transparent Forwarders: An Unnoticed Component of the Open DNS Infrastructure, CoNEXT 2021",
         "RFC 2827 (BCP 38), Network Ingress Filtering",

@@ -59,6 +59,8 @@ class Vector:
     @property
     def service(self) -> str:
         """The service's name, where one reflects."""
+        if self.is_pieces:
+            return "Fragmented IP packets"
         return SERVICES[self.source_port] if self.source_port is not None else "Unknown service"
 
     @property

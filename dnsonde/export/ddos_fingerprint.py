@@ -67,12 +67,13 @@ def _fingerprint(attack: Attack, view: View) -> dict[str, Any]:
 
 
 def _vector(attack: Attack, vector: Vector, view: View) -> dict[str, Any]:
+    ports = {} if vector.is_pieces else vector.ports
     told = {
         "service": vector.service,
         "protocol": vector.protocol_name,
         "fraction_of_attack": round(vector.packets / attack.packets, 3),
         "source_port": vector.source_port if vector.source_port is not None else "random",
-        "destination_ports": {str(port): share for port, share in vector.ports.items()} or "random",
+        "destination_ports": {str(port): share for port, share in ports.items()} or "random",
         "tcp_flags": vector.flags or None if vector.protocol == TCP else None,
         "nr_flows": vector.flows,
         "nr_packets": vector.packets,

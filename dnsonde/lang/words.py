@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
 from dnsonde.errors import UsageError
 
@@ -56,18 +56,43 @@ class Values(Mapping[str, str]):
     def __getitem__(self, key: str) -> str:
         value = self._values.get(key)
         if value is None:
-            return self._missing
+            return _Place(self._missing, there=False)
         if isinstance(value, list):  # of ports, names or addresses
-            return ", ".join(map(str, value))
+            return _Place(", ".join(map(str, value)))
         if isinstance(value, float):
-            return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-        return f"{value:,}" if type(value) is int else str(value)
+            return _Place(f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}")
+        return _Place(f"{value:,}" if type(value) is int else str(value), one=value == 1)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+class _Place(str):
+    """A value as text, of which a place may ask more.
+
+    `{n:address|addresses}` is "1 address" or "2 addresses"; `{ports:? (ports %)}` is " (ports 80)", or nothing where
+    nothing is known.
+    """
+
+    __slots__ = ("one", "there")
+    there: bool
+    one: bool
+
+    def __new__(cls, text: str, *, there: bool = True, one: bool = False) -> Self:
+        """The text; there: something is known; one: it is a one."""
+        place = super().__new__(cls, text)
+        place.there, place.one = there, one
+        return place
+
+    def __format__(self, spec: str) -> str:
+        """As the place asks."""
+        if spec.startswith("?"):
+            return spec[1:].replace("%", self) if self.there else ""
+        one, _, more = spec.partition("|")
+        return f"{self!s} {one if self.one else more}" if more else super().__format__(spec)
 
 
 def languages() -> list[str]:

@@ -84,6 +84,15 @@ def test_a_prefix_is_a_target_too(documents: Documents) -> None:
     assert "Carpet bombing attack" in found["tags"]
 
 
+def test_fragments_have_neither_ports_nor_a_service(documents: Documents) -> None:
+    piece: dict[str, Any] = {"src_port": 0, "dst_port": 0, "packets": 50, "fragments": 50, "bytes": 75_000}
+    flows = [flow(f"203.0.113.{i}", VICTIM, at_s=1, **piece) for i in range(20)]
+    (found,) = read(documents, make_view(findings=[attack("flood")], flows=flows))
+    (vector,) = found["attack_vectors"]
+    assert (vector["service"], vector["protocol"]) == ("Fragmented IP packets", "UDP")
+    assert (vector["source_port"], vector["destination_ports"]) == ("random", "random")
+
+
 def test_the_key_is_the_same_for_the_same_attack_alone(lake: View, documents: Documents) -> None:
     (one,), (again,), (hidden,) = (read(documents, lake, anonymous=a) for a in (False, False, True))
     assert one["key"] == again["key"] != hidden["key"]
