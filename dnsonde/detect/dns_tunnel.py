@@ -1,5 +1,7 @@
 """Data carried in names and answers below one domain."""
 
+from functools import reduce
+from operator import or_
 from typing import Annotated
 
 import ibis
@@ -33,6 +35,8 @@ COLUMNS = [
     "qtype", "response", "dns_bytes", "sub_hash", "sub_bytes", "label_max", "entropy", "embedded_kind",
     "embedded_relation",
 ]  # fmt: skip
+FULL = 100  # mean octets left of the domain: names filled to what DNS takes
+TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
 
 
@@ -40,12 +44,12 @@ DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and 
     threat="dns tunnel",
     subject_kind="domain",
     title="Data is carried in names below {subject}",
-    summary="{clients} clients (first {client}) sent {bytes_up} octets in {names} different names below {subject}, and "
-    "{bytes_down} octets came back: look at what runs there, and refuse the domain at your resolvers.",
+    summary="{clients:client|clients} (first {client}) sent {bytes_up} octets in {names} different names below "
+    "{subject}, and {bytes_down} octets came back: look at what runs there, and refuse the domain at your resolvers.",
     references=(
         "Ozery et al., Information Based Heavy Hitters for Real-Time DNS Data Exfiltration Detection, arXiv 2307.02614",
         "MITRE ATT&CK T1071.004 Application Layer Protocol: DNS, T1048 Exfiltration Over Alternative Protocol",
-        "https://code.kryo.se/iodine/, https://github.com/iagox86/dnscat2, https://github.com/alex-sector/dns2tcp",
+        "https://github.com/yarrick/iodine, https://github.com/iagox86/dnscat2, https://github.com/alex-sector/dns2tcp",
     ),
 )
 def dns_tunnel(
@@ -57,6 +61,9 @@ def dns_tunnel(
     octets_min: Annotated[
         int, "octets in different names that make a finding, where answers carry data"
     ] = 1000,
+    few_names_min: Annotated[
+        int, "the same, where they are a known tool's, fill what DNS takes, or ask for such types by turns"
+    ] = 10,
     plain_names_min: Annotated[int, "different names of one client, for A, AAAA and other plain types"] = 200,
     plain_octets_min: Annotated[int, "octets in different names for plain types"] = 7000,
     length_min: Annotated[float, "least mean octets left of the registered domain"] = 12.0,
@@ -73,7 +80,9 @@ def dns_tunnel(
 
     For every registered domain and window (they overlap by half), the octets in its different names are added up: what
     the names can have carried (information heavy hitters). Tunnels that also answer (iodine, dnscat2, dns2tcp) ask for
-    types with room for data; those that only send, or that hide in A and AAAA, must have carried more.
+    types with room for data; those that only send, or that hide in A and AAAA, must have carried more. Few names are
+    enough where they give a tool away (`intel/markers.toml`: what iodine and dns2tcp begin with, types that nothing
+    else asks for), where they are as long as names can be, or where each asks for another of TXT, CNAME and MX.
 
     **Why it matters** It passes firewalls that let DNS through: for command and control, for stolen data, or to
     use a network without paying.
@@ -87,16 +96,19 @@ def dns_tunnel(
     of a long name, where its domain stands: there, nothing is told.
 
     **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
-    iodine and dnscat2 220: `names_min` is 40 and `octets_min` 1,000, with `carriers_min` (0.5) of the queries for types
-    that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and `fresh_min` 0.4 (retries).
-    For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min` 35.
+    iodine and dnscat2 220: `names_min` is 40, `few_names_min` 10 and `octets_min` 1,000, with `carriers_min` (0.5) of
+    the queries for types that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and
+    `fresh_min` 0.4 (retries). For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min`
+    35.
     """
     least = (
         min(names_min, plain_names_min),
         min(octets_min, plain_octets_min),
         min(length_min, plain_length_min),
     )
+    few = _few(message, few_names_min)
     suspects = _suspects(message, window_s, *least, fresh_min)
+    suspects = suspects.union(_windows(message, window_s, few), distinct=True)
     asked = parties(_of_suspects(message, window_s, suspects))
     direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= LONG)
     below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
@@ -113,14 +125,9 @@ def dns_tunnel(
     known = markers().domains("dns_tunnel")
     if known:
         asked = asked.filter(~asked.domain.isin(sorted(known)))
-    rough = asked.group_by([*DOMAIN, "half"]).aggregate(rows=asked.count(), octets=asked.sub_bytes.sum())
-    rough = overlapping(rough)
-    rough = rough.group_by([*DOMAIN, "window"]).aggregate(rows=rough.rows.sum(), octets=rough.octets.sum())
-    rough = rough.filter(
-        (rough.rows >= min(names_min, plain_names_min))
-        & (rough.octets >= min(octets_min, plain_octets_min))
-        & (rough.octets >= rough.rows * min(length_min, plain_length_min))
-    )
+    rough = overlapping(asked.group_by([*DOMAIN, "half"]).aggregate(rows=asked.count()))
+    rough = rough.group_by([*DOMAIN, "window"]).aggregate(rows=rough.rows.sum())
+    rough = rough.filter(rough.rows >= min(names_min, plain_names_min, few_names_min))
     # Of other windows half may be missing.
     rough = attach(rough, suspects.mutate(suspect=True), [*DOMAIN, "window"])
     rough = rough.filter(rough.suspect.fill_null(False) | (rough.domain == DIRECT))
@@ -130,6 +137,7 @@ def dns_tunnel(
     asked = asked.mutate(
         query=(~asked.response).cast("int64"),
         carrier=carrier.cast("int64"),
+        rare=asked.qtype.isin(_rare()).cast("int64"),
         down=asked.response.ifelse(asked.dns_bytes, 0).fill_null(0).cast("int64"),
     )
     # As integers, so that the order of adding does not matter.
@@ -141,6 +149,7 @@ def dns_tunnel(
         rows=asked.count(),
         queries=asked.query.sum(),
         carriers=asked.carrier.sum(),
+        rare=asked.rare.sum(),
         octets=asked.sub_bytes.max().cast("int64"),
         entropy=asked.micro.max(),
         down=asked.down.sum(),
@@ -148,15 +157,23 @@ def dns_tunnel(
     by = [*DOMAIN, "window"]
     spans = _by_names(overlapping(names), by)
     spans = attach(spans, _of_busiest(asked, by), by)
+    spans = attach(spans, _types(asked, by), by)
+    spans = attach(spans, few, DOMAIN)
     typed = spans.carriers >= spans.rows * carriers_min
-    spans = spans.filter(
+    random = spans.entropy >= spans.names * (entropy_min * 1_000_000)
+    usual = (
         (spans.names >= names_min)
         & (typed | (spans.of_busiest >= plain_names_min))
         & (spans.bytes_up >= typed.ifelse(octets_min, plain_octets_min))
         & (spans.bytes_up >= spans.names * typed.ifelse(length_min, plain_length_min))
-        & (spans.entropy >= spans.names * (entropy_min * 1_000_000))
-        & (spans.names >= spans.asks * fresh_min)
+        & random
     )
+    marked = spans.tool.notnull() | (spans.rare * 2 >= spans.rows) | (spans.domain == DIRECT)
+    full = spans.bytes_up >= spans.names * FULL
+    turns = (spans.types >= TURNS) & (spans.typings <= spans.names)
+    turns = turns & (spans.bytes_up >= spans.names * length_min)
+    odd = (spans.names >= few_names_min) & (marked | (typed & random & (full | turns)))
+    spans = spans.filter((usual | odd) & (spans.names >= spans.asks * fresh_min))
     spans = stage(sessions(spans.semi_join(rough, by), DOMAIN, gap_s), needed=True)
     held = [*DOMAIN, "session"]
     whole = both_halves(spans, *held)
@@ -170,16 +187,23 @@ def dns_tunnel(
         sample(asked, held, "qname", "examples", most=3),
     ):
         tunnels = attach(tunnels, more, held)
+    tunnels = attach(tunnels, few, DOMAIN)
     typed = tunnels.carriers >= tunnels.rows * carriers_min
     carried = tunnels.bytes_up + tunnels.bytes_down
     return finding(
         tunnels,
         domain=tunnels.domain,
         severity=ibis.ifelse(typed & (carried >= 10 * octets_min), 3, 2),
-        confidence=confidence(tunnels.bytes_up / typed.ifelse(octets_min, plain_octets_min), 1.0),
+        confidence=confidence(
+            ibis.greatest(
+                tunnels.bytes_up / typed.ifelse(octets_min, plain_octets_min), tunnels.names / few_names_min
+            ),
+            1.0,
+        ),
         first_seen=tunnels.first_us,
         last_seen=tunnels.last_us,
         count=tunnels.asks,
+        tool=tunnels.tool,
         names=tunnels.names,
         bytes_up=tunnels.bytes_up,
         bytes_down=tunnels.bytes_down,
@@ -227,6 +251,43 @@ def _suspects(
     return stage(spans.inner_join(few, "number").select(*DOMAIN, "window"))
 
 
+def _few(message: ir.Table, names_min: int) -> ir.Table:
+    """Domains of which few names may tell, and the `tool` that marks give away, if any."""
+    asked = dns(message)
+    asked = asked.filter(
+        (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
+    )
+    long = asked.label_max >= LONG
+    marks = {known.name: reduce(or_, map(asked.qname.contains, known.within)) for known in markers().tunnel}
+    tool = ibis.cases(*[(long & mark, name) for name, mark in marks.items()], else_=ibis.null("string"))
+    asked = asked.mutate(tool=tool, carries=long & asked.qtype.isin(CARRIERS), rare=asked.qtype.isin(_rare()))
+    asked = asked.filter(asked.carries | asked.rare | asked.tool.notnull())
+    each = asked.group_by("registered_domain").aggregate(tool=asked.tool.max(), rows=asked.count())
+    each = each.filter(each.tool.notnull() | (each.rows >= names_min))
+    return stage(each.select("tool", domain=each.registered_domain))
+
+
+def _rare() -> list[int]:
+    """Types that nothing but a tunnel asks for."""
+    return sorted({kind for known in markers().tunnel for kind in known.types})
+
+
+def _windows(message: ir.Table, window_s: int, few: ir.Table) -> ir.Table:
+    """All windows of those domains."""
+    asked = dns(message)
+    asked = asked.mutate(domain=asked.registered_domain, half=halves(asked.time_us, window_s))
+    asked = asked.semi_join(few, DOMAIN).select(*DOMAIN, "half").distinct()
+    return stage(overlapping(asked).select(*DOMAIN, "window").distinct())
+
+
+def _types(asked: ir.Table, by: list[str]) -> ir.Table:
+    """How many types that carry data were asked for, and how many pairs there are of a name and its type."""
+    rows = asked.filter(asked.carrier == 1)
+    each = overlapping(rows.select(*DOMAIN, "half", "sub_hash", "whole", "qtype").distinct())
+    pairs = count_distinct(each, by, ["sub_hash", "whole", "qtype"], "typings")
+    return attach(pairs, count_distinct(each, by, ["qtype"], "types"), by)
+
+
 def _of_suspects(message: ir.Table, window_s: int, suspects: ir.Table) -> ir.Table:
     """The messages of suspects, and all that may be of a tunnel without a domain."""
     asked = dns(message).mutate(half=lambda t: halves(t.time_us, window_s))
@@ -247,6 +308,7 @@ def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
         rows=names.rows.sum(),
         queries=names.queries.sum(),
         carriers=names.carriers.sum(),
+        rare=names.rare.sum(),
         octets=names.octets.max(),
         entropy=names.entropy.max(),
         down=names.down.sum(),
@@ -259,6 +321,7 @@ def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
         rows=each.rows.sum(),
         asks=each.asks.sum(),
         carriers=each.carriers.sum(),
+        rare=each.rare.sum(),
         bytes_up=each.octets.sum(),
         entropy=each.entropy.sum(),
         bytes_down=each.down.sum(),

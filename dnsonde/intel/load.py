@@ -71,6 +71,14 @@ class Tool(_Row, frozen=True, kw_only=True):
     options: str | None = None
 
 
+class Tunnel(_Row, frozen=True, kw_only=True):
+    """A tool that carries data in names: what some of them hold, in lower case; types that it alone asks for."""
+
+    name: str
+    within: tuple[str, ...]
+    types: tuple[int, ...] = ()
+
+
 class Domains(_Row, frozen=True, kw_only=True):
     """Domains that a detector knows."""
 
@@ -108,6 +116,7 @@ class Markers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     vector: tuple[Vector, ...]
     tool: tuple[Tool, ...]
+    tunnel: tuple[Tunnel, ...]
     domain: tuple[Domains, ...]
 
     def domains(self, detector: str) -> tuple[str, ...]:

@@ -120,3 +120,44 @@ def test_plain_names_of_many_clients_are_telemetry() -> None:
     assert found(dns_tunnel, asked) == []
     relayed = [query(CLIENT, "203.0.113.5", f"{data(n, 60)}.example.com", time_s=n) for n in range(200)]
     assert len(found(dns_tunnel, asked + relayed)) == 1
+
+
+def test_few_names_are_enough_where_they_are_a_known_tools() -> None:
+    """iodine as it waits: what it begins with, and pings of eight octets."""
+    names = ["zaaaa-aaahhh-drink-mal-ein-j\\228germeister-", *(f"paaa{data(n, 4)}" for n in range(12))]
+    rows = [
+        query(CLIENT, RESOLVER, f"{name}.example.com", qtype=TXT, time_s=4 * n)
+        for n, name in enumerate(names)
+    ]
+    (row,) = found(dns_tunnel, rows)
+    assert (row["evidence"]["tool"], row["evidence"]["names"]) == ("iodine", 13)
+    assert found(dns_tunnel, rows[1:]) == []
+    assert found(dns_tunnel, rows[:9]) == []
+    ordered = [f"{data(1, 30)}.=auth.example.com", *(f"{data(n, 9)}.example.com" for n in range(12))]
+    (row,) = found(dns_tunnel, [query(CLIENT, RESOLVER, name, qtype=TXT) for name in ordered])
+    assert row["evidence"]["tool"] == "dns2tcp"
+
+
+def test_types_that_nothing_else_asks_for_need_few_names() -> None:
+    rows = [query(CLIENT, RESOLVER, f"paaa{data(n, 4)}.example.com", qtype=NULL, time_s=n) for n in range(12)]
+    (row,) = found(dns_tunnel, rows)
+    assert (row["severity"], row["evidence"]["names"]) == ("medium", 12)
+    assert found(dns_tunnel, [row | {"qtype": A} for row in rows]) == []
+
+
+def test_few_names_that_are_full_or_ask_for_types_by_turns_are_a_tunnel() -> None:
+    full = [query(CLIENT, RESOLVER, f"{data(n, 150)}.example.com", qtype=TXT, time_s=n) for n in range(12)]
+    assert len(found(dns_tunnel, full)) == 1
+    assert found(dns_tunnel, [row | {"qtype": A} for row in full]) == []
+
+    def turns(kinds: tuple[int, ...]) -> list[Row]:
+        return [
+            query(CLIENT, RESOLVER, f"{data(n, 34, HEX)}.example.com", qtype=kinds[n % len(kinds)], time_s=n)
+            for n in range(15)
+        ]
+
+    assert len(found(dns_tunnel, turns((TXT, CNAME, MX)))) == 1
+    assert found(dns_tunnel, turns((TXT, TXT, MX))) == []
+    # Who looks after a domain asks each name for all of them.
+    each = [row | {"qtype": kind} for row in turns((TXT,)) for kind in (TXT, CNAME, MX)]
+    assert found(dns_tunnel, each) == []
