@@ -22,10 +22,11 @@ MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")
 TALK, REFLECTED = "talk", "reflected"  # vectors that are no flood
 CONNECT = "connect"  # a connection that was made, and over which its source sent nothing
 CONNECT_PACKETS = 10
+ERRORS = "icmp_error"
 ETHERNET_IN_GRE = "6558"
 MULTICAST4, MULTICAST6 = 0xFFFF_E000_0000, -(1 << 56)  # 224.0.0.0 and above; ff00::/8 as a network half
 ECHOED = ((1, 0), (58, 129))  # protocol and type of an echo reply
-ICMP_ERRORS = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}  # they answer what somebody sent: `backscatter`'s
+ICMP_ERRORS = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}  # they answer what somebody sent
 # What networks carry between two hosts by the second: tunnels, IPsec, routing, SCTP.
 USUAL_PROTOCOLS = (1, 4, 6, 17, 41, 47, 50, 51, 58, 88, 89, 97, 103, 108, 112, 115, 132, 137)
 
@@ -74,6 +75,8 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     loose = alone & (f.rst == 0) & (f.ack > 0)
     none = (f.syn == 0) & (f.synack == 0) & (f.ack == 0) & (f.rst == 0) & (f.fragments == 0)
     none = none & told(f)
+    # SYN, ACK and FIN in every packet: no TCP says that.
+    none = none | ((f.synack >= f.packets) & (f.fin >= f.packets))
     empty = (
         (f.syn > 0) & (f.ack > 0) & (f.synack == 0) & (f.payload_bytes == 0) & (f.packets <= CONNECT_PACKETS)
     )
@@ -103,6 +106,7 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
         else_="udp_plain",
     )
     said = [(f.protocol == kind) & ~f.src_port.isin(errors) for kind, errors in ICMP_ERRORS.items()]
+    errors = [(f.protocol == kind) & f.src_port.isin(errors) for kind, errors in ICMP_ERRORS.items()]
     echoed = [(f.protocol == kind) & (f.src_port == number) & (f.fragments == 0) for kind, number in ECHOED]
     vector = ibis.cases(
         (f.protocol == 6, tcp),
@@ -110,6 +114,7 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
         (f.protocol == 47, gre),
         (reduce(or_, echoed), "icmp_reply"),
         (reduce(or_, said), "icmp"),
+        (reduce(or_, errors), ibis.literal(None if reflected_as else ERRORS, "string")),
         (~f.protocol.isin(USUAL_PROTOCOLS), "ip_protocol"),
     )
     twisted = (f.inner_id + f.ip_id - 1000 + 1).cast("int64") & 0xFFFF
@@ -145,12 +150,8 @@ def amounts(rows: ir.Table) -> ir.Table:
 
     A row's packets are taken as even over its time.
     """
-    within = SLICE_S * SECOND
     by = [*DST, "dst_home", "vector", "window"]
-    rows = rows.mutate(
-        slice=window(rows.start_us, SLICE_S),
-        share=rows.packets * within // ibis.greatest(rows.end_us - rows.start_us, within),
-    )
+    rows = _sliced(rows)
     slices = rows.group_by([*by, "slice"]).aggregate(
         first_us=rows.start_us.min(),
         last_us=rows.end_us.max(),
@@ -169,6 +170,22 @@ def amounts(rows: ir.Table) -> ir.Table:
         peak=slices.peak.max().cast("int64"),
         **sums,
     )
+
+
+def _sliced(rows: ir.Table) -> ir.Table:
+    """With the `slice` that a row begins in, and its `share`: packets in one slice."""
+    within = SLICE_S * SECOND
+    return rows.mutate(
+        slice=window(rows.start_us, SLICE_S),
+        share=rows.packets * within // ibis.greatest(rows.end_us - rows.start_us, within),
+    )
+
+
+def busiest(rows: ir.Table, by: list[str]) -> ir.Table:
+    """`peak` of each `by`: packets of its busiest slice."""
+    rows = _sliced(rows)
+    slices = rows.group_by([*by, "slice"]).aggregate(packets=rows.share.sum())
+    return slices.group_by(by).aggregate(peak=slices.packets.max().cast("int64"))
 
 
 def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:

@@ -6,7 +6,18 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, MARKED, TALK, amounts, answers, arrivals, arrived, kinds, rate
+from dnsonde.detect._floods import (
+    DST,
+    MARKED,
+    TALK,
+    amounts,
+    answers,
+    arrivals,
+    arrived,
+    busiest,
+    kinds,
+    peak,
+)
 from dnsonde.detect._relations import attach, home_prefix, keys, pair, sample_addresses, sessions
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
@@ -71,15 +82,17 @@ def carpet_flood(
     # Mostly nothing: only what is left is worth a look at who asked.
     rough = stage(_spans(each, *limits).select(*by), needed=True)
     few = stage(each.semi_join(rough, by).select(*DST, "vector", "window"))
-    each = stage(_by_prefix(_unasked(rows.semi_join(few, [*DST, "vector", "window"]), flow)))
+    rows = _unasked(rows.semi_join(few, [*DST, "vector", "window"]), flow)
+    each = stage(_by_prefix(rows))
     spans = stage(_spans(each, *limits), needed=True)
     # One row an address and window, or a vector more: few are counted twice, which only calms.
     hit = stage(each.semi_join(spans, by))
     said = attach(hit, answers(flow.filter(flow.src_home), hit), [*DST, "window"])
     said = said.group_by(by).aggregate(answers=said.answers.sum())
     spans = attach(spans, said, by)
-    packets_s = rate(spans.packets, spans, 0.1)
-    mbit_s = rate(spans.octets * 8 / 1e6, spans, 0.1)
+    spans = attach(spans, busiest(_with_prefix(rows).semi_join(spans, by), by), by)
+    packets_s = peak(spans, 0.1)
+    mbit_s = packets_s * (spans.octets * 8 / 1e6) / spans.packets
     plain = spans.vector.isin(PLAIN) | (spans.marks * 2 >= spans.flows)
     bulk = ibis.greatest(packets_s / packets_s_min, mbit_s / mbit_min)
     spans = spans.mutate(

@@ -9,6 +9,7 @@ from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import (
     CONNECT,
     DST,
+    ERRORS,
     MARKED,
     REFLECTED,
     TALK,
@@ -19,22 +20,36 @@ from dnsonde.detect._floods import (
     kinds,
     peak,
 )
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sample_addresses, sessions
+from dnsonde.detect._relations import (
+    attach,
+    count_distinct,
+    is_ipv4,
+    keys,
+    network,
+    pair,
+    sample,
+    sample_addresses,
+    sessions,
+)
 from dnsonde.detect._stages import stage
 
 STOMPED = 5  # connections
+LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
+AGAIN = 2  # SYNs of a client in a minute
+ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
 
 @detector(
     threat="flood",
     subject_kind="address",
     title="{vector} flood at {subject}",
-    summary="{subject} got {count} packets of kind {vector} from {sources} addresses, {packets_s} a second: filter "
-    "what matches upstream (ports {ports}); sources of yours that take part are infected.",
+    summary="{subject} got {count} packets of kind {vector} from {sources:address|addresses}, {packets_s} a second: "
+    "filter what matches upstream{ports:? (ports %)}; sources of yours that take part are infected.",
     references=(
         "FastNetMon and Akvorado default thresholds",
         "Nokia Deepfield, DDoS wire markers, 2026",
         "https://github.com/jgamblin/Mirai-Source-Code (attack_*.c)",
+        "TDC SOC, BlackNurse Denial of Service Attack, 2016; RFC 1812 4.3.2.8 and RFC 4443 2.4 (errors are limited)",
     ),
 )
 def flood(
@@ -45,8 +60,9 @@ def flood(
     ] = 100,
     ack_s: Annotated[int, "ACKs a second that belong to no connection"] = 500,
     marked_s: Annotated[int, "packets a second that carry a game's query, or have another known mark"] = 100,
-    icmp_s: Annotated[int, "ICMP messages a second that are no errors"] = 500,
+    icmp_s: Annotated[int, "ICMP messages a second; errors only of few sources"] = 500,
     requests_min: Annotated[int, "HTTP connections in a minute, at 50 or more a source"] = 1000,
+    crafted_min: Annotated[int, "SYNs in a minute that have no options, which every system sends"] = 500,
     dns_s: Annotated[int, "DNS queries a second that stay without an answer"] = 2000,
     udp_s: Annotated[int, "other UDP or GRE packets a second that stay without an answer"] = 10_000,
     udp_mbit: Annotated[float, "the same as megabits a second"] = 100.0,
@@ -58,27 +74,32 @@ def flood(
     """An address gets very many packets of one kind, which belong to no conversation.
 
     `evidence.vector` says which kind, by bytes: syn, ack, stomp (a SYN without options, then data), connect (handshakes
-    after which nothing is said), flags (neither SYN nor ACK), fin, rst, http, udp_plain, dns, vse, raknet, fivem, samp,
-    ts3init1, ncp, ldap, icmp, icmp_reply, gre_ip, gre_eth, ip_protocol (protocols that nothing uses), fragments (of
-    which the first, with its ports, never came). Rates are over the time that the packets really took, so that an
-    attack of a fifth of a second is seen as one, or over the busiest ten seconds of a minute, so that what trickles on
-    does not hide it. What services reflect is `amplification`'s, and so are its fragments.
+    after which nothing is said), flags (neither SYN nor ACK, or both with FIN), fin, rst, http, udp_plain, dns, vse,
+    raknet, fivem, samp, ts3init1, ncp, ldap, icmp, icmp_error, icmp_reply, gre_ip, gre_eth, ip_protocol (protocols that
+    nothing uses), fragments (of which the first, with its ports, never came). Rates are over the time that the packets
+    really took, so that an attack of a fifth of a second is seen as one, or over the busiest ten seconds of a minute,
+    so that what trickles on does not hide it. What services reflect is `amplification`'s, and so are its fragments.
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
     **What looks like it** Flash crowds complete their handshakes and come with few connections each. Proxies and
     balancers of loads make very many to the servers behind them: HTTP from home to home is left out. Speed tests,
     calls, games, VPN and QUIC go both ways, or stay in few connections: `ack` counts connections of three packets at
-    most. A port scan spreads over ports. A log of flows that tells no TCP flags is no flood of segments without any.
-    Pings are answered, and echo replies asked for, by the second: replies and errors must find an address that says
-    nothing. GRE between two routers has neither Mirai's mark nor ten sources. A one-way
-    UDP stream of one source (iperf, video) is told from a bot's by nothing but who wants it: it is at most medium;
-    video has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a thousand come.
+    most. Clients of one network whose service is out of reach send a SYN or two each, as their systems write them: all
+    sources in one /16 (IPv6: /32), and no layout of options in more than half. A port scan spreads over ports, one of
+    IP protocols over protocols: there, only SYNs without options from a thousand ports count, as no scanner sends them.
+    A log of flows that tells no TCP flags is no flood of segments without any. Pings are answered, and echo replies
+    asked for, by the second: replies and errors must find an address that says nothing, and errors must come a hundred
+    from each source, which systems do not send to one that sent so much. GRE between two routers has neither Mirai's
+    mark nor ten sources. A one-way UDP stream of one source (iperf, video) is told from a bot's by nothing but who
+    wants it: it is at most medium; video has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a
+    thousand come.
 
     **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources. `syn_s`
-    (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000),
-    `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280 SYNs a
-    second. `gap_s` is five minutes.
+    (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000), `crafted_min`
+    (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280
+    SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at most medium. `gap_s` is five
+    minutes.
     """
     least = min(syn_s, marked_s, icmp_s)
     few = arrivals(flow)
@@ -100,11 +121,29 @@ def flood(
     )
     by = [*DST, "vector", "window"]
     few = rows.semi_join(each, by)
-    few = few.select(*by, *keys("src"), "protocol", port=few.dst_port.cast("int64"))
+    # A log tells no options, and a snap length may end before them: then headers are longer.
+    header = is_ipv4(*pair(few, "dst")).ifelse(40, 60)
+    bare = (few.options == 0) & few.ttl_min.notnull() & (few.length_max <= header)
+    # Fragments have none, and ICMP's are its codes.
+    ported = few.protocol.isin([6, 17]) & (few.vector != "fragments")
+    few = few.select(
+        *by,
+        *keys("src"),
+        "protocol",
+        "options",
+        network=network(few.src_net, few.src_host),
+        port=few.dst_port.cast("int64"),
+        bare=bare.fill_null(False).cast("int64"),
+        origin=few.src_port.cast("int64"),
+        ports=ported.ifelse(few.dst_port.cast("int64"), ibis.null("int64")),
+    )
     few = stage(few)
     each = attach(each, count_distinct(few, by, keys("src"), "sources"), by)
     each = attach(each, count_distinct(few, by, ["port"], "port_count"), by)
     each = attach(each, count_distinct(few, by, ["protocol"], "protocols"), by)
+    each = attach(each, count_distinct(few, by, ["network"], "networks"), by)
+    each = attach(each, count_distinct(few, by, ["origin"], "origins"), by)
+    each = attach(each, _layouts(few, by), by)
     each = each.filter(each.sources.notnull())
 
     slow = peak(each, 1.0)
@@ -121,13 +160,21 @@ def flood(
     plain = ibis.ifelse(crowd, ibis.greatest(bulk, slow / ack_s), bulk)
     # A fragment's first part has ports, and TCP that is reflected SYN-ACKs beside the resets.
     whole = each.reflected * 10 < each.packets
-    odd = (each.protocols >= protocols_min).ifelse(slow / syn_s, bulk)
+    mixed = (each.protocols >= protocols_min) & (each.packets >= 10 * each.protocols)
+    odd = mixed.ifelse(slow / syn_s, bulk)
+    crafted = (each.vector == "syn") & spread & (each.bare * 2 >= each.flows) & (each.flows >= each.talks)
+    crafted = crafted & (each.flows * 2 >= each.packets)  # each from a port of its own
+    scattered = (each.vector == "syn") & (each.origins >= ORIGINS) & (each.bare * 2 >= each.flows)
+    clients = (each.networks == 1) & (each.packets <= AGAIN * each.sources) & (each.alike * 2 <= each.flows)
     # Nobody makes so many connections and has nothing to say.
     empty = spread & (each.flows >= 50 * each.sources) & (each.flows >= 3 * each.used)
     # How many times the threshold it is; 0 where the vector's own condition fails.
     ratio = ibis.cases(
         # One connection, or two, in which somebody sends much are uploads.
         ((each.vector == "stomp") & (each.flows < STOMPED), 0.0),
+        ((each.vector == "syn") & clients, 0.0),
+        (crafted, ibis.greatest(slow / syn_s, each.packets / crafted_min)),
+        (scattered & ~spread & (each.flows >= each.talks), slow / ack_s),
         (each.vector.isin(["syn", "stomp"]) & spread & (each.flows >= each.talks), slow / syn_s),
         (each.vector.isin(["syn", "stomp"]), 0.0),
         (each.vector == "flags", ibis.ifelse(spread & deaf & (each.flows >= each.talks), slow / syn_s, 0.0)),
@@ -140,6 +187,10 @@ def flood(
         (each.vector.isin([*MARKED, "ldap"]), slow / marked_s),
         (each.vector == CONNECT, ibis.ifelse(empty, slow * each.flows / each.packets / syn_s, 0.0)),
         (each.vector == "icmp", slow / icmp_s),
+        (
+            each.vector == ERRORS,
+            ibis.ifelse(many & (each.packets >= LIMITED * each.sources), slow / icmp_s, 0.0),
+        ),
         (each.vector == "icmp_reply", ibis.ifelse(many, slow / icmp_s, 0.0)),
         (each.vector == "dns", ibis.ifelse(many, slow / dns_s, 0.0)),
         (each.vector == "ip_protocol", ibis.ifelse(deaf, odd, 0.0)),
@@ -168,18 +219,19 @@ def flood(
     )
     for more in (
         count_distinct(few, held, keys("src"), "sources"),
-        sample(few, held, "port", "ports"),
+        sample(few, held, "ports", "ports"),
         sample_addresses(few, held, "src", "source_hosts"),
     ):
         attacks = attach(attacks, more, held)
     touched = attacks.dst_home | (attacks.ours == 1)
     lone = (attacks.vector == "udp_plain") & (attacks.sources == 1)
+    weak = (attacks.vector == "syn") & (attacks.packets_s < syn_s)
     large = ((attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)) & (attacks.packets >= 1000)
     return finding(
         attacks,
         address=pair(attacks, "dst"),
         severity=ibis.ifelse(
-            lone, 2, severity(2, touched.cast("int64") + (touched & large).cast("int64"), 1, 2)
+            lone | weak, 2, severity(2, touched.cast("int64") + (touched & large).cast("int64"), 1, 2)
         ),
         confidence=confidence(attacks.ratio, 1.0),
         first_seen=attacks.first_us,
@@ -194,3 +246,9 @@ def flood(
         ports=attacks.ports,
         mirai_marks=(attacks.marks > 0).ifelse(attacks.marks, ibis.null("int64")),
     )
+
+
+def _layouts(few: ir.Table, by: list[str]) -> ir.Table:
+    """How many flows have no TCP options, `bare`, and how many have the same, of those that most have: `alike`."""
+    each = few.group_by([*by, "options"]).aggregate(flows=few.count(), bare=few.bare.sum())
+    return each.group_by(by).aggregate(alike=each.flows.max(), bare=each.bare.sum())

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from dnsonde.detect.carpet_flood import carpet_flood
 from tests.detect.rows import Row, flow, found
 
@@ -92,3 +94,18 @@ def test_downloads_and_validating_resolvers_are_not_it() -> None:
     assert len(found(carpet_flood, flows=[*carpet(**down), *elsewhere])) == 1
     secure = [row | {"dst_port": 53} for row in asked]
     assert found(carpet_flood, flows=[*carpet(src_port=53, bytes=150_000), *secure]) == []
+
+
+def test_what_trickles_on_does_not_hide_a_burst() -> None:
+    """Five seconds of ten thousand a second, then a packet now and again to the end of the minute."""
+    burst = [
+        row | {"packets": 500, "bytes": 300_000, "end_us": row["start_us"] + 4_800_000} for row in carpet()
+    ]
+    trickle = [
+        flow("203.0.113.9", f"192.0.2.{n}", time_s=5 + n / 5, protocol=17, dst_port=4444, bytes=600)
+        for n in range(200)
+    ]
+    (row,) = found(carpet_flood, flows=[*burst, *trickle])
+    assert row["evidence"]["packets_s"] == pytest.approx(10_000, rel=0.02)
+    even = [row | {"end_us": row["start_us"] + 45_000_000} for row in burst]
+    assert found(carpet_flood, flows=even, mbit_min=1e6) == []

@@ -81,7 +81,7 @@ def test_a_burst_of_a_fifth_of_a_second_is_found_and_a_trickle_is_not() -> None:
     (row,) = found(flood, flows=crowd(200, **one))
     assert row["last_seen"] - row["first_seen"] == 199_000
     assert found(flood, flows=crowd(99, **one)) == []
-    assert found(flood, flows=crowd(3000, step_s=0.02, **one)) == []
+    assert found(flood, flows=crowd(3000, step_s=0.02, options=5, length_max=60, **one)) == []
 
 
 def test_what_trickles_on_does_not_hide_a_burst() -> None:
@@ -90,10 +90,11 @@ def test_what_trickles_on_does_not_hide_a_burst() -> None:
     trickle = crowd(50, step_s=1.0, syn=1)
     (row,) = found(flood, flows=burst + trickle)
     assert row["evidence"]["packets_s"] == pytest.approx(200, rel=0.02)
-    even = crowd(2050, step_s=0.0285, syn=1)
+    even = crowd(2050, step_s=0.0285, syn=1, options=5, length_max=60)
     assert found(flood, flows=even) == []
     # A row of a minute is even too, whatever slice it begins in.
-    assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=58, syn=2000, packets=2000)]) == []
+    one: dict[str, Any] = {"syn": 2000, "packets": 2000, "options": 5, "length_max": 60}
+    assert found(flood, flows=[flow("203.0.113.9", VICTIM, lasts_s=58, **one)]) == []
 
 
 def test_connections_over_which_nothing_is_said_are_a_flood_by_the_hundred() -> None:
@@ -223,3 +224,74 @@ def test_a_resolver_that_everybody_asks_answers() -> None:
     asks = crowd(1200, protocol=17, dst_port=53, packets=3, bytes=180)
     answers = [flow(VICTIM, "203.0.113.9", protocol=17, src_port=53, packets=3000, bytes=300_000)]
     assert found(flood, flows=[*asks, *answers]) == []
+
+
+def test_errors_are_limited_but_by_who_means_harm() -> None:
+    """BlackNurse: a few sources, unreachables by the thousand; who scans gets few from each, and has asked for them."""
+    error: dict[str, Any] = {"protocol": 1, "dst_port": 3, "packets": 100, "bytes": 5600}
+    flows = [row | {"src_port": 3} for row in crowd(20, step_s=0.05, sources=4, **error)]
+    (row,) = found(flood, flows=flows)
+    assert (row["evidence"]["vector"], row["evidence"]["sources"]) == ("icmp_error", 4)
+    assert "ports" not in row["evidence"]
+    many = [row | {"src_port": 3} for row in crowd(2000, **(error | {"packets": 1}))]
+    assert found(flood, flows=many) == []
+    scan = [flow(VICTIM, "203.0.113.9", lasts_s=1, protocol=17, packets=2000, dst_port=9)]
+    assert found(flood, flows=[*flows, *scan]) == []
+
+
+def test_clients_whose_service_is_out_of_reach_are_not_it() -> None:
+    """A SYN or two of each, all from one network, in the layouts of several systems."""
+    clients = [
+        flow(
+            f"2001:db9:0:{n:x}::1",
+            VICTIM,
+            time_s=n / 500,
+            src_port=40_000 + n,
+            syn=1,
+            dst_port=443,
+            options=n % 4 + 1,
+        )
+        for n in range(400)
+    ]
+    assert found(flood, flows=clients) == []
+    assert len(found(flood, flows=[row | {"options": 7} for row in clients])) == 1
+    scattered = [row | {"src_net": n << 40} for n, row in enumerate(clients, 1)]
+    assert len(found(flood, flows=scattered)) == 1
+
+
+def test_syns_to_ever_other_ports_from_ever_other_ports_are_one() -> None:
+    """The SYN floods of CIC-DDoS2019; a scanner sends from few ports, a system with options."""
+    flows = [
+        flow("203.0.113.9", VICTIM, time_s=n / 5000, src_port=10_000 + n, dst_port=7 * n % 60_000 + 1, syn=1)
+        for n in range(3000)
+    ]
+    (row,) = found(flood, flows=flows)
+    assert (row["evidence"]["vector"], row["evidence"]["sources"]) == ("syn", 1)
+    assert found(flood, flows=[row | {"src_port": 50_000 + n % 2} for n, row in enumerate(flows)]) == []
+    assert found(flood, flows=[row | {"options": 5, "length_max": 60} for row in flows]) == []
+    assert found(flood, flows=[row | {"ttl_min": None, "ttl_max": None} for row in flows]) == []
+
+
+def test_flags_that_no_segment_has_together_are_one() -> None:
+    (row,) = found(flood, flows=crowd(300, synack=1, fin=1, rst=1, dst_port=80))
+    assert row["evidence"]["vector"] == "flags"
+
+
+def test_the_words_fit_the_numbers() -> None:
+    (row,) = found(flood, flows=crowd(300, sources=1, syn=1, dst_port=80))
+    assert "from 1 address, " in row["summary"]
+    assert "upstream (ports 80);" in row["summary"]
+    piece: dict[str, Any] = {"protocol": 17, "dst_port": 0, "fragments": 10, "packets": 10, "bytes": 15_000}
+    (row,) = found(flood, flows=[row | {"src_port": 0} for row in crowd(1200, **piece)])
+    assert "from 200 addresses, " in row["summary"]
+    assert "upstream;" in row["summary"]
+
+
+def test_syns_that_no_system_sends_are_told_at_a_low_rate() -> None:
+    """hping3 --fast: ten a second, without options."""
+    crafted = crowd(600, step_s=0.08, sources=1, syn=1, dst_port=80)
+    (row,) = found(flood, flows=crafted)
+    assert (row["severity"], row["evidence"]["vector"]) == ("medium", "syn")
+    assert found(flood, flows=crafted[:499]) == []
+    checks = [row | {"options": 5, "length_max": 60} for row in crafted]
+    assert found(flood, flows=checks) == []
