@@ -25,6 +25,7 @@ SRC = keys("src")
 PARTS = ("net", "host", "port")
 TCP = "tcp"  # SYN-ACKs
 FEW = 5  # packets of a reflector to a port; a download's are many
+MANY = 100  # reflectors that answer one and the same question
 RESERVED, EPHEMERAL = 1024, 32_768  # ports below are services', from there on clients' (Linux)
 
 
@@ -32,8 +33,9 @@ RESERVED, EPHEMERAL = 1024, 32_768  # ports below are services', from there on c
     threat="reflection attack",
     subject_kind="address",
     title="{protocol} is reflected at {subject}",
-    summary="{reflectors} addresses sent {count} packets ({bytes} octets) of {protocol} to {subject} that it did not "
-    "ask for, or that somebody asked for in its name: filter the source port upstream, close reflectors at home.",
+    summary="{reflectors:address|addresses} sent {count} packets ({bytes} octets) of {protocol} to {subject} that it "
+    "did not ask for, or that somebody asked for in its name: filter the source port upstream, close reflectors at "
+    "home.",
     references=(
         "US-CERT TA14-017A, UDP-Based Amplification Attacks",
         "Krämer et al., AmpPot, RAID 2015; Kopp et al., DDoS Never Dies?, PAM 2021",
@@ -77,7 +79,8 @@ def amplification(
     differ (`repeats_min`), as does a client of time servers, whose answers are small. A monitoring station asks by SNMP
     within home, which is left out. Game servers, VPN gateways and QUIC send much from ports that also reflect: there,
     only unasked responses of many reflectors count, and where a capture has one direction, only such as come fast and
-    few from each. A crawler's SYN-ACKs are asked for.
+    few from each. A crawler's SYN-ACKs are asked for. Answers too short to amplify count where a hundred servers give
+    them, unasked, to the same few questions, and what the victim sends was captured or they come fast.
 
     **Thresholds** `packets_min` (100 in `window_s`, 600) is AmpPot's; `factor_min` (5) is NEMEA's; `gap_s` (900) is
     that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5), `reflectors_min` (10), `sudden_s` (100) and
@@ -151,7 +154,10 @@ def amplification(
     # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
     alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
     sign = ibis.ifelse(strict, blind & crowd & (session | (hits.service == TCP)), alone | grown)
-    hits = hits.filter(sign & same & (large | (hits.service == TCP)))
+    # So many servers answer nobody who did not ask them, however short.
+    short = (hits.service == "dns") & hits.questions.notnull() & blind
+    short = short & (hits.reflectors >= MANY) & (hits.heard.notnull() | sudden)
+    hits = hits.filter(sign & same & (large | short | (hits.service == TCP)))
     hits = stage(hits, needed=True)
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
     hits = stage(sessions(hits, [*DST, "service"], gap_s))

@@ -138,3 +138,21 @@ def test_downloads_of_which_one_direction_was_captured_are_not_it() -> None:
     assert row["evidence"]["protocol"] == "dtls"
     slow = [row | {"end_us": row["start_us"] + 50_000_000} for row in reflect(443, packets=4)]
     assert found(amplification, flows=slow) == []
+
+
+def test_short_answers_of_a_hundred_servers_to_one_question_are_reflected() -> None:
+    """An A record that everybody answers: it amplifies hardly, and fills the victim's link."""
+    asks = [query(VICTIM, f"203.0.113.{10 + n}", "ddos.example.net", time_s=n / 1000) for n in range(120)]
+    told = [response(ask, "198.51.100.5") for ask in asks for _ in range(2)]
+    flows = reflect(53, rows=120, packets=2, size=60)
+    (row,) = found(amplification, told, flows)
+    assert (row["evidence"]["protocol"], row["evidence"]["reflectors"]) == ("dns", 120)
+    assert found(amplification, told, flows[:99]) == []
+    assert found(amplification, told, [*flows, *asked(flows, 40)]) == []
+    slow = [row | {"start_us": row["start_us"] + n * 1_000_000} for n, row in enumerate(flows)]
+    slow = [row | {"end_us": row["start_us"]} for row in slow]
+    assert found(amplification, told, slow) == []
+    heard = flow(VICTIM, "203.0.113.200", src_port=5000, dst_port=443, time_s=1)
+    assert len(found(amplification, told, [*slow, heard])) == 1
+    others = [row | {"qname": f"n{n}.example.net"} for n, row in enumerate(told)]
+    assert found(amplification, others, flows) == []
