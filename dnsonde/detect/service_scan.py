@@ -6,8 +6,8 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
-from dnsonde.detect._floods import told
-from dnsonde.detect._relations import SECOND, attach, keys, pair, sample, sessions
+from dnsonde.detect._floods import USUAL_PROTOCOLS, told
+from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, sample, sessions
 from dnsonde.detect._stages import stage
 
 SRC = keys("src")
@@ -18,6 +18,7 @@ COLUMNS = [
 ]  # fmt: skip
 ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
+IP = 255  # `kind` of what looks for IP protocols; its `port` is the protocol
 PINGS = 4  # to an address, as `ping` of Windows sends: with more it is looked after
 CHECKS = 20  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
 TRACEROUTE = (33434, 33534)  # a port a packet (traceroute(8))
@@ -30,8 +31,8 @@ PEERS = (4662, 6346, 6347, 6348, *range(6881, 6890), 8333, 30303, 51413)
     threat="service scan",
     subject_kind="address",
     title="{subject} scans for services ({technique})",
-    summary="{subject} sent {count} probes without a conversation to {addresses} addresses ({ports} ports at most on "
-    "one): see that what it looks for is meant to be reached; a source of yours may be infected.",
+    summary="{subject} sent {count} probes without a conversation to {addresses:address|addresses}{ports:? (ports of "
+    "one: % at most)}: see that what it looks for is meant to be reached; a source of yours may be infected.",
     references=(
         "Zeek, policy/misc/scan, https://docs.zeek.org/en/v4.0.9/scripts/policy/misc/scan.zeek.html",
         "CESNET NEMEA vportscan_detector and hoststats, https://github.com/CESNET/NEMEA-Detectors",
@@ -45,16 +46,17 @@ def service_scan(
     echo_min: Annotated[int, "addresses that were pinged which make a sweep"] = 16,
     ports_min: Annotated[int, "TCP ports of one address that make a vertical scan"] = 15,
     udp_ports_min: Annotated[int, "the same of UDP, where nothing tells an answer"] = 50,
+    protocols_min: Annotated[int, "IP protocols that nothing uses, of one address, that make a scan"] = 50,
     flags_min: Annotated[int, "ports probed with impossible TCP flags that make a scan"] = 3,
     packets_max: Annotated[int, "most packets of a probe to one port of one address, in one flow row"] = 4,
     gap_s: Annotated[int, "seconds without a probe that end a scan"] = 21_600,
 ) -> ir.Table:
-    """A source looks for services: one port at many addresses, many ports at one, a sweep of pings.
+    """A source looks for services: one port at many addresses, many ports or IP protocols at one, a sweep of pings.
 
     A TCP probe is a SYN after which no data went from the source to that port: refused, unanswered, or answered and
     dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK and
     RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation to many ports
-    of one address, by which a filter is felt.
+    of one address, by which a filter is felt, or from one port of the source to many addresses.
 
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
@@ -68,14 +70,16 @@ def service_scan(
 
     **Thresholds** `addresses_min` (25) and `ports_min` (15) are those of Zeek's scan policy, `packets_max` (4) and
     `udp_ports_min` (50) NEMEA's. A port of one address that got nothing but SYNs counts however many they were. A sweep
-    of `echo_min` (16) addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance. `gap_s`
-    is six hours, so that slow scans are one: a real one took 72 hours for 7,307 addresses.
+    of `echo_min` (16) addresses is a /28. `flags_min` (3) is low, since such segments are never sent by chance.
+    `protocols_min` (50) is ours: nmap asks for all 256, a flood of several protocols has fewer. `gap_s` is six hours,
+    so that slow scans are one: a real one took 72 hours for 7,307 addresses.
     """
-    least = min(addresses_min, echo_min, ports_min, udp_ports_min, flags_min)
-    rows = _rows(flow, packets_max, gap_s)
+    least = min(addresses_min, echo_min, ports_min, udp_ports_min, protocols_min, flags_min)
+    rows = _rows(flow, packets_max, gap_s, addresses_min)
     # Sources of so few rows, and then of so few pairs, need no further look.
     pairs = stage(_pairs(rows.semi_join(stage(_active(rows, least), needed=True), SRC)))
     pairs = stage(pairs.semi_join(_active(pairs, least), SRC), needed=True)
+    pairs = stage(_unanswered(pairs, flow))
     buckets = pairs.group_by([*SRC, "bucket"]).aggregate(
         first_us=pairs.first_us.min(), last_us=pairs.last_us.max()
     )
@@ -95,7 +99,7 @@ def service_scan(
     )
     spots = stage(spots.mutate(silent=((spots.talked == 0) & (spots.probes > 0)).cast("int64")))
     wide = _wide(spots, by, addresses_min, echo_min)
-    deep = _deep(spots, by, ports_min, udp_ports_min, flags_min)
+    deep = _deep(spots, by, {6: ports_min, 17: udp_ports_min, IP: protocols_min}, flags_min)
     both = stage(wide.union(deep), needed=True)
     scans = both.group_by([*by, "src_home"]).aggregate(
         first_us=both.first_us.min(),
@@ -127,18 +131,25 @@ def service_scan(
             ((scans.wide == 1) & (scans.deep == 1), "horizontal and vertical"),
             ((scans.wide == 1) & (scans.protocol == 1), "ping sweep"),
             (scans.wide == 1, "horizontal"),
+            ((scans.deep == 1) & (scans.protocol == IP), "ip protocols"),
             (scans.deep == 1, "vertical"),
             else_="odd flags",
         ),
-        protocol=ibis.cases((scans.protocol == 1, "icmp"), (scans.protocol == 6, "tcp"), else_="udp"),
+        protocol=ibis.cases(
+            (scans.protocol == 1, "icmp"),
+            (scans.protocol == 6, "tcp"),
+            (scans.protocol == IP, "ip"),
+            else_="udp",
+        ),
         addresses=scans.addresses,
-        ports=scans.ports,
+        ports=(scans.protocol == 1).ifelse(ibis.null("int64"), scans.ports),
         scanned_ports=scans.scanned_ports,
     )
 
 
-def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
+def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int) -> ir.Table:
     """Flows that can be of a scan; port -1: ICMP, whose versions are one `kind`, 1."""
+    flow = flow.mutate(bucket=(flow.start_us // (gap_s * SECOND)).cast("int64"))
     tcp = flow.protocol == 6
     # An answer comes from a service's port, which is mostly the lower one.
     low = (flow.dst_port < flow.src_port) & (flow.dst_port > 0)
@@ -154,22 +165,32 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int) -> ir.Table:
     stray = tcp & lone & low & few & (flow.payload_bytes == 0) & flow.ttl_min.notnull()
     asked = tcp & (flow.syn > 0) & (flow.synack == 0) & (flow.mirai_syn == 0)
     asked = asked & ~(flow.src_home & ~flow.dst_home & flow.dst_port.isin(PEERS))
-    rows = flow.filter(asked | odd | stray | (udp & few) | (echo & few))
+    other = ~flow.protocol.isin(USUAL_PROTOCOLS) & few & (flow.fragments == 0)
+    rows = flow.filter(asked | odd | stray | other | (udp & few) | (echo & few))
+    rows = attach(rows, _swept(flow.filter(stray), addresses_min), [*SRC, "src_port", "dst_port", "bucket"])
     talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
     strange = (rows.protocol == 6) & (rows.syn == 0) & (rows.ack == 0) & rows.ttl_min.notnull()
     # Peers, idle connections and late ends look like these at many addresses, and at many ports of one nothing does.
     late = (rows.protocol == 6) & (rows.syn == 0) & ((rows.ack > 0) | rows.ttl_min.isnull())
-    one = late | ((rows.protocol == 17) & rows.src_home & ~rows.dst_home)
+    late = late & rows.swept.isnull()
     icmp = rows.protocol.isin([kind for kind, _ in ECHO])
+    alien = ~rows.protocol.isin(USUAL_PROTOCOLS)
+    one = late | alien | ((rows.protocol == 17) & rows.src_home & ~rows.dst_home)
     return rows.mutate(
-        kind=icmp.ifelse(1, rows.protocol).cast("int64"),
-        port=icmp.ifelse(-1, rows.dst_port).cast("int64"),
-        bucket=(rows.start_us // (gap_s * SECOND)).cast("int64"),
+        kind=ibis.cases((icmp, 1), (alien, IP), else_=rows.protocol).cast("int64"),
+        port=ibis.cases((icmp, -1), (alien, rows.protocol), else_=rows.dst_port).cast("int64"),
         talked=talked.cast("int64"),
         mute=((rows.protocol == 6) & (rows.syn > 0) & (rows.ack == 0)).cast("int64"),
         strange=strange.cast("int64"),
         one=one.cast("int64"),
     ).select(*COLUMNS)
+
+
+def _swept(stray: ir.Table, addresses_min: int) -> ir.Table:
+    """ACKs of one port of a source that went to many addresses: a client has a port for each connection."""
+    by = [*SRC, "src_port", "dst_port", "bucket"]
+    some = count_distinct(stray, by, DST, "swept")
+    return some.filter(some.swept >= addresses_min)
 
 
 def _pairs(rows: ir.Table) -> ir.Table:
@@ -190,6 +211,19 @@ def _pairs(rows: ir.Table) -> ir.Table:
         .mutate(probes=lambda t: t.probes.fill_null(0))
         .drop("kind")
     )
+
+
+def _unanswered(pairs: ir.Table, flow: ir.Table) -> ir.Table:
+    """Ports of UDP that sent something to the source are talked with: it answers them, or they it."""
+    udp = flow.filter(flow.protocol == 17)
+    said = udp.select(
+        src_net="dst_net", src_host="dst_host", dst_net="src_net", dst_host="src_host",
+        protocol=udp.protocol.cast("int64"), port=udp.src_port.cast("int64"),
+    )  # fmt: skip
+    by = [*SRC, *DST, "protocol", "port"]
+    said = said.semi_join(pairs, by).distinct().mutate(said=ibis.literal(1, "int64"))
+    pairs = attach(pairs, said, by)
+    return pairs.mutate(talked=ibis.greatest(pairs.talked, pairs.said.fill_null(0))).drop("said")
 
 
 def _active(rows: ir.Table, least: int) -> ir.Table:
@@ -221,8 +255,8 @@ def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> 
     return _kind(some.mutate(ports=_int(1), wide=_int(1), deep=_int(0), odd=_int(0)), by)
 
 
-def _deep(spots: ir.Table, by: list[str], ports_min: int, udp_ports_min: int, flags_min: int) -> ir.Table:
-    """Many ports at one address; or some, with flags that no TCP sends."""
+def _deep(spots: ir.Table, by: list[str], ports_min: dict[int, int], flags_min: int) -> ir.Table:
+    """Many ports (by `kind`) at one address; or some, with flags that no TCP sends."""
     # A port that got nothing but SYNs has not answered, however often it was asked.
     mute = spots.mute == 1
     some = spots.filter(spots.port >= 0).mutate(
@@ -240,7 +274,7 @@ def _deep(spots: ir.Table, by: list[str], ports_min: int, udp_ports_min: int, fl
         talked=some.talked.sum(),
         inside=some.dst_home.cast("int64").min(),
     )
-    least = ibis.ifelse(some.protocol == 17, udp_ports_min, ports_min)
+    least = ibis.cases(*[(some.protocol == kind, count) for kind, count in ports_min.items()])
     # Who looks after a server's ports asks them again and again.
     fresh = ~some.src_home | (some.probes <= CHECKS * some.ports)
     deep = (some.ports >= least) & (some.ports > some.talked) & fresh

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dnsonde.detect._floods import USUAL_PROTOCOLS
 from dnsonde.detect.service_scan import service_scan
 from tests.detect.rows import Row, flow, found
 
@@ -95,14 +96,41 @@ def test_udp_from_home_is_a_scan_at_many_ports_of_one_address_and_traceroute_is_
     assert found(service_scan, flows=path) == []
 
 
+def test_a_server_that_answers_low_ports_does_not_scan_them() -> None:
+    udp: dict[str, Any] = {"protocol": 17, "src_port": 9955}
+    replies = [flow("192.0.2.9", "203.0.113.7", dst_port=1000 + n, time_s=n / 100, **udp) for n in range(200)]
+    assert len(found(service_scan, flows=replies)) == 1
+    swap = {"src_net": "dst_net", "src_host": "dst_host", "src_port": "dst_port"}
+    swap |= {value: key for key, value in swap.items()}
+    asked = [{**row, **{key: row[other] for key, other in swap.items()}} for row in replies]
+    assert found(service_scan, flows=[*replies, *asked]) == []
+
+
 def test_acks_of_no_conversation_feel_for_a_filter() -> None:
     """nmap -sA; keepalives of idle connections go to few ports of an address, or to high ones."""
     bare: dict[str, Any] = {"syn": 0, "ack": 1, "packets": 1}
     (row,) = found(service_scan, flows=ports(1000, **bare))
     assert (row["evidence"]["protocol"], row["evidence"]["technique"]) == ("tcp", "vertical")
-    assert found(service_scan, flows=probes(200, **(bare | {"dst_port": 443}))) == []
+    sweep = probes(200, **(bare | {"dst_port": 443, "src_port": 50_000}))
+    clients = [row | {"src_port": 50_000 + n} for n, row in enumerate(sweep)]
+    assert found(service_scan, flows=clients) == []
+    (row,) = found(service_scan, flows=sweep)
+    assert (row["evidence"]["technique"], row["evidence"]["addresses"]) == ("horizontal", 200)
     idle = [flow("203.0.113.9", "192.0.2.7", src_port=443, dst_port=50_000 + n, **bare) for n in range(90)]
     assert found(service_scan, flows=idle) == []
+
+
+def test_ip_protocols_of_one_address_are_a_scan_and_usual_ones_are_none() -> None:
+    """nmap -sO: a packet or two of each of 256 protocols."""
+    kinds = [
+        flow("203.0.113.9", "192.0.2.7", time_s=n / 5, protocol=n, src_port=0, dst_port=0, packets=2)
+        for n in range(256)
+    ]
+    (row,) = found(service_scan, flows=kinds)
+    assert (row["evidence"]["protocol"], row["evidence"]["technique"]) == ("ip", "ip protocols")
+    assert row["evidence"]["ports"] == 256 - len(USUAL_PROTOCOLS)
+    usual = [row for row in kinds if row["protocol"] in USUAL_PROTOCOLS]
+    assert found(service_scan, flows=[*usual, *[r for r in kinds if 140 <= r["protocol"] < 149]]) == []
 
 
 def test_from_home_it_is_worse_and_within_home_information() -> None:
