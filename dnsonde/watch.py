@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import detector_names, detector_of, query_of, require_detectors
+from dnsonde.detect._compiled import detector_names, detector_of, is_kept, query_of, require_detectors
 from dnsonde.detect._engines import Looker, opened
 from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._home import Guess, guess
@@ -178,21 +178,22 @@ def _look(looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress:
     home = asked.home or (guessed.prefixes if guessed else ())
     began_us = clock.monotonic_us()
 
-    def tell(name: str, number: int) -> None:
+    def tell(phase: str, name: str, number: int) -> None:
         elapsed_s = (clock.monotonic_us() - began_us) / 1e6
-        on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
+        on_progress(Progress(phase, name, number, len(chosen), 0, 0.0, elapsed_s, None))
 
     queries = []
-    for name, settings in wanted:
-        tell(name, 0)  # whose query may have to be made first
+    for number, (name, settings) in enumerate(wanted):
+        if not (settings or is_kept(name)):
+            tell("preparing", name, number)
         queries.append(query_of(name, settings))
     blind = tuple(name for name, query in zip(chosen, queries, strict=True) if query.home and not home)
     told = [FINDING.schema.empty_table()]
     found = looker.rows(Seen(home, asked.allowed.prefixes, asked.allowed.domains), wanted)
     for number, query in enumerate(queries):
-        tell(query.words.name, number)
-        told.append(findings(query.words, next(found)))
-    tell("", len(chosen))
+        tell("looking", query.wording.name, number)
+        told.append(findings(query.wording, next(found)))
+    tell("looking", "", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)
     return Found(rows, taken, guessed, blind, tuple(home), clock.now_us())
 

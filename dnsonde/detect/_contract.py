@@ -25,7 +25,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._findings import SEVERITIES, SubjectKind, Words
+from dnsonde.detect._findings import SEVERITIES, SubjectKind, Wording
 from dnsonde.errors import UsageError
 
 CERTAIN = 0.99
@@ -43,7 +43,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Detector:
-    """A relation with its words (see `Words`); calling it with tables and settings gives the relation."""
+    """A relation with its wording (see `Wording`); calling it with tables and settings gives the relation."""
 
     relation: Callable[..., ir.Table]
     threat: str
@@ -58,9 +58,9 @@ class Detector:
         return self.relation.__name__
 
     @property
-    def words(self) -> Words:
+    def wording(self) -> Wording:
         """What its findings say."""
-        return Words(
+        return Wording(
             self.name, self.threat, self.subject_kind, self.title, self.summary, tuple(self.references)
         )
 
