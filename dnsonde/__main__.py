@@ -15,6 +15,16 @@ import click
 from dnsonde import escape, registry
 from dnsonde.errors import DnsondeError, unexpected
 
+TABLES = {
+    "detect",
+    "diff",
+    "enrich",
+    "export",
+    "ingest",
+    "query",
+    "report",
+    "show",
+}  # commands that read or write some
 STOPPED = 130
 FAILED = 3
 
@@ -32,8 +42,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in registry.names("dnsonde.cli"):
             return None
-        command: click.Command = registry.entries("dnsonde.cli", click.Command)[cmd_name]
-        return command
+        return registry.entry("dnsonde.cli", click.Command, cmd_name)
 
 
 HELP = """See your network's DNS as a prober like SecShow sees it.
@@ -98,7 +107,31 @@ def complain(sentence: str, code: int) -> int:
 
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
+    if sys.argv[1:2] and sys.argv[1] in TABLES and not any("spark" in word for word in sys.argv):
+        _without_pandas()
     sys.exit(answer())
+
+
+def _without_pandas() -> None:
+    """Load pyarrow, and let it believe that there is no pandas.
+
+    It would import it at its first array, for a third of a second, to see whether that is one of pandas' own. None of
+    ours is. Whoever else imports pandas later gets it.
+    """
+    sys.meta_path.insert(0, _NoPandas)
+    import pyarrow as pa  # noqa: PLC0415 - only commands that read tables wait for it
+
+    pa.array([])
+    sys.meta_path.remove(_NoPandas)
+
+
+class _NoPandas:
+    """What finds modules, and no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Verdicts as people read them: addresses as text, what a class means, what stands out, what changed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
 import ibis
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from ibis import _
 
 from dnsonde.errors import RunError, UsageError
-from dnsonde.wire.batch import MAPPED, address_pair, address_text
+from dnsonde.table.readable import readable as rows_readable
+from dnsonde.wire.batch import MAPPED, address_pair
 
 TARGET = ("target_net", "target_host")
 
@@ -331,51 +330,8 @@ def confusion(truth: ibis.Table, verdict: ibis.Table) -> Confusion:
 
 
 def readable(relation: ibis.Table, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
-    """Run a relation; every `<role>_net`, `<role>_host` pair of it becomes one text column `<role>`.
-
-    columns: which of the resulting columns, in order; all when none is named.
-    """
+    """Run a relation; see `table.readable`."""
     batches = relation.to_pyarrow_batches()
-    schema = texts(
-        pa.record_batch([pa.array([], f.type) for f in batches.schema], schema=batches.schema)
-    ).schema
-    wanted = list(columns) or schema.names
-
-    def rows() -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            # DuckDB sums to 128 bits, whatever ibis promised.
-            yield texts(batch.cast(batches.schema)).select(wanted)
-
-    return pa.RecordBatchReader.from_batches(pa.schema([schema.field(name) for name in wanted]), rows())
-
-
-def texts(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with each address pair as one text column in the pair's place."""
-    columns: dict[str, pa.Array] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        role = name.removesuffix("_net")
-        if role != name and f"{role}_host" in batch.schema.names:
-            columns[role] = address_column(column, batch.column(f"{role}_host"))
-        elif (
-            name.removesuffix("_host") == name
-            or f"{name.removesuffix('_host')}_net" not in batch.schema.names
-        ):
-            columns[name] = column
-    return pa.record_batch(columns)
-
-
-def address_column(net: pa.Array, host: pa.Array) -> pa.Array:
-    """Text of address pairs, null where the pair is; IPv4 all at once, IPv6 one by one."""
-    valid = pc.is_valid(net)
-    high, low = (pc.fill_null(half, 0).to_numpy(zero_copy_only=False) for half in (net, host))
-    mapped = (high == 0) & (low >> 32 == 0xFFFF)
-    octets = [pa.array((low >> shift & 0xFF).astype(np.int16)).cast(pa.string()) for shift in (24, 16, 8, 0)]
-    dotted = pc.binary_join_element_wise(*octets, ".")
-    text = pc.if_else(pa.array(mapped), dotted, pa.scalar(None, pa.string()))
-    rest = np.flatnonzero(~mapped & valid.to_numpy(zero_copy_only=False))
-    if len(rest):
-        spelled = [address_text(int(net[i].as_py()), int(host[i].as_py())) for i in rest.tolist()]
-        mask = np.zeros(len(net), bool)
-        mask[rest] = True
-        text = pc.replace_with_mask(text, pa.array(mask), pa.array(spelled, pa.string()))
-    return pc.if_else(valid, text, pa.scalar(None, pa.string()))
+    # DuckDB sums to 128 bits, whatever ibis promised.
+    cast = (batch.cast(batches.schema) for batch in batches)
+    return rows_readable(pa.RecordBatchReader.from_batches(batches.schema, cast), columns=columns)

@@ -515,7 +515,7 @@ def export(
     limit: int | None = None,
 ) -> int:
     """Write a relation in a format of `dnsonde.export`; returns how many rows `limit` left out."""
-    write = registry.entries("dnsonde.export", FunctionType)[name]
+    write = registry.entry("dnsonde.export", FunctionType, name)
     left = 0
     if limit is not None:
         left = max(0, int(relation.count().to_pyarrow().as_py()) - limit)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
 DICTIONARY_OCTETS = 1 << 23  # to which a column's dictionary grows before its texts are written as they come
+SQL_TYPES = {
+    pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.uint8(): "UTINYINT", pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
+}  # fmt: skip
 WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
 
 
@@ -281,7 +285,8 @@ def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mappi
                 f"WHERE {where[name]}"
             )
         else:
-            connection.register(name, _columns(name).empty_table())
+            columns = (f'NULL::{SQL_TYPES[f.type]} AS "{f.name}"' for f in TABLES[name].schema)
+            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {', '.join(columns)} WHERE FALSE")
 
 
 def open_folder(

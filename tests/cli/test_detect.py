@@ -251,6 +251,7 @@ def test_indicators_of_ones_own_are_looked_for(dnsonde: Type, tmp_path: Path) ->
         ("INSTALL httpfs", 2),
         ("EXPLAIN ANALYZE COPY flow TO 'out.csv'", 2),
         ("SELECT nonsense FROM flow", 2),
+        ("SELECT 1 AS a, 2 AS a", 2),
         ("SELEC", 2),
         ("", 2),
     ],
@@ -266,6 +267,22 @@ def test_a_query_reads_the_lake_and_nothing_else(
     assert {p.name for p in tmp_path.iterdir()} == before
     if sql.startswith("SELECT src_net"):
         assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
+
+
+def test_a_query_may_give_columns_of_whatever_type(dnsonde: Type, capture: Path) -> None:
+    dnsonde("ingest", capture, "-o", "lake")
+    values = (
+        'INTERVAL 1 DAY AS "how ""long"""',
+        "'101'::BIT AS b",
+        "[1, 2] AS l",
+        "{'i': INTERVAL 1 HOUR} AS s",
+    )
+    sql = f"SELECT {', '.join(values)}, NULL AS n"
+    (row,) = found(dnsonde("query", "lake", sql, "--format", "jsonl"))
+    assert row == {'how "long"': "1 day", "b": "101", "l": [1, 2], "s": "{'i': '01:00:00'}", "n": None}
+    for form in ("csv", "json", "table"):
+        said = dnsonde("query", "lake", sql, "--format", form)
+        assert (said.returncode, "[1, 2]" in said.stdout or form == "json") == (0, True), said.stderr
 
 
 @pytest.mark.parametrize(
