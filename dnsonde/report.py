@@ -174,7 +174,7 @@ CHANGES = ("opened", "closed", "changed", "appeared", "gone")
 def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     """Hosts whose verdicts differ: target, change, class_before, class_after, the later run's egress and why.
 
-    opened and closed: by the proof of recursion; changed: another class, as open as it was; appeared and
+    In no order. opened and closed: by the proof of recursion; changed: another class, as open as it was; appeared and
     gone: asked in one of the two only, and open there (one that is silent and no longer asked is no news).
     """
     old = before.select(
@@ -196,10 +196,8 @@ def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
         target_net=both.target_net.coalesce(both.old_net),
         target_host=both.target_host.coalesce(both.old_host),
     )
-    return (
-        rows.filter(_.change.notnull())
-        .select(*TARGET, "change", "class_before", "class_after", "egress_net", "egress_host", "why")
-        .order_by(TARGET)
+    return rows.filter(_.change.notnull()).select(
+        *TARGET, "change", "class_before", "class_after", "egress_net", "egress_host", "why"
     )
 
 

@@ -6,14 +6,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
 from types import FunctionType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import ibis
 import msgspec
@@ -22,9 +22,9 @@ from ibis import _
 from dnsonde import registry, report
 from dnsonde.authority import server
 from dnsonde.authority.answer import Policy
-from dnsonde.beside import Beside, Ready
+from dnsonde.beside import Beside, Ready, Work
 from dnsonde.clock import Clock, SystemClock
-from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.errors import PortTaken, RunError, SystemRefusal, UsageError
 from dnsonde.export._contract import Network, View
 from dnsonde.export._open import open_view
 from dnsonde.export._page_run import CHANGED, Before, Measurement
@@ -44,12 +44,15 @@ from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
 
 PLAN = "plan.toml"
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
+PORT_TRIES = 5
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
 PREFIXES = 12  # of a plan, named in a report
 FACTS = (  # about a plan, in reading order
     "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
 )  # fmt: skip
+
+Begun = TypeVar("Begun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,14 +335,29 @@ def demo(
 
     Where its ports are taken, by another lab perhaps, it gets others.
     """
-    chosen = on_free_ports(chosen)
-    plan = load_plan(lab_plan(chosen, folder))
-    drive(_prober(plan, folder, clock), plan, clock, Beside(_lab, chosen, folder), on_progress, say)
+    with lab_beside(chosen, _lab, folder) as (served, helper):
+        plan = load_plan(lab_plan(served, folder))
+        drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
     judge(folder)
     measured, truth = look(folder)
     if truth is None:
         raise RunError(f"the lab wrote no truth into {folder}")
     return measured, truth
+
+
+@contextmanager
+def lab_beside(chosen: Scenario, work: Work, *arguments: Any) -> Iterator[tuple[Scenario, Beside]]:
+    """`work(scenario, *arguments, stop, ready)` for a while beside us, on free ports, and the scenario with these."""
+    with ExitStack() as stack:
+        yield _on_ports(chosen, lambda lab: (lab, stack.enter_context(Beside(work, lab, *arguments))))
+
+
+def _on_ports(chosen: Scenario, begin: Callable[[Scenario], Begun]) -> Begun:
+    """What `begin` makes of a lab on free ports; where another was faster at one of them, begun again on others."""
+    for _try in range(PORT_TRIES - 1):
+        with suppress(PortTaken):
+            return begin(on_free_ports(chosen))
+    return begin(on_free_ports(chosen))
 
 
 def on_free_ports(chosen: Scenario) -> Scenario:
@@ -350,12 +368,18 @@ def on_free_ports(chosen: Scenario) -> Scenario:
     return msgspec.structs.replace(chosen, port=free_port(wanted=chosen.port), authority=place)
 
 
-def serve_lab(chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Path], None]) -> Served:
-    """Serve a lab until Ctrl-C; `ready` is told the plan that measures it."""
-    plan = lab_plan(chosen, folder)
+def serve_lab(
+    chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Scenario, Path], None]
+) -> Served:
+    """Serve a lab until Ctrl-C, on other ports where its own are taken; `ready` is told it, and the plan for it."""
     stop = Event()
+
+    def begin(lab: Scenario) -> Served:
+        plan = lab_plan(lab, folder)
+        return serve_lab_hosts(lab, folder, clock, stop, on_ready=lambda *_: ready(lab, plan))
+
     with server.stopped_by_signals(stop):
-        return serve_lab_hosts(chosen, folder, clock, stop, on_ready=lambda *_: ready(plan))
+        return _on_ports(chosen, begin)
 
 
 def fresh_folder(parent: Path, clock: Clock) -> Path:
@@ -480,7 +504,7 @@ def difference(
     chosen = tuple(prefixes)
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     old, new = (
-        report.select(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
+        report.chosen(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
     )
     hosts = report.compare(old, new).cache()
     counted = hosts.group_by("change").aggregate(hosts=_.count()).to_pyarrow().to_pylist()

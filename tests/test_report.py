@@ -119,7 +119,7 @@ def test_compare_tells_opened_closed_changed_appeared_gone() -> None:
         ("198.51.100.8", "silent", False),
     )
     changes = report.compare(before, after)
-    rows = report.readable(changes).read_all().to_pylist()
+    rows = report.readable(changes.order_by(report.TARGET)).read_all().to_pylist()
     assert [(r["target"], r["change"]) for r in rows] == [
         ("192.0.2.1", "opened"),
         ("192.0.2.2", "closed"),
