@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Any
 
 import ibis
 import pyarrow as pa
 from ibis import _
 
-from dnsonde.errors import RunError, UsageError
+from dnsonde.errors import UsageError
+from dnsonde.table.readable import group_text
 from dnsonde.table.readable import readable as rows_readable
 from dnsonde.wire.batch import MAPPED, address_pair
 
@@ -210,7 +210,6 @@ def changes_by(
 
 
 GROUPS = ("prefix", "asn", "country")
-UNKNOWN = "-"  # the group of what nobody told of
 
 
 def grouped(
@@ -258,16 +257,6 @@ def _keyed(rows: ibis.Table, by: str, enrichment: ibis.Table, role: str) -> tupl
     return rows.mutate(**halves), list(halves)
 
 
-def group_text(row: Mapping[str, Any], by: str) -> str:
-    """A group as people write it: 192.0.2.0/24, AS64500 Example, AT; `UNKNOWN` for what nobody told of."""
-    value = row[by]
-    if value is None:
-        return UNKNOWN
-    if by == "prefix":
-        return f"{value}/48" if ":" in value else f"{value}/24"
-    return f"AS{value} {row.get('as_name') or ''}".strip() if by == "asn" else str(value)
-
-
 def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
     """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
     known = enrichment.select(
@@ -275,15 +264,6 @@ def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
     )
     on = [rows[f"{role}_net"] == known.known_net, rows[f"{role}_host"] == known.known_host]
     return rows.left_join(known, on).drop("known_net", "known_host")
-
-
-def require_owners(enrichment: ibis.Table, by: str, folder: Path) -> None:
-    """RunError where rows are to be grouped by what nobody has learned."""
-    if by != "prefix" and not int(enrichment.count().to_pyarrow().as_py()):
-        raise RunError(
-            f"whose the addresses of {folder} are is not known yet: `dnsonde enrich {folder} FILE...` learns it from "
-            "files that you have"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from dnsonde.export._contract import Network, View
 from dnsonde.export._open import open_view
 from dnsonde.export._page_run import CHANGED, Before, Measurement
 from dnsonde.export._page_whole import Part
+from dnsonde.export._whose import require_owners
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
@@ -40,7 +41,7 @@ from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
-from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
+from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 
 PLAN = "plan.toml"
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
@@ -502,6 +503,8 @@ def difference(
     Whose an address is, the later run tells; of hosts that only the earlier one has, that.
     """
     chosen = tuple(prefixes)
+    if not store.row_count(before, ENRICHMENT):
+        require_owners(by, after)
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     old, new = (
         report.chosen(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
@@ -511,7 +514,6 @@ def difference(
     counts = dict.fromkeys(report.CHANGES, 0) | {row["change"]: row["hosts"] for row in counted}
     earlier, later = (store.open_folder(f, connection)["enrichment"] for f in (before, after))
     owners = later.union(earlier.anti_join(later, ["address_net", "address_host"]))
-    report.require_owners(owners, by, after)
     return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most))
 
 
@@ -520,8 +522,8 @@ def groups(folder: Path, relation: ibis.Table, by: str, most: int | None = None)
 
     most: so many groups, those with the most open hosts.
     """
+    require_owners(by, folder)
     owners = store.open_folder(folder, relation.get_backend())["enrichment"]
-    report.require_owners(owners, by, folder)
     measures = {
         "hosts": _.count(),
         "answered": (~_["class"].isin(["silent", "not_sent"])).sum(),

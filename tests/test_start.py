@@ -38,6 +38,9 @@ def test_a_capture_is_looked_through_without_ibis_and_a_look_that_is_kept_read_w
     assert loaded("detect", lake) == ["0", "rich"]
 
     assert loaded("show", lake) == ["0", "rich"]
+    assert loaded("show", lake, "--by", "prefix") == ["0", "rich"]
+    for name in ("blocklist", "csv", "intelmq", "json", "jsonl", "rpz", "stix"):
+        assert loaded("export", lake, "--format", name, "-o", tmp_path / "written") == ["0", "rich"]
     assert loaded("query", lake, "SELECT * FROM message, enrichment", "--format", "csv") == ["0"]
     assert loaded("query", lake, "SELECT * FROM finding", "--format", "table") == ["0", "rich"]
 

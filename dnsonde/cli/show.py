@@ -104,12 +104,10 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: s
         _findings.tell(found, name, output, most, folder)
         return
     from dnsonde.export._open import open_view
-    from dnsonde.export._whose import SERIOUS, groups
-    from dnsonde.report import require_owners
+    from dnsonde.export._whose import SERIOUS, groups, require_owners
 
-    view = open_view(folder, found.findings)
-    require_owners(view.tables["enrichment"], by, folder)
-    counted = groups(view.incidents(), by)
+    require_owners(by, folder)
+    counted = groups(open_view(folder, found.findings).incidents(), by)
     console().print(_groups.table(counted[: most or None], by, ("subjects", "findings", *SERIOUS)))
 
 

@@ -1,12 +1,15 @@
-"""Rows as people read them: each pair of address columns as one text."""
+"""Rows as people read them: each pair of address columns as one text, and groups by their names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dnsonde.wire.batch import address_text
+
+UNKNOWN = "-"  # the group of what nobody told of
 
 
 def readable(rows: pa.RecordBatchReader, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
@@ -51,3 +54,13 @@ def address_column(net: pa.Array, host: pa.Array) -> pa.Array:
         mask[rest] = True
         text = pc.replace_with_mask(text, pa.array(mask), pa.array(spelled, pa.string()))
     return pc.if_else(valid, text, pa.scalar(None, pa.string()))
+
+
+def group_text(row: Mapping[str, Any], by: str) -> str:
+    """A group as people write it: 192.0.2.0/24, AS64500 Example, AT; `UNKNOWN` for what nobody told of."""
+    value = row[by]
+    if value is None:
+        return UNKNOWN
+    if by == "prefix":
+        return f"{value}/48" if ":" in value else f"{value}/24"
+    return f"AS{value} {row.get('as_name') or ''}".strip() if by == "asn" else str(value)

@@ -330,8 +330,18 @@ def _columns(name: str) -> pa.Schema:
 
 
 def row_count(path: Path, table: Table) -> int:
-    """Rows of one table that are on disk, read from the parts' footers alone."""
-    return sum(int(pq.read_metadata(part).num_rows) for part in _parts(Path(path) / table.name))
+    """Rows of one table that are on disk, read from the parts' footers alone; RunError where one is damaged."""
+    rows = 0
+    for part in _parts(Path(path) / table.name):
+        try:
+            rows += int(pq.read_metadata(part).num_rows)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(part, error) from error
+    return rows
+
+
+def _unreadable(part: Path, error: Exception) -> RunError:
+    return RunError(f"{part} cannot be read ({_one_line(error)}): restore it from a copy, or move it away")
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -358,9 +368,7 @@ def _require_ours(part: Path, table: Table) -> None:
     try:
         schema = pq.read_schema(part)
     except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            f"{part} cannot be read ({_one_line(error)}): restore it from a copy, or move it away"
-        ) from error
+        raise _unreadable(part, error) from error
     about = schema.metadata or {}
     version = about.get(b"dnsonde.version", b"").decode(errors="replace")
     if about.get(b"dnsonde.table", b"").decode(errors="replace") != table.name:

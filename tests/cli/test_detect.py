@@ -295,7 +295,7 @@ def test_a_query_may_give_columns_of_whatever_type(dnsonde: Type, capture: Path)
         (["detect", "trace.pcap", "--home", "all"], 2, "'all' is no prefix"),
         (["detect", "trace.pcap", "--detector", "mirai"], 2, "there is no detector 'mirai'"),
         (["detect", "trace.pcap", "--set", "mirai_scan=3"], 2, "--set takes NAME.PARAM=VALUE"),
-        (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no parameter 'n'"),
+        (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no setting 'n'"),
         (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=x"], 2, "takes a whole number"),
         (["detect", "trace.pcap", "--set", "nothing.n=3"], 2, "there is no detector 'nothing'"),
         (["detect", "trace.pcap", "--since", "yesterday"], 2, "'yesterday' is no time"),
