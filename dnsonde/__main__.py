@@ -75,14 +75,18 @@ def answer(arguments: list[str] | None = None) -> int:
     try:
         result: Any = dnsonde.main(arguments, prog_name="dnsonde", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return complain(advice(error), error.exit_code)
     except DnsondeError as error:
         return complain(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return complain("Stopped.", STOPPED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`); keep the interpreter's last flush quiet too.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has seen enough (`| head`), for which click and rich end everything with a 1, which
+        # would mean findings; keep the interpreter's last flush quiet too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
@@ -95,6 +99,7 @@ def answer(arguments: list[str] | None = None) -> int:
 def advice(error: click.ClickException) -> str:
     """Click's own sentence, and where to read more."""
     said = " ".join(error.format_message().split())
+    said += "" if said.endswith((".", "?", "!")) else "."
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{said} Try: {context.command_path} --help" if context else said
 

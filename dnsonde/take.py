@@ -200,7 +200,9 @@ def files_of(paths: Sequence[str]) -> list[tuple[str, bool]]:
         else:
             found[path] = True
     if not found:
-        raise UsageError(f"there is no file in {', '.join(paths)}")
+        raise UsageError(
+            f"there is no file in {', '.join(paths)}: name captures or logs, or a folder with some in it"
+        )
     return list(found.items())
 
 
