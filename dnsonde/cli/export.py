@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnsonde.cli import _look, _progress
+from dnsonde.cli import _look, _options, _progress
 from dnsonde.registry import names
 
 if TYPE_CHECKING:
@@ -38,17 +38,11 @@ def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
 @click.command()
 @click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
 @click.option("--format", "name", type=click.Choice(FORMATS), required=True, help="What to write.")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@_options.output
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set something of the format.")
 @click.option("--table", metavar="NAME", help="Of csv, json, jsonl, parquet, table: the table.  [default: verdict of a "
               "run, finding of a lake]")  # fmt: skip
-@click.option(
-    "--home",
-    "homes",
-    multiple=True,
-    metavar="PREFIX",
-    help="Your network; may be repeated. Guessed if not given.",
-)
+@_options.home
 @click.option(
     "--mail",
     type=click.Path(path_type=Path),
