@@ -12,14 +12,13 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
-from types import FunctionType
 from typing import Any, BinaryIO, TypeVar
 
 import ibis
 import msgspec
 from ibis import _
 
-from dnsonde import registry, report
+from dnsonde import report
 from dnsonde.authority import server
 from dnsonde.authority.answer import Policy
 from dnsonde.beside import Beside, Ready, Work
@@ -30,6 +29,7 @@ from dnsonde.export._open import open_view
 from dnsonde.export._page_run import CHANGED, Before, Measurement
 from dnsonde.export._page_whole import Part
 from dnsonde.export._whose import require_owners
+from dnsonde.export._write import write
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
@@ -541,20 +541,11 @@ def export(
     limit: int | None = None,
 ) -> int:
     """Write a relation in a format of `dnsonde.export`; returns how many rows `limit` left out."""
-    write = registry.entry("dnsonde.export", FunctionType, name)
     left = 0
     if limit is not None:
         left = max(0, int(relation.count().to_pyarrow().as_py()) - limit)
         relation = relation.limit(limit)
-    rows = report.readable(relation, columns=columns)
-    if not isinstance(output, Path):
-        write(rows, output)
-        return left
-    try:
-        with output.open("wb") as file:
-            write(rows, file)
-    except OSError as error:
-        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
+    write(report.readable(relation, columns=columns), name, output)
     return left
 
 
