@@ -183,7 +183,7 @@ def test_without_home_it_says_what_it_assumes(dnsonde: Type, capture: Path, tmp_
     flat = " ".join(dnsonde("detect", lonely).stdout.split())
     assert "none can be guessed" in flat
     assert "not found, by" in flat
-    assert "open_resolver" in flat
+    assert "detectors: name your prefixes" in flat
 
 
 def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
