@@ -15,6 +15,16 @@ import click
 from dnsonde import escape, registry
 from dnsonde.errors import DnsondeError, unexpected
 
+TABLES = {
+    "detect",
+    "diff",
+    "enrich",
+    "export",
+    "ingest",
+    "query",
+    "report",
+    "show",
+}  # commands that read or write some
 STOPPED = 130
 FAILED = 3
 
@@ -32,8 +42,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in registry.names("dnsonde.cli"):
             return None
-        command: click.Command = registry.entries("dnsonde.cli", click.Command)[cmd_name]
-        return command
+        return registry.entry("dnsonde.cli", click.Command, cmd_name)
 
 
 HELP = """See your network's DNS as a prober like SecShow sees it.
@@ -66,14 +75,18 @@ def answer(arguments: list[str] | None = None) -> int:
     try:
         result: Any = dnsonde.main(arguments, prog_name="dnsonde", standalone_mode=False)
         sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return complain(advice(error), error.exit_code)
     except DnsondeError as error:
         return complain(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return complain("Stopped.", STOPPED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`); keep the interpreter's last flush quiet too.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has seen enough (`| head`), for which click and rich end everything with a 1, which
+        # would mean findings; keep the interpreter's last flush quiet too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
@@ -86,6 +99,7 @@ def answer(arguments: list[str] | None = None) -> int:
 def advice(error: click.ClickException) -> str:
     """Click's own sentence, and where to read more."""
     said = " ".join(error.format_message().split())
+    said += "" if said.endswith((".", "?", "!")) else "."
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{said} Try: {context.command_path} --help" if context else said
 
@@ -98,7 +112,31 @@ def complain(sentence: str, code: int) -> int:
 
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
+    if sys.argv[1:2] and sys.argv[1] in TABLES and not any("spark" in word for word in sys.argv):
+        _without_pandas()
     sys.exit(answer())
+
+
+def _without_pandas() -> None:
+    """Load pyarrow, and let it believe that there is no pandas.
+
+    It would import it at its first array, for a third of a second, to see whether that is one of pandas' own. None of
+    ours is. Whoever else imports pandas later gets it.
+    """
+    sys.meta_path.insert(0, _NoPandas)
+    import pyarrow as pa  # noqa: PLC0415 - only commands that read tables wait for it
+
+    pa.array([])
+    sys.meta_path.remove(_NoPandas)
+
+
+class _NoPandas:
+    """What finds modules, and no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
 
 
 if __name__ == "__main__":

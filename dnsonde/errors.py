@@ -7,7 +7,8 @@
     │   └── PlanError       a plan the rules forbid or that cannot be read         exit 2
     └── Failure             the work could not be done                             exit 3
         ├── RunError        a run or lake that is missing, foreign or damaged
-        ├── SystemRefusal   the machine said no: port, permission, route, disk
+        ├── SystemRefusal   the machine said no: permission, route, disk
+        │   └── PortTaken   ... a port that another process holds
         └── LabError        the lab could not be built
 
 What the *network* did is never an exception: it is a ``status`` or an ``outcome`` in a table.
@@ -40,6 +41,10 @@ class RunError(Failure):
 
 class SystemRefusal(Failure):
     """The machine said no: a port in use, no permission, no route, a full disk."""
+
+
+class PortTaken(SystemRefusal):
+    """Another process holds the port."""
 
 
 class LabError(Failure):

@@ -1,6 +1,7 @@
 """The closed loop: a prober like SecShow's sweeps the lab, its traffic is captured and watched, both are compared."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_network
@@ -8,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from dnsonde import run, take, watch
-from dnsonde.beside import Beside, Ready
+from dnsonde.beside import Ready
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.export._contract import Incident
 from dnsonde.export._open import open_view, target
@@ -57,13 +58,11 @@ def loop(
     """
     there = folder / SWEEP
     there.mkdir(parents=True, exist_ok=True)
-    chosen = run.on_free_ports(as_secshow(scenario))
-    path = run.lab_plan(chosen, there, f'attempts = 1\ncharacterise = false\nsource = "{PROBER}"\n')
-    plan = load_plan(path)
     capture = folder / CAPTURE
-    run.drive(
-        secshow(plan, there, clock), plan, clock, Beside(_lab, chosen, there, capture), on_progress, say
-    )
+    with run.lab_beside(as_secshow(scenario), _lab, there, capture) as (chosen, helper):
+        path = run.lab_plan(chosen, there, f'attempts = 1\ncharacterise = false\nsource = "{PROBER}"\n')
+        plan = load_plan(path)
+        run.drive(secshow(plan, there, clock), plan, clock, nullcontext(helper), on_progress, say)
     run.judge(there)
     measured, _truth = run.look(there)
 

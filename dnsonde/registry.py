@@ -18,17 +18,19 @@ def names(package: str) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
 
 
+def entry(package: str, kind: type[Kind], name: str) -> Kind:
+    """The object of that name in the module of that name, the only one of `package` to be imported.
+
+    `kind` is what it must be an instance of; a module that breaks the rule raises TypeError, which is a programmer's
+    mistake and has a contract test.
+    """
+    found = getattr(import_module(f"{package}.{name}"), name, None)
+    if not isinstance(found, kind):
+        raise TypeError(f"{package}.{name} must define `{name}`, a {kind.__name__}")
+    return found
+
+
 @cache
 def entries(package: str, kind: type[Kind]) -> dict[str, Kind]:
-    """Map each public module of `package` to its object of the same name.
-
-    `kind` is what the objects must be instances of; a module that breaks the rule raises
-    TypeError, which is a programmer's mistake and has a contract test.
-    """
-    found: dict[str, Kind] = {}
-    for name in names(package):
-        entry = getattr(import_module(f"{package}.{name}"), name, None)
-        if not isinstance(entry, kind):
-            raise TypeError(f"{package}.{name} must define `{name}`, a {kind.__name__}")
-        found[name] = entry
-    return found
+    """Map each public module of `package` to its object of the same name; see `entry`."""
+    return {name: entry(package, kind, name) for name in names(package)}

@@ -1,19 +1,18 @@
 """Verdicts as people read them: addresses as text, what a class means, what stands out, what changed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Any
 
 import ibis
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from ibis import _
 
-from dnsonde.errors import RunError, UsageError
-from dnsonde.wire.batch import MAPPED, address_pair, address_text
+from dnsonde.errors import UsageError
+from dnsonde.table.readable import group_text
+from dnsonde.table.readable import readable as rows_readable
+from dnsonde.wire.batch import MAPPED, address_pair
 
 TARGET = ("target_net", "target_host")
 
@@ -175,7 +174,7 @@ CHANGES = ("opened", "closed", "changed", "appeared", "gone")
 def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
     """Hosts whose verdicts differ: target, change, class_before, class_after, the later run's egress and why.
 
-    opened and closed: by the proof of recursion; changed: another class, as open as it was; appeared and
+    In no order. opened and closed: by the proof of recursion; changed: another class, as open as it was; appeared and
     gone: asked in one of the two only, and open there (one that is silent and no longer asked is no news).
     """
     old = before.select(
@@ -197,10 +196,8 @@ def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
         target_net=both.target_net.coalesce(both.old_net),
         target_host=both.target_host.coalesce(both.old_host),
     )
-    return (
-        rows.filter(_.change.notnull())
-        .select(*TARGET, "change", "class_before", "class_after", "egress_net", "egress_host", "why")
-        .order_by(TARGET)
+    return rows.filter(_.change.notnull()).select(
+        *TARGET, "change", "class_before", "class_after", "egress_net", "egress_host", "why"
     )
 
 
@@ -213,7 +210,6 @@ def changes_by(
 
 
 GROUPS = ("prefix", "asn", "country")
-UNKNOWN = "-"  # the group of what nobody told of
 
 
 def grouped(
@@ -261,16 +257,6 @@ def _keyed(rows: ibis.Table, by: str, enrichment: ibis.Table, role: str) -> tupl
     return rows.mutate(**halves), list(halves)
 
 
-def group_text(row: Mapping[str, Any], by: str) -> str:
-    """A group as people write it: 192.0.2.0/24, AS64500 Example, AT; `UNKNOWN` for what nobody told of."""
-    value = row[by]
-    if value is None:
-        return UNKNOWN
-    if by == "prefix":
-        return f"{value}/48" if ":" in value else f"{value}/24"
-    return f"AS{value} {row.get('as_name') or ''}".strip() if by == "asn" else str(value)
-
-
 def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
     """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
     known = enrichment.select(
@@ -278,15 +264,6 @@ def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
     )
     on = [rows[f"{role}_net"] == known.known_net, rows[f"{role}_host"] == known.known_host]
     return rows.left_join(known, on).drop("known_net", "known_host")
-
-
-def require_owners(enrichment: ibis.Table, by: str, folder: Path) -> None:
-    """RunError where rows are to be grouped by what nobody has learned."""
-    if by != "prefix" and not int(enrichment.count().to_pyarrow().as_py()):
-        raise RunError(
-            f"whose the addresses of {folder} are is not known yet: `dnsonde enrich {folder} FILE...` learns it from "
-            "files that you have"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,51 +308,8 @@ def confusion(truth: ibis.Table, verdict: ibis.Table) -> Confusion:
 
 
 def readable(relation: ibis.Table, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
-    """Run a relation; every `<role>_net`, `<role>_host` pair of it becomes one text column `<role>`.
-
-    columns: which of the resulting columns, in order; all when none is named.
-    """
+    """Run a relation; see `table.readable`."""
     batches = relation.to_pyarrow_batches()
-    schema = texts(
-        pa.record_batch([pa.array([], f.type) for f in batches.schema], schema=batches.schema)
-    ).schema
-    wanted = list(columns) or schema.names
-
-    def rows() -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            # DuckDB sums to 128 bits, whatever ibis promised.
-            yield texts(batch.cast(batches.schema)).select(wanted)
-
-    return pa.RecordBatchReader.from_batches(pa.schema([schema.field(name) for name in wanted]), rows())
-
-
-def texts(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with each address pair as one text column in the pair's place."""
-    columns: dict[str, pa.Array] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        role = name.removesuffix("_net")
-        if role != name and f"{role}_host" in batch.schema.names:
-            columns[role] = address_column(column, batch.column(f"{role}_host"))
-        elif (
-            name.removesuffix("_host") == name
-            or f"{name.removesuffix('_host')}_net" not in batch.schema.names
-        ):
-            columns[name] = column
-    return pa.record_batch(columns)
-
-
-def address_column(net: pa.Array, host: pa.Array) -> pa.Array:
-    """Text of address pairs, null where the pair is; IPv4 all at once, IPv6 one by one."""
-    valid = pc.is_valid(net)
-    high, low = (pc.fill_null(half, 0).to_numpy(zero_copy_only=False) for half in (net, host))
-    mapped = (high == 0) & (low >> 32 == 0xFFFF)
-    octets = [pa.array((low >> shift & 0xFF).astype(np.int16)).cast(pa.string()) for shift in (24, 16, 8, 0)]
-    dotted = pc.binary_join_element_wise(*octets, ".")
-    text = pc.if_else(pa.array(mapped), dotted, pa.scalar(None, pa.string()))
-    rest = np.flatnonzero(~mapped & valid.to_numpy(zero_copy_only=False))
-    if len(rest):
-        spelled = [address_text(int(net[i].as_py()), int(host[i].as_py())) for i in rest.tolist()]
-        mask = np.zeros(len(net), bool)
-        mask[rest] = True
-        text = pc.replace_with_mask(text, pa.array(mask), pa.array(spelled, pa.string()))
-    return pc.if_else(valid, text, pa.scalar(None, pa.string()))
+    # DuckDB sums to 128 bits, whatever ibis promised.
+    cast = (batch.cast(batches.schema) for batch in batches)
+    return rows_readable(pa.RecordBatchReader.from_batches(batches.schema, cast), columns=columns)

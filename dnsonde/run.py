@@ -6,29 +6,30 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
-from types import FunctionType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import ibis
 import msgspec
 from ibis import _
 
-from dnsonde import registry, report
+from dnsonde import report
 from dnsonde.authority import server
 from dnsonde.authority.answer import Policy
-from dnsonde.beside import Beside, Ready
+from dnsonde.beside import Beside, Ready, Work
 from dnsonde.clock import Clock, SystemClock
-from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.errors import PortTaken, RunError, SystemRefusal, UsageError
 from dnsonde.export._contract import Network, View
 from dnsonde.export._open import open_view
 from dnsonde.export._page_run import CHANGED, Before, Measurement
 from dnsonde.export._page_whole import Part
+from dnsonde.export._whose import require_owners
+from dnsonde.export._write import write
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
@@ -40,16 +41,19 @@ from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
-from dnsonde.table.schema import PROBE, REPLY, SIGHTING, VERDICT
+from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 
 PLAN = "plan.toml"
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
+PORT_TRIES = 5
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
 PREFIXES = 12  # of a plan, named in a report
 FACTS = (  # about a plan, in reading order
     "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
 )  # fmt: skip
+
+Begun = TypeVar("Begun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,14 +336,29 @@ def demo(
 
     Where its ports are taken, by another lab perhaps, it gets others.
     """
-    chosen = on_free_ports(chosen)
-    plan = load_plan(lab_plan(chosen, folder))
-    drive(_prober(plan, folder, clock), plan, clock, Beside(_lab, chosen, folder), on_progress, say)
+    with lab_beside(chosen, _lab, folder) as (served, helper):
+        plan = load_plan(lab_plan(served, folder))
+        drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
     judge(folder)
     measured, truth = look(folder)
     if truth is None:
         raise RunError(f"the lab wrote no truth into {folder}")
     return measured, truth
+
+
+@contextmanager
+def lab_beside(chosen: Scenario, work: Work, *arguments: Any) -> Iterator[tuple[Scenario, Beside]]:
+    """`work(scenario, *arguments, stop, ready)` for a while beside us, on free ports, and the scenario with these."""
+    with ExitStack() as stack:
+        yield _on_ports(chosen, lambda lab: (lab, stack.enter_context(Beside(work, lab, *arguments))))
+
+
+def _on_ports(chosen: Scenario, begin: Callable[[Scenario], Begun]) -> Begun:
+    """What `begin` makes of a lab on free ports; where another was faster at one of them, begun again on others."""
+    for _try in range(PORT_TRIES - 1):
+        with suppress(PortTaken):
+            return begin(on_free_ports(chosen))
+    return begin(on_free_ports(chosen))
 
 
 def on_free_ports(chosen: Scenario) -> Scenario:
@@ -350,12 +369,18 @@ def on_free_ports(chosen: Scenario) -> Scenario:
     return msgspec.structs.replace(chosen, port=free_port(wanted=chosen.port), authority=place)
 
 
-def serve_lab(chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Path], None]) -> Served:
-    """Serve a lab until Ctrl-C; `ready` is told the plan that measures it."""
-    plan = lab_plan(chosen, folder)
+def serve_lab(
+    chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Scenario, Path], None]
+) -> Served:
+    """Serve a lab until Ctrl-C, on other ports where its own are taken; `ready` is told it, and the plan for it."""
     stop = Event()
+
+    def begin(lab: Scenario) -> Served:
+        plan = lab_plan(lab, folder)
+        return serve_lab_hosts(lab, folder, clock, stop, on_ready=lambda *_: ready(lab, plan))
+
     with server.stopped_by_signals(stop):
-        return serve_lab_hosts(chosen, folder, clock, stop, on_ready=lambda *_: ready(plan))
+        return _on_ports(chosen, begin)
 
 
 def fresh_folder(parent: Path, clock: Clock) -> Path:
@@ -478,16 +503,17 @@ def difference(
     Whose an address is, the later run tells; of hosts that only the earlier one has, that.
     """
     chosen = tuple(prefixes)
+    if not store.row_count(before, ENRICHMENT):
+        require_owners(by, after)
     connection = store.connect(memory_limit_mib=MEMORY_MIB)
     old, new = (
-        report.select(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
+        report.chosen(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
     )
     hosts = report.compare(old, new).cache()
     counted = hosts.group_by("change").aggregate(hosts=_.count()).to_pyarrow().to_pylist()
     counts = dict.fromkeys(report.CHANGES, 0) | {row["change"]: row["hosts"] for row in counted}
     earlier, later = (store.open_folder(f, connection)["enrichment"] for f in (before, after))
     owners = later.union(earlier.anti_join(later, ["address_net", "address_host"]))
-    report.require_owners(owners, by, after)
     return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most))
 
 
@@ -496,8 +522,8 @@ def groups(folder: Path, relation: ibis.Table, by: str, most: int | None = None)
 
     most: so many groups, those with the most open hosts.
     """
+    require_owners(by, folder)
     owners = store.open_folder(folder, relation.get_backend())["enrichment"]
-    report.require_owners(owners, by, folder)
     measures = {
         "hosts": _.count(),
         "answered": (~_["class"].isin(["silent", "not_sent"])).sum(),
@@ -515,20 +541,11 @@ def export(
     limit: int | None = None,
 ) -> int:
     """Write a relation in a format of `dnsonde.export`; returns how many rows `limit` left out."""
-    write = registry.entries("dnsonde.export", FunctionType)[name]
     left = 0
     if limit is not None:
         left = max(0, int(relation.count().to_pyarrow().as_py()) - limit)
         relation = relation.limit(limit)
-    rows = report.readable(relation, columns=columns)
-    if not isinstance(output, Path):
-        write(rows, output)
-        return left
-    try:
-        with output.open("wb") as file:
-            write(rows, file)
-    except OSError as error:
-        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
+    write(report.readable(relation, columns=columns), name, output)
     return left
 
 

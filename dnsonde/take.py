@@ -29,8 +29,9 @@ TELL_EVERY_US = 200_000
 class Progress:
     """How far a piece of work is.
 
-    phase: reading or looking; item: what is read or looked for; done, total: octets or detectors; total 0, left_s
-    None: nobody knows; messages: of the file that is read.
+    phase: reading, preparing (a detector's query, made once after an installation) or looking; item: what is read or
+    looked for; done, total: octets or detectors; total 0, left_s None: nobody knows; messages: of the file that is
+    read.
     """
 
     phase: str
@@ -199,7 +200,9 @@ def files_of(paths: Sequence[str]) -> list[tuple[str, bool]]:
         else:
             found[path] = True
     if not found:
-        raise UsageError(f"there is no file in {', '.join(paths)}")
+        raise UsageError(
+            f"there is no file in {', '.join(paths)}: name captures or logs, or a folder with some in it"
+        )
     return list(found.items())
 
 

@@ -1,9 +1,11 @@
 """The use cases of Watch, shared by both faces: find the threats in a lake, ask it anything."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import pyarrow.compute as pc
 
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import detector_names, detector_of, query_of, require_detectors
+from dnsonde.detect._compiled import detector_names, detector_of, is_kept, query_of, require_detectors
 from dnsonde.detect._engines import Looker, opened
 from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._home import Guess, guess
@@ -25,12 +27,16 @@ from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
 from dnsonde.table import store
 from dnsonde.table.lake import TIME, Lake, is_lake
+from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
 
 if TYPE_CHECKING:
     from dnsonde.detect._contract import Detector
+
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
+BATCH_ROWS = 122_880  # of an answer, at once in memory
+STRANGE = re.compile(r"INTERVAL|BIT\b|UNION|TIME_NS|UHUGEINT")  # types of DuckDB that others do not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +184,22 @@ def _look(looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress:
     home = asked.home or (guessed.prefixes if guessed else ())
     began_us = clock.monotonic_us()
 
-    def tell(name: str, number: int) -> None:
+    def tell(phase: str, name: str, number: int) -> None:
         elapsed_s = (clock.monotonic_us() - began_us) / 1e6
-        on_progress(Progress("looking", name, number, len(chosen), 0, 0.0, elapsed_s, None))
+        on_progress(Progress(phase, name, number, len(chosen), 0, 0.0, elapsed_s, None))
 
     queries = []
-    for name, settings in wanted:
-        tell(name, 0)  # whose query may have to be made first
+    for number, (name, settings) in enumerate(wanted):
+        if not (settings or is_kept(name)):
+            tell("preparing", name, number)
         queries.append(query_of(name, settings))
     blind = tuple(name for name, query in zip(chosen, queries, strict=True) if query.home and not home)
     told = [FINDING.schema.empty_table()]
     found = looker.rows(Seen(home, asked.allowed.prefixes, asked.allowed.domains), wanted)
     for number, query in enumerate(queries):
-        tell(query.words.name, number)
-        told.append(findings(query.words, next(found)))
-    tell("", len(chosen))
+        tell("looking", query.wording.name, number)
+        told.append(findings(query.wording, next(found)))
+    tell("looking", "", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)
     return Found(rows, taken, guessed, blind, tuple(home), clock.now_us())
 
@@ -252,25 +259,38 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     Nothing but the lake can be read, and nothing written. `finding` is there once somebody has looked into the lake as
     it is. UsageError for what is no single SELECT, or one that DuckDB does not understand.
     """
-    from dnsonde import report  # noqa: PLC0415 - brings Ibis along, which is slow to import
-
     looked = kept(folder) is not None
     names = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
-    connection = store.connect(memory_limit_mib=MEMORY_MIB)
-    for name, table in Lake(folder).tables(connection, names).items():
-        connection.create_view(name, table, overwrite=True)
-    raw = connection.con
-    parts = ", ".join(store.quoted(str(part)) for part in folder.resolve().rglob("part-*.parquet"))
+    connection = store.database(memory_limit_mib=MEMORY_MIB)
+    here = folder.resolve()
+    Lake(here).create_views(connection, dict.fromkeys(names, "TRUE"))
+    parts = ", ".join(store.quoted(str(part)) for part in here.rglob("part-*.parquet"))
     try:
-        if [one.type.name for one in raw.extract_statements(sql)] != ["SELECT"]:
+        if [one.type.name for one in connection.extract_statements(sql)] != ["SELECT"]:
             raise UsageError("a query is one SELECT: the lake is only read")
-        raw.execute(f"SET allowed_paths = [{parts}]")
-        raw.execute("SET enable_external_access = false")
-        raw.execute("SET lock_configuration = true")
-        relation = connection.sql(sql)
-        return report.readable(relation if limit is None else relation.limit(limit))
+        connection.execute(f"SET allowed_paths = [{parts}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        rows = connection.sql(sql)
+        _require_apart(rows.columns)
+        columns = zip(count(1), rows.columns, map(str, rows.types), strict=False)
+        told = rows.project(", ".join(_sayable(*one) for one in columns))
+        return readable((told if limit is None else told.limit(limit)).fetch_arrow_reader(BATCH_ROWS))
     except duckdb.Error as error:
         raise _misunderstood(error, folder) from error
+
+
+def _require_apart(names: Sequence[str]) -> None:
+    """UsageError where two columns have one name, which no format can tell apart."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two columns of this query are named {twice!r}: name one of them anew with AS")
+
+
+def _sayable(number: int, name: str, kind: str) -> str:
+    """SQL: a column of a query by its place, as DuckDB writes it where its type, or one within, is `STRANGE`."""
+    quoted = name.replace('"', '""')
+    return f'#{number}{"::VARCHAR" if STRANGE.search(kind) else ""} AS "{quoted}"'
 
 
 def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:

@@ -12,6 +12,7 @@ from pathlib import Path
 import dns.message
 import dns.query
 import dns.rdatatype
+import msgspec
 import pytest
 
 from dnsonde import run
@@ -196,6 +197,20 @@ def test_a_port_in_use_is_a_sentence(tmp_path: Path) -> None:
     assert ran.returncode == 3
     assert "in use" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_lab_moves_on_where_another_was_faster_at_its_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = run.scenario("tiny", None, None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("0.0.0.0", 0))
+        taken = msgspec.structs.replace(run.on_free_ports(chosen), port=held.getsockname()[1])
+        answers = iter([taken, run.on_free_ports(chosen)])
+        monkeypatch.setattr(run, "on_free_ports", lambda _: next(answers))
+        with run.lab_beside(chosen, run._lab, tmp_path) as (served, helper):
+            helper.check()
+            assert served.port != taken.port
 
 
 def test_the_authority_alone_answers_and_counts(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from dnsonde.lab.traffic import load_traffic, record
 
 SCRIPT = """
 import sys
-from dnsonde.__main__ import answer
-code = answer(sys.argv[1:])
-print(code, *sorted({"ibis", "numba", "rich", "jinja2", "starlette"} & sys.modules.keys()))
+from dnsonde.__main__ import main
+try:
+    main()
+except SystemExit as ended:
+    code = ended.code
+print(code, *sorted({"ibis", "numba", "pandas", "rich", "jinja2", "starlette"} & sys.modules.keys()))
 """
 
 
@@ -33,6 +36,13 @@ def test_a_capture_is_looked_through_without_ibis_and_a_look_that_is_kept_read_w
     assert loaded("ingest", capture, "-o", lake)[0] == "0"
     assert loaded("detect", lake) == ["0", "rich"]
     assert loaded("detect", lake) == ["0", "rich"]
+
+    assert loaded("show", lake) == ["0", "rich"]
+    assert loaded("show", lake, "--by", "prefix") == ["0", "rich"]
+    for name in ("blocklist", "csv", "intelmq", "json", "jsonl", "rpz", "stix"):
+        assert loaded("export", lake, "--format", name, "-o", tmp_path / "written") == ["0", "rich"]
+    assert loaded("query", lake, "SELECT * FROM message, enrichment", "--format", "csv") == ["0"]
+    assert loaded("query", lake, "SELECT * FROM finding", "--format", "table") == ["0", "rich"]
 
 
 def test_help_needs_none_of_them() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Progress: TypeAlias = run.Progress | take.Progress
 
-Words = Callable[[Any], list[str]]  # of the caller's kind of progress
+Phrases = Callable[[Any], list[str]]  # of the caller's kind of progress
 
 PLAIN_FIRST_S, PLAIN_SHARE, PLAIN_LAST_S = 2.0, 0.1, 60.0
 
@@ -47,20 +47,20 @@ class Watch(Protocol):
 
 
 @contextmanager
-def watch(mode: str, words: Words | None = None) -> Iterator[Watch]:
-    """A watch of the asked kind, cleared away in the end; `words` tells a progress, of a measurement by default."""
-    words = words or probing
+def watch(mode: str, phrases: Phrases | None = None) -> Iterator[Watch]:
+    """A watch of the asked kind, cleared away in the end; `phrases` tells a progress, of a measurement by default."""
+    phrases = phrases or probing
     if mode == "auto":
         mode = "line" if sys.stderr.isatty() else "plain"
     if mode == "line":
-        line = _Line(words)
+        line = _Line(phrases)
         try:
             yield line
         finally:
             line.clear()
     else:
         others: dict[str, Callable[[], Watch]] = {
-            "plain": lambda: _Plain(words), "jsonl": _Jsonl, "none": _Silent
+            "plain": lambda: _Plain(phrases), "jsonl": _Jsonl, "none": _Silent
         }  # fmt: skip
         yield others[mode]()
 
@@ -68,12 +68,12 @@ def watch(mode: str, words: Words | None = None) -> Iterator[Watch]:
 class _Line:
     """One line of the terminal, written again and again."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, phrases: Phrases) -> None:
         from rich.live import Live
 
         from dnsonde.cli._terminal import console
 
-        self._words = words
+        self._phrases = phrases
         self._live = Live(console=console(stderr=True), refresh_per_second=8, transient=True)
         self._live.start()
 
@@ -83,7 +83,7 @@ class _Line:
 
         row = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=max(progress.total, 1), completed=progress.done, width=24)
-        row.add_row(progress.phase, bar, *self._words(progress))
+        row.add_row(progress.phase, bar, *self._phrases(progress))
         self._live.update(row)
 
     def say(self, sentence: str) -> None:
@@ -97,8 +97,8 @@ class _Line:
 class _Plain:
     """A line now and then: logs, CI, cron. Often at first, then one a minute; each phase to its end."""
 
-    def __init__(self, words: Words) -> None:
-        self._words = words
+    def __init__(self, phrases: Phrases) -> None:
+        self._phrases = phrases
         self._phase, self._ended = "", False
         self._said_s = 0.0
 
@@ -109,7 +109,7 @@ class _Plain:
             return
         self._ended = 0 < progress.total <= progress.done
         self._phase, self._said_s = progress.phase, progress.elapsed_s
-        self.say("  ".join([progress.phase, *self._words(progress)]))
+        self.say("  ".join([progress.phase, *self._phrases(progress)]))
 
     def say(self, sentence: str) -> None:
         click.echo(sentence, err=True)

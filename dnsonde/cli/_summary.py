@@ -78,8 +78,10 @@ def classes(summary: Summary, truth: Confusion | None = None) -> Table:
 def worst(summary: Summary) -> Table:
     """The open hosts with the greatest amplification."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=False)
-    for _ in range(4):
-        table.add_column(no_wrap=True)
+    # Where the terminal is narrow an address stays whole, and all else is folded.
+    table.add_column(no_wrap=True, min_width=max((len(host.address) for host in summary.worst), default=0))
+    for _ in range(3):
+        table.add_column(overflow="fold")
     for host in summary.worst:
         factor = "" if host.amplification is None else f"{host.amplification:.1f}-fold"
         egress = "" if host.egress in {None, host.address} else f"by way of {host.egress}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnsonde.cli import _look, _progress
+from dnsonde.cli import _look, _options, _progress
 
 if TYPE_CHECKING:
     from dnsonde.clock import Clock
@@ -20,13 +20,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @click.command()
 @click.argument("paths", metavar="FILES...|LAKE", nargs=-1, required=True)
-@click.option(
-    "--home",
-    "homes",
-    multiple=True,
-    metavar="PREFIX",
-    help="Your network; may be repeated. Guessed if not given.",
-)
+@_options.home
 @click.option(
     "--detector", "names", multiple=True, metavar="NAME", help="Only this detector; may be repeated."
 )
@@ -48,14 +42,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 @click.option(
     "--border", "borders", multiple=True, metavar="MAC", help="Link-layer address of a border router."
 )
-@click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    type=click.IntRange(1, 65_535),
-    metavar="PORT",
-    help="DNS is spoken on this port of the files too, not only on 53; may be repeated.",
-)
+@_options.port
 @click.option(
     "--format",
     "form",
@@ -64,7 +51,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
     show_default=True,
     help="How to print it.",
 )
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@_options.output
 @click.option(
     "--limit", type=click.IntRange(min=0), help=f"Findings of a table, 0 for all.  [default: {LIMIT}]"
 )

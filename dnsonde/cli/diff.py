@@ -54,11 +54,12 @@ def diff(
     """
     from dnsonde import run
     from dnsonde.cli._terminal import console
+    from dnsonde.report import TARGET
 
     shown = LIMIT if limit is None else limit or None
     found = run.difference(before, after, prefixes, by, shown)
     if listed or name:
-        run_export(found.hosts, name or "table", output, COLUMNS, limit)
+        run_export(found.hosts.order_by(TARGET), name or "table", output, COLUMNS, limit)
     else:
         out = console()
         if not found.total:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dnsonde.cli import _look, _progress
+from dnsonde.cli import _look, _options, _progress
 from dnsonde.registry import names
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
         return
     import inspect
 
-    from dnsonde.export._contract import forms, parameters
+    from dnsonde.export._contract import forms
+    from dnsonde.settings import parameters
 
     for name, form in forms().items():
         click.echo(f"{name}\n    " + (inspect.getdoc(form) or "").replace("\n", "\n    ").rstrip())
@@ -37,17 +38,11 @@ def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
 @click.command()
 @click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
 @click.option("--format", "name", type=click.Choice(FORMATS), required=True, help="What to write.")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@_options.output
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set something of the format.")
 @click.option("--table", metavar="NAME", help="Of csv, json, jsonl, parquet, table: the table.  [default: verdict of a "
               "run, finding of a lake]")  # fmt: skip
-@click.option(
-    "--home",
-    "homes",
-    multiple=True,
-    metavar="PREFIX",
-    help="Your network; may be repeated. Guessed if not given.",
-)
+@_options.home
 @click.option(
     "--mail",
     type=click.Path(path_type=Path),
@@ -77,15 +72,16 @@ def export(
     Of a run, hosts are written; of a lake, what was found in it. `dnsonde export --list` tells of each format what it
     is and what can be set; whose the addresses are comes from `dnsonde enrich`.
     """
-    from dnsonde.export._contract import checked, forms, takes_view
+    from dnsonde.export._contract import form_of, takes_view
     from dnsonde.export._open import write_view
+    from dnsonde.settings import checked, parameters
 
-    form = forms()[name]
+    form = form_of(name)
     if name in {"parquet", "pdf", "png"} and output is None:
         raise click.UsageError(f"{name} is no text: name a file with -o.")
     if mail is not None and name != "xarf":
         raise click.UsageError("--mail goes with --format xarf.")
-    chosen = checked(name, form, _settings(settings))
+    chosen = checked(f"the format {name}", parameters(form), _settings(settings))
     if takes_view(form) and table is not None:
         raise click.UsageError(f"{name} is of a whole run or lake, not of one --table.")
     with _progress.watch(mode, _progress.reading) as watcher:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dnsonde.cli import _progress
+from dnsonde.cli import _options, _progress
 
 ENGINES = ("duckdb", "spark")
 
@@ -19,14 +19,7 @@ ENGINES = ("duckdb", "spark")
     show_default=True,
     help="spark (an extra) reads many files at once, one a core of DNSONDE_SPARK_MASTER.",
 )
-@click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    type=click.IntRange(1, 65_535),
-    metavar="PORT",
-    help="DNS is spoken on this port too, not only on 53; may be repeated.",
-)
+@_options.port
 @_progress.option
 def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, ...], mode: str) -> None:
     """Read captures, logs and flows into a lake, to look into often.

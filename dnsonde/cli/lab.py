@@ -1,10 +1,14 @@
 """`dnsonde lab`: DNS hosts of every kind on loopback, whose truth is known."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dnsonde.cli import _progress
+
+if TYPE_CHECKING:
+    from dnsonde.lab.scenario import Scenario
 
 STOPPED = 130
 
@@ -87,8 +91,8 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     compile_once(lambda sentence: click.echo(sentence, err=True), MEASURING)
     scenario = run.scenario(name, hosts, seed)
 
-    def ready(plan: Path) -> None:
-        click.echo(f"{scenario.size:,} hosts on {scenario.prefix}, port {scenario.port}. Ctrl-C ends it.")
+    def ready(served: "Scenario", plan: Path) -> None:
+        click.echo(f"{served.size:,} hosts on {served.prefix}, port {served.port}. Ctrl-C ends it.")
         click.echo(f"Next, in another terminal: dnsonde probe {plan} -o runs/lab --no-authority")
 
     served = run.serve_lab(scenario, folder, SystemClock(), ready)

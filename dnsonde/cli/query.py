@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from dnsonde.cli import _options
+
 FORMATS = ("table", "jsonl", "json", "csv", "parquet")
 LIMIT = 50
 
@@ -20,7 +22,7 @@ LIMIT = 50
     show_default=True,
     help="How to print it.",
 )
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@_options.output
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
 def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | None) -> None:
     r"""Ask a lake with SQL, as DuckDB has it.

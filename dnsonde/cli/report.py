@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dnsonde.cli import _look, _progress
+from dnsonde.cli import _look, _options, _progress
 
 if TYPE_CHECKING:
     from dnsonde.cli._progress import Watch
@@ -32,13 +32,7 @@ BY_NAME = {".md": "markdown", ".markdown": "markdown", ".pdf": "pdf", ".png": "p
     "--since", type=click.Path(path_type=Path), metavar="RUN", help="Tell what changed since that run."
 )
 @click.option("--lang", metavar="CODE", default="en", show_default=True, help="Language: en or ja.")
-@click.option(
-    "--home",
-    "homes",
-    multiple=True,
-    metavar="PREFIX",
-    help="Your network; may be repeated. Guessed if not given.",
-)
+@_options.home
 @_look.fresh
 @_progress.option
 def report(

@@ -53,10 +53,6 @@ def show(
     whose they are where `dnsonde enrich` learned it. With --by they are counted, and so are a lake's findings, by whose
     their subject is.
     """
-    from dnsonde import report, run
-    from dnsonde.cli import _groups, _summary
-    from dnsonde.cli._terminal import console
-    from dnsonde.export._open import with_owners
     from dnsonde.table.lake import is_lake
 
     if is_lake(folder):
@@ -64,6 +60,11 @@ def show(
             raise click.UsageError("--class, --prefix and --open choose hosts of a run, and this is a lake.")
         _lake(folder, name or "table", output, limit, by)
         return
+    from dnsonde import report, run
+    from dnsonde.cli import _groups, _summary
+    from dnsonde.cli._terminal import console
+    from dnsonde.export._open import with_owners
+
     if by and name:
         raise click.UsageError("--by counts hosts, and --format lists them: leave one of them out.")
     if not (classes or prefixes or name or only_open or by):
@@ -103,12 +104,10 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: s
         _findings.tell(found, name, output, most, folder)
         return
     from dnsonde.export._open import open_view
-    from dnsonde.export._whose import SERIOUS, groups
-    from dnsonde.report import require_owners
+    from dnsonde.export._whose import SERIOUS, groups, require_owners
 
-    view = open_view(folder, found.findings)
-    require_owners(view.tables["enrichment"], by, folder)
-    counted = groups(view.incidents(), by)
+    require_owners(by, folder)
+    counted = groups(open_view(folder, found.findings).incidents(), by)
     console().print(_groups.table(counted[: most or None], by, ("subjects", "findings", *SERIOUS)))
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from dnsonde.cli import _options
+
 PORT = 8053
 
 
@@ -35,13 +37,7 @@ PORT = 8053
     metavar="HOST",
     help="Name by which browsers know this machine; may be repeated.",
 )
-@click.option(
-    "--home",
-    "homes",
-    multiple=True,
-    metavar="PREFIX",
-    help="Your network; may be repeated. As kept in a lake, or guessed, if not given.",
-)
+@_options.home
 def web(
     folder: Path,
     listen: str,

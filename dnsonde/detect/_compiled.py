@@ -25,7 +25,7 @@ import duckdb
 import pyarrow as pa
 
 from dnsonde import registry
-from dnsonde.detect._findings import Words
+from dnsonde.detect._findings import Wording
 from dnsonde.errors import UsageError
 from dnsonde.table.kept import kept_folder
 
@@ -52,7 +52,7 @@ class Step:
 class Query:
     """Steps and SQL, the columns it gives, the tables it reads, and whether it asks which addresses are home.
 
-    words: for what it finds.
+    wording: of what it finds.
     """
 
     steps: tuple[Step, ...]
@@ -60,7 +60,7 @@ class Query:
     schema: pa.Schema
     tables: tuple[str, ...]
     home: bool
-    words: Words
+    wording: Wording
 
     def run(self, connection: duckdb.DuckDBPyConnection) -> pa.Table:
         """Its rows; `connection` has the views, and keeps the tables of the steps."""
@@ -99,29 +99,25 @@ def query_of(name: str, settings: Settings = ()) -> Query:
     kept = None if settings else _kept(name)
     if kept is not None:
         return kept
-    one = detector_of(name)
-    return compiled(one, tuple(sorted(one.checked(dict(settings)).items())))
+    # It makes SQL of relations, and brings Ibis along.
+    from dnsonde.detect._to_sql import to_sql  # noqa: PLC0415 - the slow way, seldom gone
+
+    query = to_sql(detector_of(name), dict(settings))
+    if not settings:
+        _keep(query)
+    return query
+
+
+def is_kept(name: str) -> bool:
+    """Whether the query of a detector as it comes is kept, and need not be made."""
+    place = _place(name)
+    return place is not None and place.is_file()
 
 
 def detector_of(name: str) -> "Detector":
     """The detector of that name, with all that it imports."""
     one: Detector = getattr(import_module(f"{PACKAGE}.{name}"), name)
     return one
-
-
-@cache
-def compiled(one: "Detector", settings: Settings = ()) -> Query:
-    """The query of a detector with these settings (by name); UsageError for what it cannot be set to."""
-    kept = None if settings else _kept(one.name)
-    if kept is not None:
-        return kept
-    # It makes SQL of relations, and brings Ibis along.
-    from dnsonde.detect._to_sql import to_sql  # noqa: PLC0415 - the slow way, seldom gone
-
-    query = to_sql(one, settings)
-    if not settings:
-        _keep(query)
-    return query
 
 
 def _place(name: str) -> Path | None:
@@ -139,19 +135,19 @@ def _kept(name: str) -> Query | None:
 
 
 def _read(said: Mapping[str, Any]) -> Query:
-    words = {**said["words"], "references": tuple(said["words"]["references"])}
+    wording = {**said["wording"], "references": tuple(said["wording"]["references"])}
     return Query(
         steps=tuple(Step(**step) for step in said["steps"]),
         sql=said["sql"],
         schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["schema"]))),
         tables=tuple(said["tables"]),
         home=said["home"],
-        words=Words(**words),
+        wording=Wording(**wording),
     )
 
 
 def _keep(query: Query) -> None:
-    place = _place(query.words.name)
+    place = _place(query.wording.name)
     if place is None:
         return
     told = {
@@ -160,11 +156,11 @@ def _keep(query: Query) -> None:
         "schema": base64.b64encode(query.schema.serialize()).decode(),
         "tables": query.tables,
         "home": query.home,
-        "words": asdict(query.words),
+        "wording": asdict(query.wording),
     }
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        for old in place.parent.glob(f"query-{query.words.name}-*.json"):
+        for old in place.parent.glob(f"query-{query.wording.name}-*.json"):
             old.unlink(missing_ok=True)
         temporary = place.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps(told), encoding="utf-8")

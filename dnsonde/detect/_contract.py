@@ -17,7 +17,6 @@ times. What rests on a marker that chance makes once in 2^32 has 0.99.
 """
 
 import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,25 +24,15 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._findings import SEVERITIES, SubjectKind, Words
-from dnsonde.errors import UsageError
+from dnsonde.detect._findings import SEVERITIES, SubjectKind, Wording
+from dnsonde.settings import Parameter, checked, parameters
 
 CERTAIN = 0.99
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One setting of a detector: `--set DETECTOR.NAME=VALUE`."""
-
-    name: str
-    type: type[int] | type[float] | type[str] | type[bool]
-    default: int | float | str | bool
-    meaning: str
-
-
 @dataclass(frozen=True)
 class Detector:
-    """A relation with its words (see `Words`); calling it with tables and settings gives the relation."""
+    """A relation with its wording (see `Wording`); calling it with tables and settings gives the relation."""
 
     relation: Callable[..., ir.Table]
     threat: str
@@ -58,9 +47,9 @@ class Detector:
         return self.relation.__name__
 
     @property
-    def words(self) -> Words:
+    def wording(self) -> Wording:
         """What its findings say."""
-        return Words(
+        return Wording(
             self.name, self.threat, self.subject_kind, self.title, self.summary, tuple(self.references)
         )
 
@@ -73,13 +62,7 @@ class Detector:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Its settings, as its signature has them."""
-        hints = typing.get_type_hints(self.relation, include_extras=True)
-        found = []
-        for parameter in inspect.signature(self.relation).parameters.values():
-            if parameter.kind is parameter.KEYWORD_ONLY:
-                kind, meaning = typing.get_args(hints[parameter.name])
-                found.append(Parameter(parameter.name, kind, parameter.default, meaning))
-        return tuple(found)
+        return parameters(self.relation)
 
     @property
     def explanation(self) -> str:
@@ -92,19 +75,7 @@ class Detector:
 
     def checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings by name, texts turned into the parameter's type."""
-        known = {p.name: p for p in self.parameters}
-        result: dict[str, Any] = {}
-        for name, value in settings.items():
-            if name not in known:
-                raise UsageError(
-                    f"{self.name} has no parameter {name!r}; it has: {', '.join(known) or 'none'}."
-                )
-            kind = known[name].type
-            try:
-                result[name] = _boolean(value) if kind is bool else kind(value)
-            except ValueError:
-                raise UsageError(f"{self.name}.{name} takes {_article(kind)}, not {value!r}.") from None
-        return result
+        return checked(self.name, self.parameters, settings)
 
 
 def detector(
@@ -169,18 +140,3 @@ def finding(
 
 def _value(value: ir.Value | float) -> ir.Value:
     return ibis.literal(value) if isinstance(value, int | float) else value
-
-
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = str(value).lower()
-    if text in {"true", "yes", "on", "1"}:
-        return True
-    if text in {"false", "no", "off", "0"}:
-        return False
-    raise ValueError(value)
-
-
-def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "a text")

@@ -24,7 +24,7 @@ COLUMNS = ("subject", "subject_net", "subject_host", "subject_bits", "severity",
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Wording:
     """What the findings of a detector say.
 
     title, summary: templates filled from the evidence and `{subject}`, `{count}`; references: where the rule is from.
@@ -38,7 +38,7 @@ class Words:
     references: tuple[str, ...]
 
 
-def findings(words: Words, rows: pa.Table) -> pa.Table:
+def findings(wording: Wording, rows: pa.Table) -> pa.Table:
     """Executed rows of a detector's relation as the `finding` table."""
     out: list[dict[str, Any]] = []
     for row in rows.to_pylist():
@@ -47,19 +47,19 @@ def findings(words: Words, rows: pa.Table) -> pa.Table:
         facts = Values({**evidence, "subject": subject, "count": row["count"]}, missing="unknown")
         out.append(
             {
-                "detector": words.name,
-                "threat": words.threat,
+                "detector": wording.name,
+                "threat": wording.threat,
                 "subject": subject,
-                "subject_kind": words.subject_kind,
+                "subject_kind": wording.subject_kind,
                 "severity": SEVERITIES[row["severity"]],
                 "confidence": round(row["confidence"], 3),
                 "first_seen": row["first_seen"],
                 "last_seen": row["last_seen"],
                 "count": row["count"],
-                "title": words.title.format_map(facts),
-                "summary": words.summary.format_map(facts),
+                "title": wording.title.format_map(facts),
+                "summary": wording.summary.format_map(facts),
                 "evidence": json.dumps(evidence, ensure_ascii=True, sort_keys=True),
-                "references": json.dumps(words.references),
+                "references": json.dumps(wording.references),
             }
         )
     return pa.Table.from_pylist(out, FINDING.schema)

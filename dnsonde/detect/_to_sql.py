@@ -1,12 +1,14 @@
 """A detector's relation, made SQL for DuckDB: the slow half of `_compiled`, which brings Ibis along."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 
-from dnsonde.detect._compiled import Query, Settings, Step
+from dnsonde.detect._compiled import Query, Step
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._stages import noting
 from dnsonde.table.schema import FLOW, MESSAGE
@@ -14,7 +16,7 @@ from dnsonde.table.schema import FLOW, MESSAGE
 SIDES = {"message": ("src_home", "dst_home", "embedded_home"), "flow": ("src_home", "dst_home")}
 
 
-def to_sql(one: Detector, settings: Settings) -> Query:
+def to_sql(one: Detector, settings: Mapping[str, Any]) -> Query:
     """The query of a detector with these settings; UsageError for what it cannot be set to."""
     steps: dict[str, Step] = {}
     asks: list[bool] = []
@@ -27,14 +29,14 @@ def to_sql(one: Detector, settings: Settings) -> Query:
         return ibis.table(table.schema(), name=name)
 
     with noting(note):
-        relation = one(_tables(), **dict(settings))
+        relation = one(_tables(), **settings)
     return Query(
         steps=tuple(steps.values()),
         sql=_sql(relation),
         schema=relation.schema().to_pyarrow(),
         tables=one.tables,
         home=any([*asks, _asks_home(relation)]),
-        words=one.words,
+        wording=one.wording,
     )
 
 

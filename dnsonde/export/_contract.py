@@ -9,7 +9,6 @@ makes them harmless for whoever reads its format.
 
 import inspect
 import json
-import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,22 +16,21 @@ from functools import cached_property
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import FunctionType, ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import ibis
 import pyarrow as pa
 
-from dnsonde.detect._contract import Parameter
-from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.errors import SystemRefusal
 from dnsonde.export._threats import Nature, nature
-from dnsonde.registry import entries
-from dnsonde.report import owned, readable
+from dnsonde.registry import entries, entry
 from dnsonde.wire.batch import address_pair
+
+if TYPE_CHECKING:
+    import ibis
 
 Network = IPv4Network | IPv6Network
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_US = 253_402_300_799_999_999  # the end of the year 9999: calendars know no more
-TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +136,29 @@ class View:
 
     tables: relations by name, those without rows too. findings: rows of `finding`, worst first. home: the operator's
     own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn: where an export
-    says what its reader must know and the format has no place for.
+    says what its reader must know and the format has no place for. enriched: whether `enrichment` has rows, if known.
     """
 
     kind: Literal["run", "lake"]
-    tables: Mapping[str, ibis.Table]
+    tables: "Mapping[str, ibis.Table]"
     findings: pa.Table
     home: tuple[Network, ...] = ()
     contact: str = ""
     port: int = 53
     warn: Callable[[str], None] = field(default=lambda _: None)
+    enriched: bool | None = None
 
     def hosts(self, *, only_open: bool = True, most: int | None = None) -> Iterator[Host]:
-        """Judged hosts, open ones or all that answered; the worst `most` if given, else by address."""
+        """Judged hosts, open ones or all that answered; the worst `most` if given, else by address.
+
+        A lake has none.
+        """
+        if self.kind == "lake":
+            return
+        import ibis  # noqa: PLC0415 - slow to import, and most of what tells of findings asks no table
+
+        from dnsonde.report import owned, readable  # noqa: PLC0415 - it brings Ibis along
+
         verdict = self.tables["verdict"]
         rows = verdict.filter(verdict.open if only_open else ~verdict["class"].isin(["silent", "not_sent"]))
         order: list[Any] = [rows.target_net, rows.target_host]
@@ -175,6 +183,8 @@ class View:
 
     def host_count(self) -> int:
         """How many open hosts there are."""
+        if self.kind == "lake":
+            return 0
         verdict = self.tables["verdict"]
         return int(verdict.filter(verdict.open).count().to_pyarrow().as_py())
 
@@ -185,6 +195,8 @@ class View:
     @cached_property
     def knows_owners(self) -> bool:
         """Whether `dnsonde enrich` learned of anything whose it is."""
+        if self.enriched is not None:
+            return self.enriched
         return bool(int(self.tables["enrichment"].count().to_pyarrow().as_py()))
 
     def incidents(self) -> Sequence[Incident]:
@@ -218,6 +230,10 @@ class View:
         pairs = {address_pair(address): address for address in addresses}
         if not pairs or not self.knows_owners:
             return {}
+        import ibis  # noqa: PLC0415 - see `hosts`
+
+        from dnsonde.report import readable  # noqa: PLC0415
+
         known = self.tables["enrichment"]
         wanted = ibis.memtable(
             pa.table({"net": [net for net, _ in pairs], "host": [host for _, host in pairs]})
@@ -277,40 +293,11 @@ def forms() -> dict[str, FunctionType]:
     return {name.replace("_", "-"): form for name, form in entries("dnsonde.export", FunctionType).items()}
 
 
+def form_of(name: str) -> FunctionType:
+    """The format of that name, and no other imported."""
+    return entry("dnsonde.export", FunctionType, name.replace("-", "_"))
+
+
 def takes_view(form: FunctionType) -> bool:
     """Whether a format writes a run or a lake as a whole, not rows."""
     return next(iter(inspect.signature(form).parameters)) == "view"
-
-
-def parameters(form: FunctionType) -> tuple[Parameter, ...]:
-    """A format's settings, as its signature has them."""
-    hints = typing.get_type_hints(form, include_extras=True)
-    found = []
-    for parameter in inspect.signature(form).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            kind, meaning = typing.get_args(hints[parameter.name])
-            found.append(Parameter(parameter.name, kind, parameter.default, meaning))
-    return tuple(found)
-
-
-def checked(name: str, form: FunctionType, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Settings by name, texts turned into the parameter's type; UsageError for what is none."""
-    known = {p.name: p for p in parameters(form)}
-    result: dict[str, Any] = {}
-    for key, text in texts.items():
-        if key not in known:
-            has = ", ".join(known) or "none"
-            raise UsageError(f"the format {name} has no setting {key!r}; it has: {has}")
-        kind = known[key].type
-        try:
-            result[key] = _boolean(text) if kind is bool else kind(text)
-        except ValueError:
-            wanted = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
-            raise UsageError(f"{key} of the format {name} takes {wanted}, not {text!r}") from None
-    return result
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in TRUE + FALSE:
-        return text.lower() in TRUE
-    raise ValueError(text)

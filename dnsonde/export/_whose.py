@@ -1,12 +1,16 @@
 """Whose the subjects of findings are: by prefix, autonomous system or country, where `dnsonde enrich` learned it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from dnsonde.errors import RunError
 from dnsonde.export._contract import Incident, Owner, View
-from dnsonde.report import UNKNOWN, group_text
+from dnsonde.table.readable import UNKNOWN, group_text
+from dnsonde.table.schema import ENRICHMENT
+from dnsonde.table.store import row_count
 
 SERIOUS = ("critical", "high", "medium")
 COLUMNS = {"subject_asn": pa.int64(), "subject_as_name": pa.string(), "subject_country": pa.string()}
@@ -30,6 +34,15 @@ def groups(incidents: Sequence[Incident], by: str) -> list[dict[str, Any]]:
         row["subjects"] = len(subjects[name])
     order = [(*(-row[s] for s in SERIOUS), -row["findings"], row["group"]) for row in found.values()]
     return [row for _, row in sorted(zip(order, found.values(), strict=True), key=lambda pair: pair[0])]
+
+
+def require_owners(by: str, folder: Path) -> None:
+    """RunError where something of a run or a lake is to be grouped by what nobody has learned."""
+    if by != "prefix" and not row_count(folder, ENRICHMENT):
+        raise RunError(
+            f"whose the addresses of {folder} are is not known yet: `dnsonde enrich {folder} FILE...` learns it from "
+            "files that you have"
+        )
 
 
 def _group(incident: Incident, by: str) -> str:

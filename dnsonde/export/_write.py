@@ -7,12 +7,12 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.registry import entries
+from dnsonde.registry import entry
 
 
 def write(rows: pa.RecordBatchReader, name: str, output: Path | BinaryIO) -> None:
     """Write rows in a format of this folder; SystemRefusal where a file cannot be written."""
-    form = entries("dnsonde.export", FunctionType)[name]
+    form = entry("dnsonde.export", FunctionType, name)
     if not isinstance(output, Path):
         form(rows, output)
         return

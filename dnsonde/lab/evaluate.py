@@ -129,7 +129,7 @@ class Looker:
         found: list[dict[str, Any]] = []
         rows = OnDuckDB(self._connection).rows(Seen(prefixes(HOME)), self._wanted)
         for (name, settings), each in zip(self._wanted, rows, strict=True):
-            found += findings(query_of(name, settings).words, each).to_pylist()
+            found += findings(query_of(name, settings).wording, each).to_pylist()
         return found
 
 

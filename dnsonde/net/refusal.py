@@ -2,7 +2,7 @@
 
 import errno
 
-from dnsonde.errors import SystemRefusal
+from dnsonde.errors import PortTaken, SystemRefusal
 
 
 def refusal(
@@ -13,7 +13,7 @@ def refusal(
     match error.errno:
         case errno.EADDRINUSE:
             flags = "-lunp" if protocol == "udp" else "-ltnp"
-            said = (
+            return PortTaken(
                 f"{where} is already in use; stop what holds it (`ss {flags} 'sport = :{port}'` names it) "
                 "or choose another port."
             )

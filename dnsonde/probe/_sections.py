@@ -104,6 +104,8 @@ def read_file(path: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise PlanError(f"{path} is not UTF-8 text (octet {error.start}): save it as UTF-8") from error
+    except IsADirectoryError as error:
+        raise PlanError(f"{path} is a folder: name the plan's file, {path / 'plan.toml'} perhaps") from error
     except OSError as error:
         raise PlanError(f"{path} cannot be read: {error.strerror}") from error
 

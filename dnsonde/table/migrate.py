@@ -27,7 +27,9 @@ def migrate(folder: Path, on_progress: Callable[[int, int], None] = lambda _done
     RunError where there is nothing of ours, or a version is out of reach: then nothing is changed.
     """
     if not folder.is_dir():
-        raise RunError(f"there is no run or lake at {folder}")
+        raise RunError(
+            f"there is no run or lake at {folder}: give the folder that `-o` named when it was made"
+        )
     found = [
         (part, table) for table in schema.TABLES for part in sorted((folder / table).rglob("part-*.parquet"))
     ]

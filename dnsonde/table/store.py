@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
 DICTIONARY_OCTETS = 1 << 23  # to which a column's dictionary grows before its texts are written as they come
+SQL_TYPES = {
+    pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.uint8(): "UTINYINT", pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
+}  # fmt: skip
 WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
 
 
@@ -281,7 +285,8 @@ def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mappi
                 f"WHERE {where[name]}"
             )
         else:
-            connection.register(name, _columns(name).empty_table())
+            columns = (f'NULL::{SQL_TYPES[f.type]} AS "{f.name}"' for f in TABLES[name].schema)
+            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {', '.join(columns)} WHERE FALSE")
 
 
 def open_folder(
@@ -325,8 +330,18 @@ def _columns(name: str) -> pa.Schema:
 
 
 def row_count(path: Path, table: Table) -> int:
-    """Rows of one table that are on disk, read from the parts' footers alone."""
-    return sum(int(pq.read_metadata(part).num_rows) for part in _parts(Path(path) / table.name))
+    """Rows of one table that are on disk, read from the parts' footers alone; RunError where one is damaged."""
+    rows = 0
+    for part in _parts(Path(path) / table.name):
+        try:
+            rows += int(pq.read_metadata(part).num_rows)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(part, error) from error
+    return rows
+
+
+def _unreadable(part: Path, error: Exception) -> RunError:
+    return RunError(f"{part} cannot be read ({_one_line(error)}): restore it from a copy, or move it away")
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -353,9 +368,7 @@ def _require_ours(part: Path, table: Table) -> None:
     try:
         schema = pq.read_schema(part)
     except (OSError, pa.ArrowException) as error:
-        raise RunError(
-            f"{part} cannot be read ({_one_line(error)}): restore it from a copy, or move it away"
-        ) from error
+        raise _unreadable(part, error) from error
     about = schema.metadata or {}
     version = about.get(b"dnsonde.version", b"").decode(errors="replace")
     if about.get(b"dnsonde.table", b"").decode(errors="replace") != table.name:

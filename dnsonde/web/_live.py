@@ -30,11 +30,7 @@ def lines(site: Site, entry: Entry, words: Words) -> dict[str, str]:
         told = _lake(stands, words)
     if look is not None and not look.over:
         name = words.named("detector", look.item)
-        told["look"] = (
-            words("web.live.look", name=name, done=look.done, total=look.total)
-            if look.total
-            else words("web.live.starting")
-        )
+        told["look"] = words(f"web.live.{look.phase}", name=name, done=look.done, total=look.total)
     return told
 
 

@@ -16,8 +16,12 @@ from dnsonde.errors import DnsondeError, UsageError
 
 @dataclass(slots=True)
 class Look:
-    """How far it is: the detector that is at work, the so-manieth of how many; failed: why it ended, if it did so."""
+    """How far it is: the detector that is at work, the so-manieth of how many; failed: why it ended, if it did so.
 
+    phase: `starting`, `preparing` while the detectors' queries are made, once after an installation, or `looking`.
+    """
+
+    phase: str = "starting"
     item: str = ""
     done: int = 0
     total: int = 0
@@ -72,7 +76,8 @@ def _follow(line: Connection, look: Look) -> None:
             elif "over" in said:
                 ended = True
             else:
-                look.item, look.done, look.total = said["item"], said["done"], said["total"]
+                look.phase, look.item = said["phase"], said["item"]
+                look.done, look.total = said["done"], said["total"]
     if not (ended or look.failed):
         look.failed = "the process ended without a word"
     look.ended.set()
@@ -88,7 +93,7 @@ def _child(line: Connection, folder: str, home: tuple[Prefix, ...]) -> None:
             [folder],
             watch.Asked(home=home),
             SystemClock(),
-            lambda p: line.send({"item": p.item, "done": p.done, "total": p.total}),
+            lambda p: line.send(p.as_dict()),
             fresh=True,
         )
     except DnsondeError as error:

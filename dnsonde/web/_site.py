@@ -19,7 +19,7 @@ from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.export._contract import View
 from dnsonde.export._open import open_view
 from dnsonde.shelf import Entry, Shelf, Standing
-from dnsonde.table.schema import FINDING
+from dnsonde.table.schema import ENRICHMENT, FINDING
 from dnsonde.web._look import Looks
 
 ROWS = 50  # of the overview, on one page
@@ -117,6 +117,7 @@ class Site:
                 opened = Opened(entry, now, open_view(entry.folder, _rows(found), home), found)
             else:
                 opened = Opened(entry, now, open_view(entry.folder, home=self.home))
+            _connection(opened)  # now, and not by two who ask at once
         with self._lock:
             self._opened[entry.key] = opened
             self._opened.move_to_end(entry.key)
@@ -142,7 +143,7 @@ class Site:
     @contextmanager
     def asking(self, opened: Opened) -> Iterator[View]:
         """Ask an open run or lake, one question at a time; a question that takes too long is given up."""
-        connection = opened.view.tables["enrichment"].get_backend().con
+        connection = _connection(opened)
         with opened.lock, _told(opened.entry.folder):
             timer = Timer(QUERY_S, connection.interrupt)
             timer.daemon = True
@@ -156,6 +157,11 @@ class Site:
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(32)
+
+
+def _connection(opened: Opened) -> duckdb.DuckDBPyConnection:
+    connection: duckdb.DuckDBPyConnection = opened.view.tables[ENRICHMENT.name].get_backend().con
+    return connection
 
 
 def _rows(found: watch.Found | None) -> pa.Table:

@@ -5,7 +5,7 @@ import re
 from starlette.responses import Response
 
 from dnsonde import watch
-from dnsonde.detect._compiled import compiled
+from dnsonde.detect._compiled import query_of
 from dnsonde.export._page_lake import as_text, lasted, said
 from dnsonde.export._page_whole import advice
 from dnsonde.intel.remedies import remedies
@@ -39,7 +39,7 @@ def finding(visit: Visit) -> Response:
         found=opened.found,
         detector=one,
         explanation=[marked(paragraph) for paragraph in one.explanation.split("\n\n")] if one else [],
-        sql=compiled(one).sql if one else "",
+        sql=query_of(one.name).sql if one else "",
         todo=advice(measure, [words.named("detector", incident.detector)], words) if measure else None,
     )
 

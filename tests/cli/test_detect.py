@@ -183,7 +183,7 @@ def test_without_home_it_says_what_it_assumes(dnsonde: Type, capture: Path, tmp_
     flat = " ".join(dnsonde("detect", lonely).stdout.split())
     assert "none can be guessed" in flat
     assert "not found, by" in flat
-    assert "open_resolver" in flat
+    assert "detectors: name your prefixes" in flat
 
 
 def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
@@ -251,6 +251,7 @@ def test_indicators_of_ones_own_are_looked_for(dnsonde: Type, tmp_path: Path) ->
         ("INSTALL httpfs", 2),
         ("EXPLAIN ANALYZE COPY flow TO 'out.csv'", 2),
         ("SELECT nonsense FROM flow", 2),
+        ("SELECT 1 AS a, 2 AS a", 2),
         ("SELEC", 2),
         ("", 2),
     ],
@@ -268,6 +269,22 @@ def test_a_query_reads_the_lake_and_nothing_else(
         assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
 
 
+def test_a_query_may_give_columns_of_whatever_type(dnsonde: Type, capture: Path) -> None:
+    dnsonde("ingest", capture, "-o", "lake")
+    values = (
+        'INTERVAL 1 DAY AS "how ""long"""',
+        "'101'::BIT AS b",
+        "[1, 2] AS l",
+        "{'i': INTERVAL 1 HOUR} AS s",
+    )
+    sql = f"SELECT {', '.join(values)}, NULL AS n"
+    (row,) = found(dnsonde("query", "lake", sql, "--format", "jsonl"))
+    assert row == {'how "long"': "1 day", "b": "101", "l": [1, 2], "s": "{'i': '01:00:00'}", "n": None}
+    for form in ("csv", "json", "table"):
+        said = dnsonde("query", "lake", sql, "--format", form)
+        assert (said.returncode, "[1, 2]" in said.stdout or form == "json") == (0, True), said.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -278,7 +295,7 @@ def test_a_query_reads_the_lake_and_nothing_else(
         (["detect", "trace.pcap", "--home", "all"], 2, "'all' is no prefix"),
         (["detect", "trace.pcap", "--detector", "mirai"], 2, "there is no detector 'mirai'"),
         (["detect", "trace.pcap", "--set", "mirai_scan=3"], 2, "--set takes NAME.PARAM=VALUE"),
-        (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no parameter 'n'"),
+        (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no setting 'n'"),
         (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=x"], 2, "takes a whole number"),
         (["detect", "trace.pcap", "--set", "nothing.n=3"], 2, "there is no detector 'nothing'"),
         (["detect", "trace.pcap", "--since", "yesterday"], 2, "'yesterday' is no time"),

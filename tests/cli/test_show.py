@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+
+from dnsonde import report
+from dnsonde.cli import _summary
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
 MakeRun = Callable[..., Path]
@@ -34,6 +38,15 @@ def test_the_summary_counts_each_class_and_says_what_is_next(dnsonde: Type, run:
     assert "40.2-fold" in said.stdout
     assert "Took 5 s: 5 probes, 1 reply, 0 queries" in said.stdout
     assert f"dnsonde show {run} --class" in said.stdout
+
+
+def test_addresses_stay_whole_on_a_narrow_terminal() -> None:
+    host = report.Host(
+        "2001:db8:1234:5678:9abc:def0:1234:5678", "transparent_forwarder", "192.0.2.1", 48.2, ""
+    )
+    out = io.StringIO()
+    Console(file=out, width=60).print(_summary.worst(report.Summary(1, 1, (), (host,))))
+    assert host.address in out.getvalue()
 
 
 def test_without_an_authority_the_summary_says_what_it_cannot_tell(

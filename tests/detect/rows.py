@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dnsonde.detect._compiled import compiled, drop
+from dnsonde.detect._compiled import drop, query_of
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._findings import findings
 from dnsonde.detect._sides import Seen, prefixes
@@ -142,7 +142,7 @@ def _flows(rows: list[Row]) -> pa.Table:
 def _told(detector: Detector, found: pa.Table) -> list[Row]:
     rows = [
         {**row, "evidence": json.loads(row["evidence"])}
-        for row in findings(detector.words, found).to_pylist()
+        for row in findings(detector.wording, found).to_pylist()
     ]
     return sorted(rows, key=lambda row: (row["subject"], row["first_seen"]))
 
@@ -172,7 +172,7 @@ class _Bench:
             for statement in REFILL[name]:
                 self._connection.execute(statement)
             self._connection.unregister("fresh")
-        query = compiled(detector, tuple(sorted(detector.checked(settings).items())))
+        query = query_of(detector.name, tuple(sorted(settings.items())))
         rows = query.run(self._connection)
         drop(self._connection, query, [])
         return _told(detector, rows)

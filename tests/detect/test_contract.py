@@ -106,7 +106,7 @@ def test_both_engines_can_read_it(each: Detector, dialect: str, monkeypatch: pyt
 
 
 def test_settings_are_checked(each: Detector) -> None:
-    with pytest.raises(UsageError, match="has no parameter 'nonsense'"):
+    with pytest.raises(UsageError, match="has no setting 'nonsense'"):
         each(unbound(), nonsense=1)
     for parameter in each.parameters:
         assert each.checked({parameter.name: str(parameter.default)}) == {parameter.name: parameter.default}

@@ -161,7 +161,7 @@ def kept_stages() -> dict[Any, ir.Table]:
 
 def told(each: Detector, tables: Mapping[str, ir.Table]) -> list[dict[str, Any]]:
     """Findings, whole, in an order of their own."""
-    return in_order(findings(each.words, each(tables).to_pyarrow()).to_pylist())
+    return in_order(findings(each.wording, each(tables).to_pyarrow()).to_pylist())
 
 
 def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ class TestOnSpark:
         assert wanted, "nothing here is for it to find: add a capture to SCENARIOS"
         relation = by_stages(lambda: each(on_spark), spark.keep, kept_stages)
         assert relation is not None, "a stage that is needed has rows on DuckDB, and none on Spark"
-        assert in_order(findings(each.words, relation.to_pyarrow()).to_pylist()) == wanted
+        assert in_order(findings(each.wording, relation.to_pyarrow()).to_pylist()) == wanted
 
     def test_home_is_guessed_alike(self, lake: Lake, spark: Any) -> None:
         del spark
@@ -264,7 +264,7 @@ def test_each_detector_finds_the_same_by_stages(
     each: Detector, direct: Callable[[Detector], list[dict[str, Any]]], duck: duckdb.DuckDBPyConnection
 ) -> None:
     query = query_of(each.name)
-    assert in_order(findings(query.words, query.run(duck)).to_pylist()) == direct(each) != []
+    assert in_order(findings(query.wording, query.run(duck)).to_pylist()) == direct(each) != []
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:

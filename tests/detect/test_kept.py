@@ -10,7 +10,7 @@ import pytest
 
 from dnsonde import watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect import _kept
+from dnsonde.detect import _compiled, _kept
 from dnsonde.detect._allow import Allowed
 from dnsonde.detect._home import Guess
 from dnsonde.detect._sides import prefixes
@@ -211,3 +211,15 @@ def test_a_guess_comes_back_as_it_was(tmp_path: Path) -> None:
     assert known is not None
     assert known[0] == look
     assert known[1].equals(pa.Table.from_pylist([], FINDING.schema))
+
+
+def test_what_takes_long_the_first_time_is_said(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_compiled, "kept_folder", lambda: tmp_path / "queries")
+    asked = watch.Asked(home=HOME, detectors=("mirai_scan",))
+    told: list[str] = []
+    for _ in range(2):
+        _compiled.query_of.cache_clear()
+        watch.detect([str(lake)], asked, VirtualClock(START_US), lambda p: told.append(f"{p.phase} {p.item}"))
+    assert told == ["preparing mirai_scan", *["looking mirai_scan", "looking "] * 2]

@@ -64,7 +64,7 @@ def kept(connection: ibis.BaseBackend) -> set[str]:
 
 
 def query(relation: Relation) -> Query:
-    return to_sql(made(relation), ())
+    return to_sql(made(relation), {})
 
 
 def found(relation: Relation, connection: ibis.BaseBackend) -> list[str]:

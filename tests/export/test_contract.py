@@ -3,25 +3,24 @@
 import inspect
 from ipaddress import ip_network
 from types import FunctionType
-from typing import Annotated, Any
 
 import pytest
 
 from dnsonde.cli.export import FORMATS
-from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.errors import SystemRefusal
 from dnsonde.export._contract import (
     LAST_US,
     View,
-    checked,
+    form_of,
     forms,
     library,
     moment,
     network,
-    parameters,
     rfc3339,
     takes_view,
 )
 from dnsonde.export._threats import NATURES, UNKNOWN, nature
+from dnsonde.settings import parameters
 from tests.export.views import OWNER
 
 VIEWS = {
@@ -35,6 +34,7 @@ def test_every_format_that_was_promised_is_there() -> None:
     assert {name for name, form in known.items() if takes_view(form)} >= VIEWS
     assert {"csv", "jsonl", "parquet", "table"} <= set(known)
     assert sorted(FORMATS) == sorted(known)
+    assert all(form_of(name) is form for name, form in known.items())
 
 
 @pytest.mark.parametrize("form", forms().values(), ids=forms().keys())
@@ -46,24 +46,6 @@ def test_an_export_says_what_it_takes_and_what_it_is(form: FunctionType) -> None
     for one in parameters(form):
         assert one.meaning
         assert isinstance(one.default, one.type)
-
-
-def _form(view: View, out: Any, *, many: Annotated[int, "x"] = 1, share: Annotated[float, "x"] = 0.5,
-          sure: Annotated[bool, "x"] = False, name: Annotated[str, "x"] = "") -> None:  # fmt: skip
-    """Do nothing."""
-
-
-def test_settings_become_what_they_are() -> None:
-    texts = {"many": "7", "share": "0.25", "sure": "yes", "name": "7"}
-    assert isinstance(_form, FunctionType)
-    assert checked("x", _form, texts) == {"many": 7, "share": 0.25, "sure": True, "name": "7"}
-
-
-@pytest.mark.parametrize("texts", [{"many": "x"}, {"share": "x"}, {"sure": "perhaps"}, {"more": "1"}])
-def test_a_setting_that_cannot_be_meant_is_refused(texts: dict[str, str]) -> None:
-    assert isinstance(_form, FunctionType)
-    with pytest.raises(UsageError, match=r"the format x"):
-        checked("x", _form, texts)
 
 
 def test_times_beyond_any_calendar_do_no_harm() -> None:

@@ -353,7 +353,7 @@ def test_a_missing_or_unreadable_plan_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PlanError, match="not UTF-8"):
         load_plan(tmp_path / "plan.toml")
-    with pytest.raises(PlanError, match="cannot be read: Is a directory"):
+    with pytest.raises(PlanError, match="is a folder: name the plan's file"):
         load_plan(tmp_path)
 
 

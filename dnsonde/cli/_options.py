@@ -1,0 +1,24 @@
+"""Options that several commands have, each with one meaning."""
+
+from pathlib import Path
+
+import click
+
+home = click.option(
+    "--home",
+    "homes",
+    multiple=True,
+    metavar="PREFIX",
+    help="Your network; may be repeated. As kept in a lake, or guessed, if not given.",
+)
+port = click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="DNS is spoken on this port of the files too, not only on 53; may be repeated.",
+)
+output = click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout."
+)
