@@ -15,16 +15,9 @@ import click
 from dnsonde import escape, registry
 from dnsonde.errors import DnsondeError, unexpected
 
-TABLES = {
-    "detect",
-    "diff",
-    "enrich",
-    "export",
-    "ingest",
-    "query",
-    "report",
-    "show",
-}  # commands that read or write some
+TABLES = {  # commands that read or write some
+    "detect", "diff", "enrich", "export", "ingest", "query", "report", "show",
+}  # fmt: skip
 STOPPED = 130
 FAILED = 3
 
