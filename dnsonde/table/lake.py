@@ -20,7 +20,6 @@ import fcntl
 import json
 import os
 import shutil
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -49,7 +48,6 @@ COMPLETE = ".complete"
 LOCK = ".lock"
 
 ROWS = 245_760  # of a part: sorted at once, in memory
-WAITING = 1  # parts that are being written, or wait for that, while the next one is read
 GROUP = 30_720  # rows that a search skips or reads together
 GROUP_UNSORTED = 122_880  # what DuckDB gives to one thread
 DAY_US = 86_400 * 1_000_000
@@ -201,7 +199,7 @@ class Intake:
         self._rows: dict[str, int] = {}
         self._number = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="lake")
-        self._writing: deque[Future[None]] = deque()
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -222,7 +220,7 @@ class Intake:
         """Write what waits and the file's account, and make all of it visible."""
         for table in list(self._waiting):
             self._rotate(table)
-        self._settle(0)
+        self._settle()
         row = pa.Table.from_pylist([dict(account)], ACCOUNT.schema)
         try:
             self._write_part(row, self._place / ACCOUNT.name / f"part-{self._file}.parquet")
@@ -233,16 +231,17 @@ class Intake:
     def _rotate(self, table: str) -> None:
         rows = pa.Table.from_batches(self._waiting.pop(table))
         self._rows[table] = 0
-        self._settle(WAITING)
-        self._writing.append(self._pool.submit(self._write, table, rows))
+        self._settle()
+        self._writing = self._pool.submit(self._write, table, rows)
 
-    def _settle(self, most: int) -> None:
-        """Wait until no more than so many parts are on their way to the disk."""
-        while len(self._writing) > most:
-            try:
-                self._writing.popleft().result()
-            except OSError as error:
-                raise refusal(self._lake.folder, error) from error
+    def _settle(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            writing.result()
+        except OSError as error:
+            raise refusal(self._lake.folder, error) from error
 
     def _write(self, table: str, rows: pa.Table) -> None:
         self._number += 1
