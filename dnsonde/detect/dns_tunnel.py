@@ -254,14 +254,15 @@ def _suspects(
 def _few(message: ir.Table, names_min: int) -> ir.Table:
     """Domains of which few names may tell, and the `tool` that marks give away, if any."""
     asked = dns(message)
-    asked = asked.filter(
-        (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
-    )
-    long = asked.label_max >= LONG
-    marks = {known.name: reduce(or_, map(asked.qname.contains, known.within)) for known in markers().tunnel}
-    tool = ibis.cases(*[(long & mark, name) for name, mark in marks.items()], else_=ibis.null("string"))
-    asked = asked.mutate(tool=tool, carries=long & asked.qtype.isin(CARRIERS), rare=asked.qtype.isin(_rare()))
-    asked = asked.filter(asked.carries | asked.rare | asked.tool.notnull())
+    below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
+    by_type = asked.qtype.isin(_rare())
+    # Names are dear to look at: those of long labels alone are.
+    long = asked.filter(below & (asked.label_max >= LONG))
+    marks = {known.name: reduce(or_, map(long.qname.contains, known.within)) for known in markers().tunnel}
+    tool = ibis.cases(*[(mark, name) for name, mark in marks.items()], else_=ibis.null("string"))
+    long = long.mutate(tool=tool).filter(long.qtype.isin([*CARRIERS, *_rare()]) | tool.notnull())
+    short = asked.filter(below & (asked.label_max < LONG) & by_type).mutate(tool=ibis.null("string"))
+    asked = together(long, short, ["registered_domain", "tool"])
     each = asked.group_by("registered_domain").aggregate(tool=asked.tool.max(), rows=asked.count())
     each = each.filter(each.tool.notnull() | (each.rows >= names_min))
     return stage(each.select("tool", domain=each.registered_domain))
