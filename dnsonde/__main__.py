@@ -15,7 +15,7 @@ import click
 from dnsonde import escape, registry
 from dnsonde.errors import DnsondeError, unexpected
 
-TABLES = {  # commands that read or write some
+ON_TABLES = {  # commands that read or write tables
     "detect", "diff", "enrich", "export", "ingest", "query", "report", "show",
 }  # fmt: skip
 STOPPED = 130
@@ -77,9 +77,11 @@ def answer(arguments: list[str] | None = None) -> int:
         return complain(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return complain("Stopped.", STOPPED)
-    except (BrokenPipeError, SystemExit):
+    except (BrokenPipeError, SystemExit) as error:
         # Whoever read our output has seen enough (`| head`), for which click and rich end everything with a 1, which
         # would mean findings; keep the interpreter's last flush quiet too.
+        if isinstance(error, SystemExit) and error.code != 1:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
@@ -105,7 +107,7 @@ def complain(sentence: str, code: int) -> int:
 
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
-    if sys.argv[1:2] and sys.argv[1] in TABLES and not any("spark" in word for word in sys.argv):
+    if sys.argv[1:2] and sys.argv[1] in ON_TABLES and not any("spark" in word for word in sys.argv):
         _without_pandas()
     sys.exit(answer())
 

@@ -165,3 +165,20 @@ def test_completion_finishes_a_command() -> None:
 def test_a_name_with_an_escape_sequence_reaches_no_terminal(tmp_path: Path) -> None:
     said = run(str(tmp_path / "\x1b[31mred"))
     assert "\x1b" not in said.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["detectors"], ["explain", "flood"]])
+def test_output_that_nobody_reads_to_its_end_is_no_error(words: list[str]) -> None:
+    """As in `dnsonde ... | head`; 1 would mean findings."""
+    command = [sys.executable, "-m", "dnsonde", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        assert ran.stdout is not None
+        ran.stdout.close()
+        _, said = ran.communicate(timeout=60)
+    assert (ran.returncode, said) == (0, b"")
+
+
+def test_an_exit_for_another_reason_keeps_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(SystemExit(7), monkeypatch)
+    with pytest.raises(SystemExit, match="7"):
+        face.answer([])
