@@ -15,6 +15,7 @@ from typing import Any
 import ibis.expr.types as ir
 
 from dnsonde.detect._relations import dns, halves, numbered
+from dnsonde.intel.load import markers
 
 HOUR_S = 3600
 NAMES_LEAST = 40  # messages below a domain from which on its names are counted
@@ -74,12 +75,17 @@ def needs(table: ir.Table) -> None:
     stage(table, needed=True)
 
 
+def rare_types() -> list[int]:
+    """Types that nothing but a tunnel asks for."""
+    return sorted({kind for known in markers().tunnel for kind in known.types})
+
+
 def domains(message: ir.Table) -> ir.Table:
     """A row a registered domain: what its messages are, as far as that is told without a look at names.
 
     below, octets: messages about names below it that embed no address, and the octets left of it, of the longest
-    `octets_max`; templates: messages whose name embeds something; `answer_*`: the least and the greatest halves of
-    addresses that answers lead to. Detectors that ask for it share it.
+    `octets_max`, and those of them for `rare_types`; templates: messages whose name embeds something; `answer_*`: the
+    least and the greatest halves of addresses that answers lead to. Detectors that ask for it share it.
     """
     m = dns(message)
     plain = (m.sub_hash != 0) & m.embedded_kind.isnull()
@@ -87,6 +93,7 @@ def domains(message: ir.Table) -> ir.Table:
         below=plain.cast("int64").sum(),
         octets=plain.ifelse(m.sub_bytes, 0).cast("int64").sum(),
         octets_max=m.sub_bytes.max(),
+        rare=(plain & m.qtype.isin(rare_types())).cast("int64").sum(),
         templates=m.template.count(),
         answer_net_least=m.answer_net.min(),
         answer_net_most=m.answer_net.max(),

@@ -23,7 +23,7 @@ from dnsonde.detect._relations import (
     sessions,
     together,
 )
-from dnsonde.detect._stages import LONG, busy, stage
+from dnsonde.detect._stages import LONG, busy, domains, rare_types, stage
 from dnsonde.detect._stages import names as names_below
 from dnsonde.intel.load import markers
 
@@ -137,7 +137,7 @@ def dns_tunnel(
     asked = asked.mutate(
         query=(~asked.response).cast("int64"),
         carrier=carrier.cast("int64"),
-        rare=asked.qtype.isin(_rare()).cast("int64"),
+        rare=asked.qtype.isin(rare_types()).cast("int64"),
         down=asked.response.ifelse(asked.dns_bytes, 0).fill_null(0).cast("int64"),
     )
     # As integers, so that the order of adding does not matter.
@@ -255,22 +255,17 @@ def _few(message: ir.Table, names_min: int) -> ir.Table:
     """Domains of which few names may tell, and the `tool` that marks give away, if any."""
     asked = dns(message)
     below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
-    by_type = asked.qtype.isin(_rare())
     # Names are dear to look at: those of long labels alone are.
-    long = asked.filter(below & (asked.label_max >= LONG))
-    marks = {known.name: reduce(or_, map(long.qname.contains, known.within)) for known in markers().tunnel}
+    asked = asked.filter(below & (asked.label_max >= LONG))
+    marks = {known.name: reduce(or_, map(asked.qname.contains, known.within)) for known in markers().tunnel}
     tool = ibis.cases(*[(mark, name) for name, mark in marks.items()], else_=ibis.null("string"))
-    long = long.mutate(tool=tool).filter(long.qtype.isin([*CARRIERS, *_rare()]) | tool.notnull())
-    short = asked.filter(below & (asked.label_max < LONG) & by_type).mutate(tool=ibis.null("string"))
-    asked = together(long, short, ["registered_domain", "tool"])
+    asked = asked.mutate(tool=tool).filter(asked.qtype.isin(CARRIERS) | tool.notnull())
     each = asked.group_by("registered_domain").aggregate(tool=asked.tool.max(), rows=asked.count())
-    each = each.filter(each.tool.notnull() | (each.rows >= names_min))
-    return stage(each.select("tool", domain=each.registered_domain))
-
-
-def _rare() -> list[int]:
-    """Types that nothing but a tunnel asks for."""
-    return sorted({kind for known in markers().tunnel for kind in known.types})
+    each = stage(each.filter(each.tool.notnull() | (each.rows >= names_min)))
+    rare = domains(message).filter(lambda t: t.rare >= names_min)
+    rare = rare.anti_join(each, "registered_domain").mutate(tool=ibis.null("string"))
+    few = together(each, rare, ["registered_domain", "tool"])
+    return stage(few.filter(few.registered_domain.notnull()).select("tool", domain=few.registered_domain))
 
 
 def _windows(message: ir.Table, window_s: int, few: ir.Table) -> ir.Table:
