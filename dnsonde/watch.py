@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import detector_names, detector_of, is_kept, query_of, require_detectors
+from dnsonde.detect._compiled import detector_names, detector_of, is_prepared, query_of, require_detectors
 from dnsonde.detect._engines import Looker, opened
 from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._home import Guess, guess
@@ -190,7 +190,7 @@ def _look(looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress:
 
     queries = []
     for number, (name, settings) in enumerate(wanted):
-        if not (settings or is_kept(name)):
+        if not (settings or is_prepared(name)):
             tell("preparing", name, number)
         queries.append(query_of(name, settings))
     blind = tuple(name for name, query in zip(chosen, queries, strict=True) if query.home and not home)

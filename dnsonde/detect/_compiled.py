@@ -8,17 +8,12 @@ Stages (`_stages`) become temporary tables, named by what they are made of: dete
 """
 
 import base64
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -27,14 +22,13 @@ import pyarrow as pa
 from dnsonde import registry
 from dnsonde.detect._findings import Wording
 from dnsonde.errors import UsageError
-from dnsonde.table.kept import kept_folder
+from dnsonde.table.kept import is_kept, keep, kept
 
 if TYPE_CHECKING:
     from dnsonde.detect._contract import Detector
 
 PACKAGE = "dnsonde.detect"
 SOURCES = ("detect", "intel", "table", "wire")
-LIBRARIES = ("ibis-framework", "sqlglot", "duckdb", "pyarrow")
 
 Settings = tuple[tuple[str, Any], ...]
 
@@ -108,10 +102,9 @@ def query_of(name: str, settings: Settings = ()) -> Query:
     return query
 
 
-def is_kept(name: str) -> bool:
+def is_prepared(name: str) -> bool:
     """Whether the query of a detector as it comes is kept, and need not be made."""
-    place = _place(name)
-    return place is not None and place.is_file()
+    return is_kept(_named(name), SOURCES)
 
 
 def detector_of(name: str) -> "Detector":
@@ -120,18 +113,16 @@ def detector_of(name: str) -> "Detector":
     return one
 
 
-def _place(name: str) -> Path | None:
-    folder = kept_folder()
-    return folder and folder / f"query-{name}-{_state()}.json"
-
-
 def _kept(name: str) -> Query | None:
-    place = _place(name)
-    if place is None:
-        return None
-    with suppress(OSError, ValueError, TypeError, LookupError, pa.ArrowException):
-        return _read(json.loads(place.read_text(encoding="utf-8")))
+    said = kept(_named(name), SOURCES)
+    if said is not None:
+        with suppress(ValueError, TypeError, LookupError, pa.ArrowException):
+            return _read(json.loads(said))
     return None
+
+
+def _named(name: str) -> str:
+    return f"query_{name}"
 
 
 def _read(said: Mapping[str, Any]) -> Query:
@@ -147,9 +138,6 @@ def _read(said: Mapping[str, Any]) -> Query:
 
 
 def _keep(query: Query) -> None:
-    place = _place(query.wording.name)
-    if place is None:
-        return
     told = {
         "steps": [asdict(step) for step in query.steps],
         "sql": query.sql,
@@ -158,21 +146,4 @@ def _keep(query: Query) -> None:
         "home": query.home,
         "wording": asdict(query.wording),
     }
-    with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        for old in place.parent.glob(f"query-{query.wording.name}-*.json"):
-            old.unlink(missing_ok=True)
-        temporary = place.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(told), encoding="utf-8")
-        temporary.rename(place)
-
-
-@cache
-def _state() -> str:
-    """What the queries depend on, in 16 hex digits."""
-    parts = [version(name) for name in LIBRARIES]
-    for room in SOURCES:
-        for source in sorted(Path(str(files("dnsonde"))).joinpath(room).glob("*.*")):
-            kept = source.stat()
-            parts += [source.name, str(kept.st_mtime_ns), str(kept.st_size)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    keep(_named(query.wording.name), SOURCES, json.dumps(told))

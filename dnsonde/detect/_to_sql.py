@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 
 from dnsonde.detect._compiled import Query, Step
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._stages import noting
+from dnsonde.table.as_sql import as_sql, named
 from dnsonde.table.schema import FLOW, MESSAGE
 
 SIDES = {"message": ("src_home", "dst_home", "embedded_home"), "flow": ("src_home", "dst_home")}
@@ -22,7 +22,7 @@ def to_sql(one: Detector, settings: Mapping[str, Any]) -> Query:
     asks: list[bool] = []
 
     def note(table: ibis.Table, needed: bool) -> ibis.Table:
-        sql = _sql(table)
+        sql = as_sql(table)
         name = f"stage_{hashlib.sha256(sql.encode()).hexdigest()[:16]}"
         steps[name] = Step(name, sql, needed)
         asks.append(_asks_home(table))
@@ -32,16 +32,12 @@ def to_sql(one: Detector, settings: Mapping[str, Any]) -> Query:
         relation = one(_tables(), **settings)
     return Query(
         steps=tuple(steps.values()),
-        sql=_sql(relation),
+        sql=as_sql(relation),
         schema=relation.schema().to_pyarrow(),
         tables=one.tables,
         home=any([*asks, _asks_home(relation)]),
         wording=one.wording,
     )
-
-
-def _sql(table: ibis.Table) -> str:
-    return str(ibis.to_sql(table, dialect="duckdb"))
 
 
 def _asks_home(table: ibis.Table) -> bool:
@@ -50,9 +46,7 @@ def _asks_home(table: ibis.Table) -> bool:
 
 def _tables() -> dict[str, ibis.Table]:
     """The tables that detectors read, as names and columns alone."""
-    found = {}
-    for table in (MESSAGE, FLOW):
-        columns = dict(ibis.Schema.from_pyarrow(table.schema.remove_metadata()))
-        sides = dict.fromkeys(SIDES[table.name], dt.boolean)
-        found[table.name] = ibis.table({**columns, **sides}, name=f"seen_{table.name}")
-    return found
+    return {
+        table.name: named(table, f"seen_{table.name}", **dict.fromkeys(SIDES[table.name], "boolean"))
+        for table in (MESSAGE, FLOW)
+    }

@@ -1,43 +1,43 @@
-"""Judge a whole run: verdicts for any number of targets, slice by slice, in memory that does not grow with them."""
+"""Judge a whole run: verdicts for any number of targets, slice by slice, in memory that does not grow with them.
 
+The relation `verdict` is kept as SQL (`table.kept`): to make it takes longer than to judge a small run.
+"""
+
+import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import ibis
+from typing import TYPE_CHECKING
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.probe.verdict import (
-    TARGET,
-    ZoneMode,
-    answer_crowds,
-    egress_crowds,
-    responder_crowds,
-    verdict,
-)
-from dnsonde.table.schema import ENRICHMENT, PROBE, VERDICT
-from dnsonde.table.store import Writer, connect, open_folder, row_count
+from dnsonde.table.kept import keep, kept
+from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
+from dnsonde.table.store import Writer, create_views, database, row_count
+
+if TYPE_CHECKING:
+    from dnsonde.probe.verdict import ZoneMode
 
 MEMORY_MIB = 1024
 SLICE_ROWS = 1 << 20  # probes in one slice, about
+BATCH_ROWS = 122_880
+SOURCES = ("probe", "table")  # what the SQL is made by
+SEEN = (PROBE, REPLY, SIGHTING)
 
 
 def write_verdicts(
     folder: Path,
     *,
-    zone_mode: ZoneMode = "delegated",
-    sightings: Sequence[Path] = (),
+    zone_mode: "ZoneMode" = "delegated",
     memory_limit_mib: int = MEMORY_MIB,
     slice_rows: int = SLICE_ROWS,
     on_slice: Callable[[int, int], None] | None = None,
-    **options: Any,
 ) -> int:
     """Put the verdicts of the run in `folder` in place of those that it had; return how many targets there are.
 
-    sightings: folders of authorities that ran elsewhere, joined to the run's own. `on_slice` is told how many slices of
-    how many are done. `options` go to `verdict`. RunError for a run that cannot be read, SystemRefusal for a disk that
-    cannot be written.
+    `on_slice` is told how many slices of how many are done. RunError for a run that cannot be read, SystemRefusal for
+    a disk that cannot be written.
     """
     folder = Path(folder)
     scratch = folder / "verdict.new"
@@ -45,44 +45,49 @@ def write_verdicts(
     slices = 1
     while slices * slice_rows < row_count(folder, PROBE):
         slices *= 2
-    connection = connect(memory_limit_mib=memory_limit_mib, spill=scratch / "spill")
-    tables = open_folder(folder, connection)
-    seen = [tables["sighting"], *(open_folder(other, connection)["sighting"] for other in sightings)]
-    probe, reply = tables["probe"], tables["reply"]
-    sighting = ibis.union(*seen) if len(seen) > 1 else seen[0]
-    crowds: dict[str, Any] = {}
-    if row_count(folder, ENRICHMENT):
-        crowds["owners"] = tables[ENRICHMENT.name]
-    if slices > 1:
-        # What many targets have in common cannot be seen from within a slice.
-        crowds["egress_crowd"] = connection.create_table(
-            "egress_crowd", egress_crowds(probe, sighting), temp=True
-        )
-        if "owners" in crowds:
-            crowds["responder_crowd"] = connection.create_table(
-                "responder_crowd", responder_crowds(reply), temp=True
-            )
-        crowds["answer_crowd"] = connection.create_table("answer_crowd", answer_crowds(reply), temp=True)
-    with Writer(VERDICT, scratch) as writer:
+    first, select = _sql(zone_mode, owned=row_count(folder, ENRICHMENT) > 0, sliced=slices > 1)
+    with (
+        database(memory_limit_mib=memory_limit_mib, spill=scratch / "spill") as connection,
+        Writer(VERDICT, scratch) as writer,
+    ):
+        create_views(folder, connection, {table.name: "TRUE" for table in (*SEEN, ENRICHMENT)})
+        for statement in first:
+            connection.execute(statement)
         for number in range(slices):
-            probes, replies, queries = (_slice(table, number, slices) for table in (probe, reply, sighting))
-            judged = verdict(probes, replies, queries, zone_mode=zone_mode, **crowds, **options)
-            # Who looks for an address, or pages by it, then reads little of each slice.
-            for batch in judged.order_by(TARGET).to_pyarrow_batches(chunk_size=122_880):
+            for table in SEEN:
+                connection.execute(
+                    f"CREATE OR REPLACE TEMP VIEW some_{table.name} AS FROM {table.name} WHERE {_slice(number, slices)}"
+                )
+            # In the order of targets: who looks for an address, or pages by it, then reads little of each slice.
+            for batch in connection.execute(select).fetch_record_batch(BATCH_ROWS):
                 writer.append({name: batch.column(name) for name in batch.schema.names})
             if on_slice is not None:
                 on_slice(number + 1, slices)
-    connection.disconnect()
     _put_in_place(folder, scratch)
     return writer.written
 
 
-def _slice(table: ibis.Table, number: int, slices: int) -> ibis.Table:
-    """The rows of every `slices`-th target; addresses in a row fall into different slices."""
-    if slices == 1:
-        return table
-    mixed = table.target_host ^ table.target_net
-    return table.filter((mixed & (slices - 1)) == number)
+def _slice(number: int, slices: int) -> str:
+    """SQL: this row is of every `slices`-th target; addresses in a row fall into different slices."""
+    return "TRUE" if slices == 1 else f"xor(target_host, target_net) & {slices - 1} = {number}"
+
+
+@cache
+def _sql(zone_mode: "ZoneMode", *, owned: bool, sliced: bool) -> tuple[list[str], str]:
+    """Statements to run first, and the SELECT of the verdicts of each slice; see `_judging`."""
+    name = "_".join(["verdict", zone_mode, *["owned"] * owned, *["sliced"] * sliced])
+    found = kept(name, SOURCES)
+    if found is not None:
+        with suppress(ValueError):
+            first, select = json.loads(found)
+            return first, select
+    # It makes SQL of relations, and brings Ibis along.
+    from dnsonde.probe._judging import CROWDS, crowd_sql, verdict_sql  # noqa: PLC0415 - the slow way, seldom gone
+
+    first = [f"CREATE TEMP TABLE {crowd} AS {crowd_sql(crowd)}" for crowd in CROWDS if sliced]
+    select = verdict_sql(zone_mode, owned=owned, sliced=sliced)
+    keep(name, SOURCES, json.dumps([first, select]))
+    return first, select
 
 
 def _put_in_place(folder: Path, scratch: Path) -> None:

@@ -15,7 +15,7 @@ from dnsonde.detect._allow import Allowed
 from dnsonde.detect._home import Guess
 from dnsonde.detect._sides import prefixes
 from dnsonde.errors import UsageError
-from dnsonde.table import store
+from dnsonde.table import kept, store
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import FINDING
 from tests.detect import rows
@@ -216,7 +216,7 @@ def test_a_guess_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_what_takes_long_the_first_time_is_said(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_compiled, "kept_folder", lambda: tmp_path / "queries")
+    monkeypatch.setattr(kept, "kept_folder", lambda: tmp_path / "queries")
     asked = watch.Asked(home=HOME, detectors=("mirai_scan",))
     told: list[str] = []
     for _ in range(2):

@@ -1,5 +1,8 @@
 """Verdicts of a whole run folder: slices must tell what the one relation tells."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from dnsonde.probe import judge
 from dnsonde.probe.judge import write_verdicts
+from dnsonde.table import kept
 from dnsonde.table.schema import BOOL, PROBE, REPLY, SIGHTING, TEXT, VERDICT, Table
 from dnsonde.table.store import Writer, row_count
 from dnsonde.wire.batch import MAPPED
@@ -30,6 +35,11 @@ def blank(table: Table) -> dict[str, Any]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Forwarders that share egresses, hosts that give one wrong address, refusing and silent ones."""
+    return made(tmp_path, tmp_path)
+
+
+def made(tmp_path: Path, authority: Path) -> Path:
+    """That run; what the authority saw lies in a folder."""
     host = np.arange(TARGETS) + 0xC6336400
     sort = np.arange(TARGETS) % 4
     common = {"kind": "sweep", "attempt": 1}
@@ -41,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
         )  # fmt: skip
     egress = 0xCB007100 + np.arange(TARGETS) % 50
     open_ = np.flatnonzero(sort == 0)
-    with Writer(SIGHTING, tmp_path / "elsewhere") as sighting:
+    with Writer(SIGHTING, authority) as sighting:
         sighting.append(
             blank(SIGHTING) | common | addresses("target", host[open_], len(open_))
             | addresses("egress", egress[open_], len(open_))
@@ -70,16 +80,11 @@ def judged(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_slices_tell_what_the_whole_tells(folder: Path) -> None:
-    elsewhere = [folder / "elsewhere"]
-    assert write_verdicts(folder, sightings=elsewhere) == TARGETS
+    assert write_verdicts(folder) == TARGETS
     whole = judged(folder)
     told: list[tuple[int, int]] = []
     count = write_verdicts(
-        folder,
-        sightings=elsewhere,
-        slice_rows=2000,
-        on_slice=lambda *done: told.append(done),
-        memory_limit_mib=512,
+        folder, slice_rows=2000, on_slice=lambda *done: told.append(done), memory_limit_mib=512
     )
     assert count == TARGETS
     assert told == [(k, 2) for k in range(1, 3)]
@@ -101,7 +106,8 @@ def test_each_slice_is_in_the_order_of_its_targets(folder: Path) -> None:
     assert np.count_nonzero(np.diff(host) < 0) == 1
 
 
-def test_sightings_that_are_not_joined_yet_are_missed_in_the_sentence(folder: Path) -> None:
+def test_sightings_that_are_not_joined_yet_are_missed_in_the_sentence(tmp_path: Path) -> None:
+    folder = made(tmp_path, tmp_path / "elsewhere")
     write_verdicts(folder)
     right = [r for r in judged(folder) if r["class"] == "answered_without_us"]
     assert len(right) == TARGETS // 4
@@ -113,3 +119,29 @@ def test_run_without_a_probe_has_no_verdicts(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     assert write_verdicts(tmp_path / "run") == 0
     assert judged(tmp_path / "run") == []
+
+
+def test_once_its_sql_is_kept_a_run_is_judged_without_ibis(folder: Path) -> None:
+    write_verdicts(folder)
+    code = (
+        "import sys; from pathlib import Path; from dnsonde.probe.judge import write_verdicts; "
+        "print(write_verdicts(Path(sys.argv[1])), 'ibis' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == [str(TARGETS), "False"]
+
+
+def test_sql_that_is_damaged_is_made_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = tmp_path / "caches"
+    monkeypatch.setattr(kept, "kept_folder", lambda: caches)
+    for _ in range(2):
+        judge._sql.cache_clear()
+        assert write_verdicts(folder) == TARGETS
+        (place,) = caches.iterdir()
+        assert json.loads(place.read_text())[0] == []
+        place.write_text("[")
+    judge._sql.cache_clear()
