@@ -56,22 +56,31 @@ class Query:
     home: bool
     wording: Wording
 
-    def run(self, connection: duckdb.DuckDBPyConnection) -> pa.Table:
-        """Its rows; `connection` has the views, and keeps the tables of the steps."""
-        for step in self.steps:
-            connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {step.table} AS {step.sql}")
-            if step.needed and not connection.table(step.table).limit(1).fetchall():
-                return self.schema.empty_table()
+
+class Stages:
+    """Queries at work on one connection, which has the views; a table of a step is made once, for all that need it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._made: set[str] = set()
+
+    def rows(self, query: Query) -> pa.Table:
+        """What it gives."""
+        for step in query.steps:
+            if step.table not in self._made:  # to ask DuckDB costs as much as to plan the whole step
+                self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {step.table} AS {step.sql}")
+                self._made.add(step.table)
+            if step.needed and not self._connection.table(step.table).limit(1).fetchall():
+                return query.schema.empty_table()
         # DuckDB sums to 128 bits, whatever ibis promised.
-        return connection.execute(self.sql).fetch_arrow_table().cast(self.schema)
+        return self._connection.execute(query.sql).fetch_arrow_table().cast(query.schema)
 
-
-def drop(connection: duckdb.DuckDBPyConnection, done: Query, left: Iterable[Query]) -> None:
-    """Drop the tables of a query that ran, but for those that others need."""
-    kept = {step.table for query in left for step in query.steps}
-    for step in done.steps:
-        if step.table not in kept:
-            connection.execute(f"DROP TABLE IF EXISTS {step.table}")
+    def drop(self, done: Query, left: Iterable[Query]) -> None:
+        """Drop the tables of a query that ran, but for those that others need."""
+        kept = {step.table for query in left for step in query.steps}
+        for table in {step.table for step in done.steps} & self._made - kept:
+            self._connection.execute(f"DROP TABLE {table}")
+            self._made.remove(table)
 
 
 def detector_names() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from dnsonde.detect._compiled import Settings, detector_of, drop, query_of
+from dnsonde.detect._compiled import Settings, Stages, detector_of, query_of
 from dnsonde.detect._sides import Seen
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from dnsonde.table._spark import Spark
+
+SMALL = 4_000_000  # octets of a lake that one thread is through with before others would have begun
 
 Wanted = Sequence[tuple[str, Settings]]
 """Detectors by name, in the order in which they run, each with its settings."""
@@ -65,12 +67,13 @@ class OnDuckDB:
             self._connection.execute(f"CREATE OR REPLACE TEMP VIEW seen_{name} AS {seen.sql(name)}")
         empty = {name for name in TIME if not self._has_rows(f"seen_{name}")}
         queries = [query_of(*one) for one in wanted]
+        stages = Stages(self._connection)
         for number, query in enumerate(queries):
             if empty.issuperset(query.tables):
                 yield query.schema.empty_table()
                 continue
-            rows = query.run(self._connection)
-            drop(self._connection, query, queries[number + 1 :])
+            rows = stages.rows(query)
+            stages.drop(query, queries[number + 1 :])
             yield rows
 
     def _has_rows(self, view: str) -> bool:
@@ -113,7 +116,8 @@ def opened(
     """
     if name == "duckdb":
         spill = None if room is None else room / "spill"
-        with store.database(memory_limit_mib=memory_limit_mib, spill=spill) as connection:
+        threads = 1 if lake.octets(TIME) < SMALL else None
+        with store.database(memory_limit_mib=memory_limit_mib, threads=threads, spill=spill) as connection:
             lake.create_views(connection, where or dict.fromkeys(TIME, "TRUE"))
             yield OnDuckDB(connection)
         return

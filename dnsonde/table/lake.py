@@ -86,6 +86,12 @@ class Lake:
         """Tables as views, as of now; see `store.create_views`."""
         create_views(self.folder, connection, where)
 
+    def octets(self, names: Collection[str]) -> int:
+        """How many octets of Parquet these tables are."""
+        return sum(
+            part.stat().st_size for name in names for part in (self.folder / name).rglob("part-*.parquet")
+        )
+
     def accounts(self) -> list[dict[str, Any]]:
         """The rows of `account`, by path."""
         parts = sorted((self.folder / ACCOUNT.name).glob("part-*.parquet"))

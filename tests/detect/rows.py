@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dnsonde.detect._compiled import drop, query_of
+from dnsonde.detect._compiled import Stages, query_of
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._findings import findings
 from dnsonde.detect._sides import Seen, prefixes
@@ -173,8 +173,9 @@ class _Bench:
                 self._connection.execute(statement)
             self._connection.unregister("fresh")
         query = query_of(detector.name, tuple(sorted(settings.items())))
-        rows = query.run(self._connection)
-        drop(self._connection, query, [])
+        stages = Stages(self._connection)
+        rows = stages.rows(query)
+        stages.drop(query, [])
         return _told(detector, rows)
 
 

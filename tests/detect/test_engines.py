@@ -18,7 +18,7 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._compiled import query_of
+from dnsonde.detect._compiled import Stages, query_of
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._engines import opened
 from dnsonde.detect._findings import findings
@@ -268,7 +268,7 @@ def test_each_detector_finds_the_same_by_stages(
     each: Detector, direct: Callable[[Detector], list[dict[str, Any]]], duck: duckdb.DuckDBPyConnection
 ) -> None:
     query = query_of(each.name)
-    assert in_order(findings(query.wording, query.run(duck)).to_pylist()) == direct(each) != []
+    assert in_order(findings(query.wording, Stages(duck).rows(query)).to_pylist()) == direct(each) != []
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 import pytest
 
-from dnsonde.detect._compiled import Query, drop
+from dnsonde.detect._compiled import Query, Stages
 from dnsonde.detect._contract import Detector, detector, finding
 from dnsonde.detect._stages import busy, names, needs, stage
 from dnsonde.detect._to_sql import to_sql
@@ -68,7 +68,7 @@ def query(relation: Relation) -> Query:
 
 
 def found(relation: Relation, connection: ibis.BaseBackend) -> list[str]:
-    return sorted(row["subject"] for row in query(relation).run(connection.con).to_pylist())
+    return sorted(row["subject"] for row in Stages(connection.con).rows(query(relation)).to_pylist())
 
 
 def test_a_relation_is_the_same_with_its_stages_and_without(connection: ibis.BaseBackend) -> None:
@@ -80,8 +80,9 @@ def test_a_relation_is_the_same_with_its_stages_and_without(connection: ibis.Bas
 
 def test_where_a_needed_stage_is_empty_nothing_more_is_computed(connection: ibis.BaseBackend) -> None:
     asked = query(never)
-    assert asked.run(connection.con).num_rows == 0
-    assert asked.run(connection.con).schema.names == asked.schema.names
+    rows = Stages(connection.con).rows(asked)
+    assert rows.num_rows == 0
+    assert rows.schema.names == asked.schema.names
     (counts, need) = asked.steps
     assert (counts.needed, need.needed) == (False, True)
 
@@ -89,12 +90,13 @@ def test_where_a_needed_stage_is_empty_nothing_more_is_computed(connection: ibis
 def test_who_begins_alike_shares_the_stage_until_the_last_has_run(connection: ibis.BaseBackend) -> None:
     one, other = query(often), query(seldom)
     assert one.steps[0] == other.steps[0]
-    one.run(connection.con)
-    drop(connection.con, one, [other])
+    stages = Stages(connection.con)
+    stages.rows(one)
+    stages.drop(one, [other])
     assert one.steps[0].table in kept(connection)
     assert one.steps[1].table not in kept(connection)
-    other.run(connection.con)
-    drop(connection.con, other, [])
+    stages.rows(other)
+    stages.drop(other, [])
     assert other.steps[0].table not in kept(connection)
 
 
