@@ -20,18 +20,24 @@ kernel = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[cal
 
 
 def helper(function: Function) -> Function:
-    """Compile a function that only kernels call: without entries for callers outside, once for all its constants.
+    """Compile a function that only kernels call: without entries for callers outside, once for all its arguments.
 
-    Numba compiles a called function anew for each constant among its arguments; LLVM puts them in where it inlines.
+    Numba compiles a called function anew for each constant and each width of an integer among its arguments; LLVM puts
+    them in where it inlines.
     """
     inner: Any = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
     compiled = inner(function)
     template = compiled.get_call_template
     compiled.get_call_template = lambda arguments, named: template(
-        tuple(types.unliteral(one) for one in arguments),
-        {name: types.unliteral(one) for name, one in named.items()},
+        tuple(map(_widest, arguments)), {name: _widest(one) for name, one in named.items()}
     )
     return cast("Function", compiled)
+
+
+def _widest(kind: Any) -> Any:
+    """The type that a helper takes such an argument as."""
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer) and kind.bitwidth < types.int64.bitwidth else kind
 
 
 def borrowed(array):
