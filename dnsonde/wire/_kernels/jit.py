@@ -15,6 +15,8 @@ from numba.np.arrayobj import make_array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+NARROW = {types.int8, types.int16, types.int32, types.uint8, types.uint16, types.uint32}
+
 # Compiles a function that Python calls, and keeps the code: without the entry for callers from C.
 kernel = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
@@ -37,7 +39,7 @@ def helper(function: Function) -> Function:
 def _widest(kind: Any) -> Any:
     """The type that a helper takes such an argument as."""
     kind = types.unliteral(kind)
-    return types.int64 if isinstance(kind, types.Integer) and kind.bitwidth < types.int64.bitwidth else kind
+    return types.int64 if kind in NARROW else kind
 
 
 def borrowed(array):
