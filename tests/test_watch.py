@@ -90,6 +90,13 @@ def test_who_is_answered_has_asked() -> None:
     assert names == ["203.0.113.0/24"]
 
 
+def test_of_two_networks_that_meet_the_one_whose_hosts_ask_more_is_home() -> None:
+    asks = [(f"192.0.2.{n}", 40000, f"198.51.100.{n}", 443) for n in range(1, 30)]
+    others = [(f"198.51.100.{n}", 40000, f"192.0.2.{n}", 22) for n in range(40, 43)]
+    names, found = guessed(*asks, *others)
+    assert (names, str(found.other)) == (["192.0.2.0/24"], "198.51.100.0/24")
+
+
 def test_ipv6_is_guessed_by_48() -> None:
     names, _ = guessed(*((f"2001:db8:{n:x}::1", 40000, "2001:db8:ffff:1::53", 53) for n in range(20)))
     assert names == ["2001:db8:ffff::/48"]

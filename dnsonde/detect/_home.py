@@ -7,7 +7,8 @@ broadcast, loopback and link-local ones aside). A tap at a network's border sees
    are home.
 2. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
    all have an end at home, or the next one has less than 5 % of all. Between such with as many, and such with fewer
-   than eight, the one comes first of which eight addresses are seen, then the one that asks rather than is asked.
+   than eight, the one comes first of which eight addresses are seen, then the one whose addresses ask more than they
+   are asked.
 3. Where less than half have an end in what was found, nothing is.
 """
 
@@ -131,7 +132,8 @@ def _without(chosen: Sequence[Prefix]) -> str:
 def _conversations() -> str:
     """Conversations of prefixes, from both sides.
 
-    Each with a's addresses, whether a asked (or was answered), and whether one end alone is private.
+    Each with a's addresses, of how many pairs of addresses a's asked (or was answered), and whether one end alone is
+    private.
     """
     ends = "a_net, a_host, b_net, b_host"
     return f"""
@@ -153,7 +155,7 @@ def _conversations() -> str:
           FROM (SELECT DISTINCT p_net, p_host, a_net, a_host FROM apart) AS each_address GROUP BY p_net, p_host
         ),
         pairs AS (
-          SELECT p_net, p_host, q_net, q_host, max(asks) AS asks, max(private) AS private
+          SELECT p_net, p_host, q_net, q_host, sum(asks) AS asks, max(private) AS private
           FROM apart GROUP BY p_net, p_host, q_net, q_host
         )
         SELECT pairs.p_net AS a_net, pairs.p_host AS a_host, q_net AS b_net, q_host AS b_host, asks, private, hosts

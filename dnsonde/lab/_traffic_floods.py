@@ -250,13 +250,13 @@ def _reflected_dns(
     tape: Tape, at_s: float, whom: bytes, source: bytes, sport: int, *, asked_too: bool, ours: bool
 ) -> None:
     name = "big-zone.example"
-    scratch = tape if asked_too else Tape(str(at_s), _Nowhen())
+    scratch = tape if asked_too else Tape(str(at_s), Nowhen())
     asked = ask(scratch, at_s, whom, source, name, dns.ANY, port=sport, edns=4096, inbound=True, ttl=240)
     records = [txt(tape.random.randbytes(1_900)), (dns.DNSKEY, 3600, tape.random.randbytes(1_100))]
     answer(tape, at_s + 0.001, asked, records, aa=ours, ra=not ours, edns=4096)
 
 
-class _Nowhen:
+class Nowhen:
     """A clock for a tape that nobody looks at."""
 
     def now_us(self) -> int:

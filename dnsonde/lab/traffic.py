@@ -25,6 +25,7 @@ from dnsonde.lab import _traffic_benign as benign
 from dnsonde.lab import _traffic_bots as bots
 from dnsonde.lab import _traffic_floods as floods
 from dnsonde.lab import _traffic_names as names
+from dnsonde.lab import _traffic_tools as tools
 from dnsonde.lab._traffic_tape import HOME, Label, Tape
 
 __all__ = [
@@ -55,6 +56,9 @@ EVENTS: Mapping[str, Callable[..., None]] = MappingProxyType(
             names.recursion, names.relays, names.sweep, names.tunnel, names.water_torture,
             floods.carpet, floods.flood, floods.reflection, floods.scattered_back,
             bots.command, bots.guessing, bots.mirai, bots.scan, bots.unanswered_name,
+            tools.answers_alone, tools.crafted_flood, tools.errors_at_us, tools.few_names, tools.keepalives,
+            tools.keys_and_proofs, tools.nmap, tools.out_of_reach, tools.plain_stack, tools.routing,
+            tools.short_answers,
         )
     }
 )  # fmt: skip
