@@ -129,9 +129,9 @@ def _learned(asked: ir.Table, message: ir.Table, flow: ir.Table, outside_share_m
     parts = []
     for table, packets in ((message, one), (flow, flow.packets)):
         told = table.select(*SIDES, weight=packets).semi_join(asked, "src_mac")
-        # What is in question must not decide.
+        # What is in question must not decide, nor what has no end at home: it has crossed no border of ours.
         spoofed = told.src_home & told.dst_home & adjacent(pair(told, "src"), pair(told, "dst"))
-        told = told.filter(~spoofed)
+        told = told.filter(~spoofed & (told.src_home | told.dst_home))
         each = told.group_by("src_mac").aggregate(
             outside=told.weight.sum(where=~told.src_home).fill_null(0),
             outward=told.weight.sum(where=told.src_home & ~told.dst_home).fill_null(0),

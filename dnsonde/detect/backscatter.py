@@ -35,6 +35,7 @@ def backscatter(
     packets_min: Annotated[int, "response packets of a victim"] = 25,
     lasts_min_s: Annotated[int, "seconds that they last at least"] = 60,
     peak_min: Annotated[int, "packets in the busiest minute"] = 30,
+    addresses_min: Annotated[int, "home addresses that got such responses, whatever the rate"] = 100,
     share_min: Annotated[float, "least share of such responses in all that the victim sends home"] = 0.9,
     gap_s: Annotated[int, "seconds without a response that end it"] = 300,
 ) -> ir.Table:
@@ -52,7 +53,8 @@ def backscatter(
     captured, data tells alone.
 
     **Thresholds** Those of Moore et al. and corsaro3: `packets_min` (25), `lasts_min_s` (60), `peak_min` (30 in a
-    minute); `gap_s` is their five minutes of silence. `share_min` (0.9) is ours.
+    minute), for a telescope of a /8. Of the same flood a /23 gets two packets a minute: `addresses_min` (100) of yours
+    are enough at any rate. `gap_s` is their five minutes of silence. `share_min` (0.9) and `addresses_min` are ours.
     """
     inward = flow.filter(~flow.src_home & flow.dst_home)
     tcp = (inward.protocol == 6) & (inward.packets <= inward.synack + inward.rst)
@@ -87,18 +89,15 @@ def backscatter(
         peak=minutes.packets.max(),
     )
     attacks = attacks.filter(
-        (attacks.packets >= packets_min)
-        & (attacks.last_us - attacks.first_us >= lasts_min_s * SECOND)
-        & (attacks.peak >= peak_min)
+        (attacks.packets >= packets_min) & (attacks.last_us - attacks.first_us >= lasts_min_s * SECOND)
     )
     attacks = stage(attacks, needed=True)
     given = attach(given, minutes.select(*SRC, "minute", "session"), [*SRC, "minute"])
     given = given.mutate(port=given.src_port.cast("int64"))
-    for more in (
-        count_distinct(given, by, DST, "destinations"),
-        sample(given.filter(given.tcp == 1), by, "port", "ports"),
-    ):
-        attacks = attach(attacks, more, by)
+    attacks = attach(attacks, count_distinct(given, by, DST, "destinations"), by)
+    attacks = attacks.filter((attacks.peak >= peak_min) | (attacks.destinations >= addresses_min))
+    attacks = stage(attacks, needed=True)
+    attacks = attach(attacks, sample(given.filter(given.tcp == 1), by, "port", "ports"), by)
     return finding(
         attacks,
         address=pair(attacks, "src"),

@@ -36,6 +36,7 @@ COLUMNS = [
     "embedded_relation",
 ]  # fmt: skip
 FULL = 100  # mean octets left of the domain: names filled to what DNS takes
+COUNTED = r"(^|\.)([0-9]{1,6})\."  # a label that is a number
 TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
 
@@ -82,7 +83,9 @@ def dns_tunnel(
     the names can have carried (information heavy hitters). Tunnels that also answer (iodine, dnscat2, dns2tcp) ask for
     types with room for data; those that only send, or that hide in A and AAAA, must have carried more. Few names are
     enough where they give a tool away (`intel/markers.toml`: what iodine and dns2tcp begin with, types that nothing
-    else asks for), where they are as long as names can be, or where each asks for another of TXT, CNAME and MX.
+    else asks for), where they are as long as names can be, or where each asks for another of TXT, CNAME and MX. Names
+    for plain types that count up, each with the next number as a label, need no more than those that are answered with
+    data: so do tools number the pieces of a file.
 
     **Why it matters** It passes firewalls that let DNS through: for command and control, for stolen data, or to
     use a network without paying.
@@ -117,6 +120,7 @@ def dns_tunnel(
         domain=asked.direct.ifelse(DIRECT, asked.registered_domain),
         # Without a domain the whole name tells names apart.
         whole=asked.direct.ifelse(asked.qname, ""),
+        piece=asked.qname.re_extract(COUNTED, 2),
         sub_hash=asked.direct.ifelse(0, asked.sub_hash).cast("int64"),
         sub_bytes=asked.direct.ifelse(asked.qname.length() - len(DIRECT) - 1, asked.sub_bytes).cast("int64"),
         entropy=asked.direct.ifelse(4.0, asked.entropy),
@@ -156,15 +160,19 @@ def dns_tunnel(
     )
     by = [*DOMAIN, "window"]
     spans = _by_names(overlapping(names), by)
+    spans = attach(spans, _pieces(asked, by), by)
     spans = attach(spans, _of_busiest(asked, by), by)
     spans = attach(spans, _types(asked, by), by)
     spans = attach(spans, few, DOMAIN)
     typed = spans.carriers >= spans.rows * carriers_min
     random = spans.entropy >= spans.names * (entropy_min * 1_000_000)
+    counted = ((spans.pieces * 10 >= spans.names * 9) & (spans.span * 9 <= spans.pieces * 10)).fill_null(
+        False
+    )
     usual = (
         (spans.names >= names_min)
-        & (typed | (spans.of_busiest >= plain_names_min))
-        & (spans.bytes_up >= typed.ifelse(octets_min, plain_octets_min))
+        & (typed | counted | (spans.of_busiest >= plain_names_min))
+        & (spans.bytes_up >= (typed | counted).ifelse(octets_min, plain_octets_min))
         & (spans.bytes_up >= spans.names * typed.ifelse(length_min, plain_length_min))
         & random
     )
@@ -282,6 +290,14 @@ def _types(asked: ir.Table, by: list[str]) -> ir.Table:
     each = overlapping(rows.select(*DOMAIN, "half", "sub_hash", "whole", "qtype").distinct())
     pairs = count_distinct(each, by, ["sub_hash", "whole", "qtype"], "typings")
     return attach(pairs, count_distinct(each, by, ["qtype"], "types"), by)
+
+
+def _pieces(asked: ir.Table, by: list[str]) -> ir.Table:
+    """How many numbers stand as a label in names, `pieces`, and how many there are from the least to the greatest."""
+    rows = asked.filter(asked.piece.fill_null("") != "")
+    rows = overlapping(rows.select(*DOMAIN, "half", piece=rows.piece.cast("int64")).distinct())
+    each = rows.select(*by, "piece").distinct()
+    return each.group_by(by).aggregate(pieces=each.count(), span=each.piece.max() - each.piece.min() + 1)
 
 
 def _of_suspects(message: ir.Table, window_s: int, suspects: ir.Table) -> ir.Table:

@@ -13,6 +13,7 @@ from dnsonde.detect._floods import (
     MARKED,
     REFLECTED,
     TALK,
+    WINDOW_S,
     amounts,
     answers,
     arrivals,
@@ -62,7 +63,9 @@ def flood(
     marked_s: Annotated[int, "packets a second that carry a game's query, or have another known mark"] = 100,
     icmp_s: Annotated[int, "ICMP messages a second; errors only of few sources"] = 500,
     requests_min: Annotated[int, "HTTP connections in a minute, at 50 or more a source"] = 1000,
-    crafted_min: Annotated[int, "SYNs in a minute that have no options, which every system sends"] = 500,
+    crafted_min: Annotated[
+        int, "SYNs in a minute that have no options, which every system sends, or half of them as fast"
+    ] = 500,
     dns_s: Annotated[int, "DNS queries a second that stay without an answer"] = 2000,
     udp_s: Annotated[int, "other UDP or GRE packets a second that stay without an answer"] = 10_000,
     udp_mbit: Annotated[float, "the same as megabits a second"] = 100.0,
@@ -98,8 +101,8 @@ def flood(
     **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources. `syn_s`
     (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000), `crafted_min`
     (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280
-    SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at most medium. `gap_s` is five
-    minutes.
+    SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at most medium. Such captures are
+    short, and windows cut them: half of `crafted_min` is enough at the pace of all. `gap_s` is five minutes.
     """
     least = min(syn_s, marked_s, icmp_s)
     few = arrivals(flow)
@@ -164,6 +167,8 @@ def flood(
     odd = mixed.ifelse(slow / syn_s, bulk)
     crafted = (each.vector == "syn") & spread & (each.bare * 2 >= each.flows) & (each.flows >= each.talks)
     crafted = crafted & (each.flows * 2 >= each.packets)  # each from a port of its own
+    paced = (each.packets * 2 >= crafted_min).ifelse(slow * WINDOW_S, 0.0)
+    paced = ibis.greatest(each.packets.cast("float64"), paced)
     scattered = (each.vector == "syn") & (each.origins >= ORIGINS) & (each.bare * 2 >= each.flows)
     clients = (each.networks == 1) & (each.packets <= AGAIN * each.sources) & (each.alike * 2 <= each.flows)
     # Nobody makes so many connections and has nothing to say.
@@ -173,7 +178,7 @@ def flood(
         # One connection, or two, in which somebody sends much are uploads.
         ((each.vector == "stomp") & (each.flows < STOMPED), 0.0),
         ((each.vector == "syn") & clients, 0.0),
-        (crafted, ibis.greatest(slow / syn_s, each.packets / crafted_min)),
+        (crafted, ibis.greatest(slow / syn_s, paced / crafted_min)),
         (scattered & ~spread & (each.flows >= each.talks), slow / ack_s),
         (each.vector.isin(["syn", "stomp"]) & spread & (each.flows >= each.talks), slow / syn_s),
         (each.vector.isin(["syn", "stomp"]), 0.0),

@@ -55,8 +55,8 @@ def service_scan(
 
     A TCP probe is a SYN after which no data went from the source to that port: refused, unanswered, or answered and
     dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK and
-    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation to many ports
-    of one address, by which a filter is felt, or from one port of the source to many addresses.
+    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation, by which a
+    filter is felt, from one port of the source to many ports of an address or to many addresses.
 
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
@@ -75,7 +75,7 @@ def service_scan(
     so that slow scans are one: a real one took 72 hours for 7,307 addresses.
     """
     least = min(addresses_min, echo_min, ports_min, udp_ports_min, protocols_min, flags_min)
-    rows = _rows(flow, packets_max, gap_s, addresses_min)
+    rows = _rows(flow, packets_max, gap_s, addresses_min, ports_min)
     # Sources of so few rows, and then of so few pairs, need no further look.
     pairs = stage(_pairs(rows.semi_join(stage(_active(rows, least), needed=True), SRC)))
     pairs = stage(pairs.semi_join(_active(pairs, least), SRC), needed=True)
@@ -147,7 +147,7 @@ def service_scan(
     )
 
 
-def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int) -> ir.Table:
+def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, ports_min: int) -> ir.Table:
     """Flows that can be of a scan; port -1: ICMP, whose versions are one `kind`, 1."""
     flow = flow.mutate(bucket=(flow.start_us // (gap_s * SECOND)).cast("int64"))
     tcp = flow.protocol == 6
@@ -167,12 +167,17 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int) -> i
     asked = asked & ~(flow.src_home & ~flow.dst_home & flow.dst_port.isin(PEERS))
     other = ~flow.protocol.isin(USUAL_PROTOCOLS) & few & (flow.fragments == 0)
     rows = flow.filter(asked | odd | stray | other | (udp & few) | (echo & few))
-    rows = attach(rows, _swept(flow.filter(stray), addresses_min), [*SRC, "src_port", "dst_port", "bucket"])
+    strays = stage(flow.filter(stray).select(*SRC, *DST, "src_port", "dst_port", "bucket").distinct())
+    rows = attach(rows, _swept(strays, addresses_min), [*SRC, "src_port", "dst_port", "bucket"])
+    rows = attach(rows, _felt(strays, ports_min), [*SRC, "src_port", *DST, "bucket"])
     talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
     strange = (rows.protocol == 6) & (rows.syn == 0) & (rows.ack == 0) & rows.ttl_min.notnull()
     # Peers, idle connections and late ends look like these at many addresses, and at many ports of one nothing does.
     late = (rows.protocol == 6) & (rows.syn == 0) & ((rows.ack > 0) | rows.ttl_min.isnull())
     late = late & rows.swept.isnull()
+    # Of a conversation that began before the capture, of which it has one packet, each port is another connection's.
+    rows = rows.mutate(late=late).filter(lambda t: ~t.late | t.felt.notnull() | t.ttl_min.isnull())
+    late = rows.late
     icmp = rows.protocol.isin([kind for kind, _ in ECHO])
     alien = ~rows.protocol.isin(USUAL_PROTOCOLS)
     one = late | alien | ((rows.protocol == 17) & rows.src_home & ~rows.dst_home)
@@ -191,6 +196,13 @@ def _swept(stray: ir.Table, addresses_min: int) -> ir.Table:
     by = [*SRC, "src_port", "dst_port", "bucket"]
     some = count_distinct(stray, by, DST, "swept")
     return some.filter(some.swept >= addresses_min)
+
+
+def _felt(stray: ir.Table, ports_min: int) -> ir.Table:
+    """ACKs of one port of a source that went to many ports of an address."""
+    by = [*SRC, "src_port", *DST, "bucket"]
+    some = count_distinct(stray, by, ["dst_port"], "felt")
+    return some.filter(some.felt >= ports_min)
 
 
 def _pairs(rows: ir.Table) -> ir.Table:

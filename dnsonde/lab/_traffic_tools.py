@@ -47,8 +47,11 @@ def crafted_flood(
     packets: int = 2_000,
     bots: int = 1,
 ) -> None:
-    """Packets that no system sends; how: crafted (SYNs without options, each from the next port), scattered (the same
-    at ever other ports), errors (ICMP port unreachable by the thousand), flags (all of them) or no_flags."""
+    """Packets that no system sends.
+
+    how: crafted (SYNs without options, each from the next port), scattered (the same at ever other ports), errors
+    (ICMP port unreachable by the thousand), flags (all of them) or no_flags.
+    """
     whom, rand = packed(victim), tape.random
     tape.label("flood", whom, vector=VECTORS[how])
     quoted = inner_ip4(whom, outside(9), UDP, struct.pack(">HHHH", 4_000, 161, 60, 0), ip_id=1)

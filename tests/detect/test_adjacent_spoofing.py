@@ -52,6 +52,19 @@ def test_an_inner_router_that_brings_a_little_from_outside_stays_inner() -> None
     assert found(adjacent_spoofing, ORDINARY * 2 + strays + spoofed(9, INNER)) == []
 
 
+def test_what_has_no_end_at_home_does_not_make_a_border() -> None:
+    """A laptop in a private network that nobody called home asks its resolver over IPv6."""
+    local = [flow("192.168.214.232", "192.168.214.50", src_mac=HOST, packets=2_000)]
+    asked = query("2001:db8:5:1:5cf0::1", "2001:db8:5:1::ef", "50.214.168.192.in-addr.arpa", src_mac=HOST)
+    out = [flow("2001:db8:5:1:5cf0::1", "2606:4700::1", src_mac=HOST, packets=23)]
+    assert found(adjacent_spoofing, [asked], [*local, *out]) == []
+    assert found(adjacent_spoofing, [asked], local) == []
+    assert (
+        len(found(adjacent_spoofing, ORDINARY + spoofed(1), [row | {"src_mac": BORDER} for row in local]))
+        == 1
+    )
+
+
 def test_other_sources_and_other_messages_are_not_it() -> None:
     apart = [query("192.0.2.3", "192.0.2.4", "x.example.com", src_mac=BORDER)]
     assert found(adjacent_spoofing, ORDINARY + apart) == []

@@ -34,8 +34,14 @@ def test_resets_and_icmp_errors_count() -> None:
 
 def test_it_must_last_and_peak() -> None:
     assert found(backscatter, flows=answers(200, step_s=0.25)) == []  # 50 seconds
-    assert found(backscatter, flows=answers(200, step_s=3)) == []  # 20 a minute
+    assert found(backscatter, flows=answers(90, step_s=3)) == []  # 20 a minute
     assert found(backscatter, flows=answers(24, step_s=5)) == []
+
+
+def test_a_small_network_gets_a_little_of_it_at_many_addresses() -> None:
+    (row,) = found(backscatter, flows=answers(200, step_s=25))  # two a minute
+    assert (row["severity"], row["count"], row["evidence"]["destinations"]) == ("info", 200, 100)
+    assert found(backscatter, flows=answers(200, step_s=25), addresses_min=101) == []
 
 
 def test_who_was_asked_or_sends_data_is_a_server() -> None:

@@ -69,6 +69,21 @@ def test_sending_only_by_plain_types_is_found_when_it_is_much() -> None:
     assert found(dns_tunnel, rows[:160]) == []
 
 
+def test_names_for_plain_types_that_count_up_are_the_pieces_of_a_file() -> None:
+    def pieces(numbers: list[int], octets: int = 50) -> list[Row]:
+        return [
+            query(CLIENT, RESOLVER, f"{data(n, octets)}.{number:03}.1w0iy8.example.com", qtype=A, time_s=n)
+            for n, number in enumerate(numbers)
+        ]
+
+    (row,) = found(dns_tunnel, pieces(list(range(1, 61))))
+    assert (row["subject"], row["severity"]) == ("example.com", "medium")
+    assert found(dns_tunnel, pieces(list(range(1, 39)))) == []
+    assert found(dns_tunnel, pieces([n * 37 for n in range(60)])) == []  # shards, ports, times of a day
+    assert found(dns_tunnel, pieces(list(range(60)), octets=20)) == []  # counted, and short
+    assert found(dns_tunnel, pieces([n % 12 for n in range(60)])) == []
+
+
 def test_just_below_the_thresholds_is_nothing() -> None:
     assert found(dns_tunnel, tunnel(39)) == []
     assert len(found(dns_tunnel, tunnel(40))) == 1

@@ -292,6 +292,14 @@ def test_syns_that_no_system_sends_are_told_at_a_low_rate() -> None:
     crafted = crowd(600, step_s=0.08, sources=1, syn=1, dst_port=80)
     (row,) = found(flood, flows=crafted)
     assert (row["severity"], row["evidence"]["vector"]) == ("medium", "syn")
-    assert found(flood, flows=crafted[:499]) == []
+    assert found(flood, flows=crafted[:249]) == []
+    cut = [
+        row | {"start_us": row["start_us"] + 36_000_000, "end_us": row["end_us"] + 36_000_000}
+        for row in crafted
+    ]
+    (row,) = found(flood, flows=cut[:550])
+    assert row["severity"] == "medium"
+    slow = crowd(450, step_s=0.13, sources=1, syn=1, dst_port=80)
+    assert found(flood, flows=slow) == []
     checks = [row | {"options": 5, "length_max": 60} for row in crafted]
     assert found(flood, flows=checks) == []

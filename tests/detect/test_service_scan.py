@@ -111,6 +111,9 @@ def test_acks_of_no_conversation_feel_for_a_filter() -> None:
     bare: dict[str, Any] = {"syn": 0, "ack": 1, "packets": 1}
     (row,) = found(service_scan, flows=ports(1000, **bare))
     assert (row["evidence"]["protocol"], row["evidence"]["technique"]) == ("tcp", "vertical")
+    # One packet each of a client's connections to a server with many ports, as sampling leaves them.
+    sampled = [row | {"src_port": 40_000 + n} for n, row in enumerate(ports(60, **bare))]
+    assert found(service_scan, flows=sampled) == []
     sweep = probes(200, **(bare | {"dst_port": 443, "src_port": 50_000}))
     clients = [row | {"src_port": 50_000 + n} for n, row in enumerate(sweep)]
     assert found(service_scan, flows=clients) == []
