@@ -123,7 +123,10 @@ def short_answers(
 def few_names(
     tape: Tape, *, start_s: float, lasts_s: float, tool: str, domain: str, queries: int = 16
 ) -> None:
-    """A session that says little; tool: iodine_rest, iodine_start, dns2tcp, dnscat2 or filled (DNSExfiltrator)."""
+    """A session that says little; tool: iodine_rest, iodine_start, dns2tcp, dnscat2, filled (DNSExfiltrator) or pieces.
+
+    pieces: those of a file, numbered, in names for A.
+    """
     tape.label("dns_tunnel", domain)
     for number, at in enumerate(tape.times(start_s, lasts_s, queries)):
         name, kind, record = _few(tape, tool, number)
@@ -144,6 +147,9 @@ def _few(tape: Tape, tool: str, number: int) -> tuple[str, int, dns.Record]:
         return f"{base64.b64encode(rand.randbytes(18)).decode()}.{word}", dns.TXT, txt(rand.randbytes(6))
     if tool == "dnscat2":
         return rand.randbytes(9).hex(), (dns.TXT, dns.CNAME, dns.MX)[number % 3], txt(rand.randbytes(9))
+    if tool == "pieces":
+        data = base64.b32encode(rand.randbytes(31)).decode().rstrip("=").lower()
+        return f"{data}.{number + 1:03}.1w0iy8", dns.A, a("127.0.0.1", 1)
     data = base64.b32encode(rand.randbytes(110)).decode().rstrip("=")
     return f"{number}.{data[:60]}.{data[60:120]}.{data[120:]}", dns.TXT, txt(b"OK")
 
@@ -234,3 +240,20 @@ def keys_and_proofs(tape: Tape, *, start_s: float, lasts_s: float, selectors: in
         )
         for place, (name, kind, record) in enumerate(asked):
             lookup(tape, at + place / 100, client(20 + number % 5), RESOLVER, name, kind, [record])
+
+
+def sampled(tape: Tape, *, start_s: float, lasts_s: float, connections: int = 90) -> None:
+    """A tap that keeps one packet of a thousand: of a client's downloads from a server's many ports, an ACK of each."""
+    rand = tape.random
+    for number, at in enumerate(tape.times(start_s, lasts_s, connections)):
+        sport, port = rand.randrange(50_000, 61_000), rand.randrange(20_000, 40_000)
+        tape.tcp(at, client(31), sport, outside(342), port, ACK, seq=number, ack=rand.getrandbits(32))
+
+
+def shards(tape: Tape, *, start_s: float, lasts_s: float, names: int = 90) -> None:
+    """Hosts with numbers for names, one after the other: tiles of a map, and pages of a crawl with an id in each."""
+    rand = tape.random
+    for number, at in enumerate(tape.times(start_s, lasts_s, names)):
+        lookup(tape, at, client(32), RESOLVER, f"{number}.tiles.maps.example", dns.A, [a(far(number))])
+        page = f"{rand.randbytes(20).hex()}.{rand.randrange(900_000)}.cache.crawl.example"
+        lookup(tape, at + 0.1, client(32), RESOLVER, page, dns.A, [a(far(9))])

@@ -58,7 +58,7 @@ EVENTS: Mapping[str, Callable[..., None]] = MappingProxyType(
             bots.command, bots.guessing, bots.mirai, bots.scan, bots.unanswered_name,
             tools.answers_alone, tools.crafted_flood, tools.errors_at_us, tools.few_names, tools.keepalives,
             tools.keys_and_proofs, tools.nmap, tools.out_of_reach, tools.plain_stack, tools.routing,
-            tools.short_answers,
+            tools.sampled, tools.shards, tools.short_answers,
         )
     }
 )  # fmt: skip
