@@ -37,6 +37,7 @@ COLUMNS = [
 ]  # fmt: skip
 FULL = 100  # mean octets left of the domain: names filled to what DNS takes
 COUNTED = r"(^|\.)([0-9]{1,6})\."  # a label that is a number
+PARTS = 4  # names for one number
 TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
 
@@ -84,8 +85,8 @@ def dns_tunnel(
     types with room for data; those that only send, or that hide in A and AAAA, must have carried more. Few names are
     enough where they give a tool away (`intel/markers.toml`: what iodine and dns2tcp begin with, types that nothing
     else asks for), where they are as long as names can be, or where each asks for another of TXT, CNAME and MX. Names
-    for plain types that count up, each with the next number as a label, need no more than those that are answered with
-    data: so do tools number the pieces of a file.
+    for plain types that count up, a label of theirs being the next number, need no more than those that are answered
+    with data: so do tools number the pieces of a file.
 
     **Why it matters** It passes firewalls that let DNS through: for command and control, for stolen data, or to
     use a network without paying.
@@ -166,9 +167,9 @@ def dns_tunnel(
     spans = attach(spans, few, DOMAIN)
     typed = spans.carriers >= spans.rows * carriers_min
     random = spans.entropy >= spans.names * (entropy_min * 1_000_000)
-    counted = ((spans.pieces * 10 >= spans.names * 9) & (spans.span * 9 <= spans.pieces * 10)).fill_null(
-        False
-    )
+    # Each piece in a name or a few, and none left out.
+    counted = (spans.pieces >= names_min) & (spans.pieces * PARTS >= spans.names)
+    counted = (counted & (spans.span * 9 <= spans.pieces * 10)).fill_null(False)
     usual = (
         (spans.names >= names_min)
         & (typed | counted | (spans.of_busiest >= plain_names_min))

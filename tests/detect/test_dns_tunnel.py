@@ -78,6 +78,7 @@ def test_names_for_plain_types_that_count_up_are_the_pieces_of_a_file() -> None:
 
     (row,) = found(dns_tunnel, pieces(list(range(1, 61))))
     assert (row["subject"], row["severity"]) == ("example.com", "medium")
+    assert len(found(dns_tunnel, pieces([n // 2 for n in range(120)]))) == 1  # two names a piece
     assert found(dns_tunnel, pieces(list(range(1, 39)))) == []
     assert found(dns_tunnel, pieces([n * 37 for n in range(60)])) == []  # shards, ports, times of a day
     assert found(dns_tunnel, pieces(list(range(60)), octets=20)) == []  # counted, and short
