@@ -36,7 +36,8 @@ COLUMNS = [
     "embedded_relation",
 ]  # fmt: skip
 FULL = 100  # mean octets left of the domain: names filled to what DNS takes
-COUNTED = r"(^|\.)([0-9]{1,6})\."  # a label that is a number
+NUMBERED = 3  # of the first so many labels one may be a number
+DIGITS, DIGITS_MAX = "0123456789", 6
 PARTS = 4  # names for one number
 TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
@@ -121,7 +122,7 @@ def dns_tunnel(
         domain=asked.direct.ifelse(DIRECT, asked.registered_domain),
         # Without a domain the whole name tells names apart.
         whole=asked.direct.ifelse(asked.qname, ""),
-        piece=asked.qname.re_extract(COUNTED, 2),
+        piece=ibis.coalesce(*(_number(asked.qname, place) for place in range(1, NUMBERED + 1))),
         sub_hash=asked.direct.ifelse(0, asked.sub_hash).cast("int64"),
         sub_bytes=asked.direct.ifelse(asked.qname.length() - len(DIRECT) - 1, asked.sub_bytes).cast("int64"),
         entropy=asked.direct.ifelse(4.0, asked.entropy),
@@ -293,11 +294,22 @@ def _types(asked: ir.Table, by: list[str]) -> ir.Table:
     return attach(pairs, count_distinct(each, by, ["qtype"], "types"), by)
 
 
+@ibis.udf.scalar.builtin(name="split_part")  # type: ignore[untyped-decorator]
+def label_of(value: str, dot: str, place: int) -> str:  # type: ignore[empty-body]
+    """The label at a place from 1: `split_part`, which both engines have and understand alike; no pattern."""
+
+
+def _number(name: ir.StringValue, place: int) -> ir.IntegerValue:
+    """The label at that place, where it is a number; else null."""
+    label = label_of(name, ".", place)
+    digits = (label.translate(DIGITS, "") == "") & label.length().between(1, DIGITS_MAX)
+    return digits.ifelse(label, ibis.null("string")).cast("int64")
+
+
 def _pieces(asked: ir.Table, by: list[str]) -> ir.Table:
     """How many numbers stand as a label in names, `pieces`, and how many there are from the least to the greatest."""
-    rows = asked.filter(asked.piece.fill_null("") != "")
-    rows = overlapping(rows.select(*DOMAIN, "half", piece=rows.piece.cast("int64")).distinct())
-    each = rows.select(*by, "piece").distinct()
+    rows = asked.filter(asked.piece.notnull()).select(*DOMAIN, "half", "piece").distinct()
+    each = overlapping(rows).select(*by, "piece").distinct()
     return each.group_by(by).aggregate(pieces=each.count(), span=each.piece.max() - each.piece.min() + 1)
 
 
