@@ -6,20 +6,20 @@ The first file that knows a field of an address tells it. What files can be is i
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import reduce
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-import ibis
 import pyarrow as pa
 
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.formats._owners import NOTHING, Address, Facts, Source, open_source
+from dnsonde.report import ANSWERED, Relation
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, VERDICT
 from dnsonde.wire.batch import address_text
 
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
 ROWS = 50_000  # looked up at once
 FIELDS = tuple(field.name for field in fields(Facts))
 # Tables whose addresses are looked up, and the roles that these play there.
@@ -42,11 +42,10 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
     if not files:
         raise UsageError("name at least one file: a .mmdb, a pfx2as text, or a cache of RDAP answers (JSON)")
     sources = [source for path in files for source in open_source(path)]
-    connection = store.connect(memory_limit_mib=MEMORY_MIB)
     if is_lake(folder):
-        tables = Lake(folder).tables(connection)
+        tables = Lake(folder).tables()
     else:
-        tables = store.open_folder(folder, connection)
+        tables = store.open_folder(folder)
         if not store.row_count(folder, VERDICT):
             raise RunError(
                 f"{folder} is neither a lake nor a run with verdicts: there is no address to look up"
@@ -55,7 +54,7 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         learned = _look_up(_addresses(tables), sources, scratch)
-        store.save(ENRICHMENT, folder, store.open_folder(scratch, connection)[ENRICHMENT.name])
+        store.save(ENRICHMENT, folder, store.open_folder(scratch, tables=[ENRICHMENT])[ENRICHMENT.name])
     except OSError as error:
         raise SystemRefusal(f"cannot write in {folder}: {error.strerror}") from error
     finally:
@@ -63,24 +62,24 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
     return learned
 
 
-def _addresses(tables: Mapping[str, ibis.Table]) -> ibis.Table:
+def _addresses(tables: Mapping[str, Relation]) -> Relation:
     """Every address of hosts and of traffic, once and in order."""
-    parts = []
-    for name, roles in ROLES.items():
-        table = tables[name]
-        if name == VERDICT.name:
-            table = table.filter(~table["class"].isin(["silent", "not_sent"]))
-        parts += [table.select(net=table[f"{role}_net"], host=table[f"{role}_host"]) for role in roles]
-    every = ibis.union(*parts, distinct=True)
-    return every.filter(every.net.notnull())
+    hosts = tables[VERDICT.name].filter(ANSWERED)
+    parts = [
+        (hosts if name == VERDICT.name else tables[name]).project(f"{role}_net AS net, {role}_host AS host")
+        for name, roles in ROLES.items()
+        for role in roles
+    ]
+    return reduce(Relation.union, parts).filter("net IS NOT NULL").distinct().order("net, host")
 
 
-def _look_up(wanted: ibis.Table, sources: Sequence[Source], scratch: Path) -> Learned:
-    total = int(wanted.count().to_pyarrow().as_py())
+def _look_up(wanted: Relation, sources: Sequence[Source], scratch: Path) -> Learned:
+    total = 0
     asked = [_Asked(source) for source in sources]
     known = dict.fromkeys(FIELDS, 0)
     with store.Writer(ENRICHMENT, scratch) as writer:
-        for batch in wanted.order_by(["net", "host"]).to_pyarrow_batches(chunk_size=ROWS):
+        for batch in wanted.fetch_arrow_reader(ROWS):
+            total += batch.num_rows
             pairs = zip(batch["net"].to_pylist(), batch["host"].to_pylist(), strict=True)
             rows = list(_facts(pairs, asked))
             if rows:

@@ -7,18 +7,14 @@ last page of a million costs what the first does.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from ipaddress import ip_address
-from operator import or_
 from typing import Any
-
-import ibis
-import ibis.expr.types as ir
-from ibis import _
 
 from dnsonde import report
 from dnsonde.errors import UsageError
+from dnsonde.report import Relation
 from dnsonde.table.schema import VERDICT
+from dnsonde.table.store import quoted
 from dnsonde.wire.batch import address_pair, address_text
 
 SIZE = 50
@@ -26,7 +22,7 @@ MOST = 200  # rows of one page
 KEPT = 100  # probes, replies, sightings of one host that are shown
 MARK_CHARS = 1000
 TEXT_CHARS = 200
-SILENT = ("silent", "not_sent")
+TARGET = ("target_net", "target_host")
 SHOWN = ("answered", "open", "all")
 
 INT_MOST = (1 << 62) - 1
@@ -104,7 +100,7 @@ class Host:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def page(verdict: ibis.Table, wanted: Wanted, found: int | None = None) -> Hosts:
+def page(verdict: Relation, wanted: Wanted, found: int | None = None) -> Hosts:
     """A page of hosts; found: how many are wanted, where somebody counted. UsageError for what cannot be meant."""
     if wanted.sort not in SORTS:
         raise UsageError(f"hosts cannot be sorted by {wanted.sort!r}; they can by {', '.join(SORTS)}")
@@ -116,15 +112,15 @@ def page(verdict: ibis.Table, wanted: Wanted, found: int | None = None) -> Hosts
     rows = chosen(verdict, wanted)
     if found is None:
         found = count(verdict, wanted)
-    keys = [*(_sortable(rows, name, absent) for name in sort.columns), *(rows[n] for n in report.TARGET)]
+    keys = [*(_sortable(name, absent) for name in sort.columns), *TARGET]
     down = [wanted.descending] * len(sort.columns) + [wanted.descending and not sort.columns] * 2
     backwards = bool(wanted.before) or wanted.last
-    order = [ibis.desc(k) if d != backwards else ibis.asc(k) for k, d in zip(keys, down, strict=True)]
+    order = [f"{k} {'DESC' if d != backwards else 'ASC'}" for k, d in zip(keys, down, strict=True)]
     if mark is not None:
         rows = rows.filter(_beyond(keys, down, mark.keys, backwards=backwards))
     if wanted.last and found:
         size = (found - 1) % size + 1
-    here = rows.order_by(order).limit(size).select(*COLUMNS).to_pyarrow().to_pylist()
+    here = report.records(rows.order(", ".join(order)).limit(size).project(", ".join(COLUMNS)))
     if backwards:
         here.reverse()
     if not here:
@@ -138,7 +134,7 @@ def page(verdict: ibis.Table, wanted: Wanted, found: int | None = None) -> Hosts
     def marked(row: Mapping[str, Any], place: int) -> str:
         sorted_by = (absent if row[name] is None else row[name] for name in sort.columns)
         values = [int(value) if isinstance(value, bool) else value for value in sorted_by]
-        return _Mark([*values, *(row[name] for name in report.TARGET)], place).text
+        return _Mark([*values, *(row[name] for name in TARGET)], place).text
 
     return Hosts(
         [_told(row) for row in here],
@@ -149,17 +145,22 @@ def page(verdict: ibis.Table, wanted: Wanted, found: int | None = None) -> Hosts
     )
 
 
-def _sortable(rows: ibis.Table, name: str, absent: str | float) -> ir.Value:
-    column = rows[name]
-    if column.type().is_boolean():
-        column = column.cast("int64")
+def _sortable(name: str, absent: str | float) -> str:
+    """SQL: a column with something in the place of null."""
+    if name == "open":
+        return "open::BIGINT"
     # What is never null goes as it is, so that the engine can look for it while it reads.
-    return column.fill_null(absent) if name in NULLABLE else column
+    return f"coalesce({name}, {_literal(absent)})" if name in NULLABLE else name
 
 
-def count(verdict: ibis.Table, wanted: Wanted) -> int:
+def _literal(value: str | float) -> str:
+    """A key of a mark as SQL has it."""
+    return quoted(value) if isinstance(value, str) else repr(value)
+
+
+def count(verdict: Relation, wanted: Wanted) -> int:
     """How many hosts are wanted."""
-    return int(chosen(verdict, wanted).count().to_pyarrow().as_py())
+    return len(chosen(verdict, wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,37 +175,36 @@ class _Mark:
         return json.dumps([*self.keys, self.place], separators=(",", ":"))
 
 
-def chosen(verdict: ibis.Table, wanted: Wanted) -> ibis.Table:
+def chosen(verdict: Relation, wanted: Wanted) -> Relation:
     """The hosts that are wanted, in no order."""
     rows = report.chosen(verdict, wanted.classes, wanted.prefixes)
     if wanted.show == "open":
-        rows = rows.filter(_.open)
+        rows = rows.filter("open")
     elif wanted.show == "answered":
         # Who was asked for by name is wanted, silent or not.
-        if not set(wanted.classes) & set(SILENT):
-            rows = rows.filter(~_["class"].isin(SILENT))
+        if not set(wanted.classes) & set(report.SILENT):
+            rows = rows.filter(report.ANSWERED)
     elif wanted.show != "all":
         raise UsageError(f"show is one of {', '.join(SHOWN)}, not {wanted.show!r}")
     text = wanted.text.strip()[:TEXT_CHARS]
     if not text:
         return rows
     try:
-        parts = [report.within(rows, role, text) for role in ROLES]
+        parts = [report.within(role, text) for role in ROLES]
     except UsageError:
-        return rows.filter(rows.why.lower().contains(text.lower()))
-    return rows.filter(reduce(or_, parts))
+        return rows.filter(f"contains(lower(why), {quoted(text.lower())})")
+    return rows.filter(" OR ".join(parts))
 
 
-def one(tables: Mapping[str, ibis.Table], address: str) -> Host | None:
+def one(tables: Mapping[str, Relation], address: str) -> Host | None:
     """A host of a run by its address, None where the run has no verdict about it; UsageError for what is no address."""
     try:
         net, host = address_pair(str(ip_address(address)))
     except ValueError:
         raise UsageError(f"{address!r} is no address") from None
 
-    def about(name: str) -> ibis.Table:
-        table = tables[name]
-        return table.filter((table.target_net == net) & (table.target_host == host))
+    def about(name: str) -> Relation:
+        return tables[name].filter(f"target_net = {net} AND target_host = {host}")
 
     found = report.readable(about("verdict").limit(1)).read_all().to_pylist()
     if not found:
@@ -212,8 +212,8 @@ def one(tables: Mapping[str, ibis.Table], address: str) -> Host | None:
     rows, counts = {}, {}
     for name in ("probe", "reply", "sighting"):
         here = about(name)
-        rows[name] = report.readable(here.order_by("time_us").limit(KEPT)).read_all().to_pylist()
-        counts[name] = int(here.count().to_pyarrow().as_py()) if len(rows[name]) == KEPT else len(rows[name])
+        rows[name] = report.readable(here.order("time_us").limit(KEPT)).read_all().to_pylist()
+        counts[name] = len(here) if len(rows[name]) == KEPT else len(rows[name])
     return Host(found[0], rows, counts)
 
 
@@ -226,19 +226,14 @@ def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _beyond(
-    keys: Sequence[ir.Value], down: Sequence[bool], mark: Sequence[Any], *, backwards: bool
-) -> ir.BooleanValue:
-    """The rows that come after a mark in that order, or before it."""
+def _beyond(keys: Sequence[str], down: Sequence[bool], mark: Sequence[Any], *, backwards: bool) -> str:
+    """SQL: the rows that come after a mark in that order, or before it."""
     # From the last key outwards: further by this one, or level with it and beyond by those that follow. That it is one
     # of the two rules out most rows at once.
-    *outer, (key, descends, value) = zip(keys, down, mark, strict=True)
-    beyond: ir.BooleanValue = key > value if descends == backwards else key < value
-    for key, descends, value in reversed(outer):
-        if descends == backwards:
-            beyond = (key >= value) & ((key > value) | beyond)
-        else:
-            beyond = (key <= value) & ((key < value) | beyond)
+    beyond = "FALSE"
+    for key, descends, value in reversed(list(zip(keys, down, map(_literal, mark), strict=True))):
+        further = ">" if descends == backwards else "<"
+        beyond = f"{key} {further}= {value} AND ({key} {further} {value} OR {beyond})"
     return beyond
 
 

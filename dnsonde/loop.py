@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from threading import Event
 
-from dnsonde import run, take, watch
+from dnsonde import look, run, take, watch
 from dnsonde.beside import Ready
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.export._contract import Incident
@@ -34,7 +34,7 @@ class Loop:
     packets: in the capture; campaigns: what the watch calls a probing campaign, worst first.
     """
 
-    measured: run.Measured
+    measured: look.Measured
     capture: Path
     lake: Path
     report: Path
@@ -64,7 +64,7 @@ def loop(
         plan = load_plan(path)
         run.drive(secshow(plan, there, clock), plan, clock, nullcontext(helper), on_progress, say)
     run.judge(there)
-    measured, _truth = run.look(there)
+    measured, _truth = look.at(there)
 
     home = (ip_network(chosen.prefix),)
     # Nobody but root may serve port 53: the lab's hosts have another.

@@ -2,19 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-import ibis
 import pyarrow as pa
-from ibis import _
+from duckdb import DuckDBPyRelation
 
+from dnsonde.detect._sides import prefixes as parsed
 from dnsonde.errors import UsageError
 from dnsonde.table.readable import group_text
 from dnsonde.table.readable import readable as rows_readable
+from dnsonde.table.store import quoted
 from dnsonde.wire.batch import MAPPED, address_pair
 
-TARGET = ("target_net", "target_host")
+Relation = DuckDBPyRelation  # rows that are not computed yet; `filter`, `project` and so on take SQL
+TARGET = "target_net, target_host"
+BATCH_ROWS = 122_880  # in memory at once
+SILENT = ("silent", "not_sent")  # classes of hosts of which nothing came
+ANSWERED = f"class NOT IN {SILENT}"
+BEHIND = "open AND egress_host IS NOT NULL"  # open, and it is known who asks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +98,55 @@ def meaning(name: str) -> str:
     return CLASSES[name].meaning if name in CLASSES else ""
 
 
-def summarise(verdict: ibis.Table, *, worst: int = 6) -> Summary:
+def records(relation: Relation) -> list[dict[str, Any]]:
+    """All rows of a relation of few."""
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def value(relation: Relation, expression: str) -> Any:
+    """An aggregate over a relation, as SQL has it."""
+    (one,) = relation.aggregate(expression).fetchall()
+    return one[0]
+
+
+def listed(texts: Iterable[str]) -> str:
+    """SQL: texts in brackets, for IN."""
+    return f"({', '.join(map(quoted, texts))})"
+
+
+def joined(
+    one: Relation, role: str, other: Relation, its_role: str, columns: str, how: str = "left"
+) -> Relation:
+    """Rows of `one` and of `other` where the address in `role` is the one in `its_role`; columns: SQL of what of it."""
+    on = " AND ".join(f"one.{role}_{half} = other.{its_role}_{half}" for half in ("net", "host"))
+    return one.set_alias("one").join(other.set_alias("other"), on, how).project(columns)
+
+
+def summarise(verdict: Relation, *, worst: int = 6) -> Summary:
     """Count a run's verdicts and pick the open hosts that would amplify most."""
-    by_class = (
-        verdict.group_by("class").aggregate(hosts=_.count(), open=_.open.sum()).to_pyarrow().to_pylist()
+    by_class = records(
+        verdict.aggregate("class, count(*) AS hosts, count(*) FILTER (open) AS open").order("class")
     )
-    known = list(CLASSES)
-    by_class.sort(
-        key=lambda r: (known.index(r["class"]) if r["class"] in CLASSES else len(known), r["class"])
-    )
+    by_class.sort(key=lambda row: place(row["class"]))
     counts = tuple(Count(r["class"], r["hosts"], r["open"], meaning(r["class"])) for r in by_class)
-    first = verdict.filter(_.open).order_by(
-        [ibis.desc(_.amplification.fill_null(0.0)), _.target_net, _.target_host]
-    )
-    rows = readable(first.limit(worst)).read_all().to_pylist()
+    first = verdict.filter("open").order(f"coalesce(amplification, 0) DESC, {TARGET}").limit(worst)
     return Summary(
         sum(c.hosts for c in counts),
         sum(c.open for c in counts),
         counts,
-        tuple(Host(r["target"], r["class"], r["egress"], r["amplification"], r["why"]) for r in rows),
+        tuple(
+            Host(r["target"], r["class"], r["egress"], r["amplification"], r["why"])
+            for r in readable(first).read_all().to_pylist()
+        ),
     )
 
 
-def select(verdict: ibis.Table, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> ibis.Table:
+def select(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> Relation:
     """Only these classes and prefixes, in address order; see `chosen`."""
-    return chosen(verdict, classes, prefixes).order_by(TARGET)
+    return chosen(verdict, classes, prefixes).order(TARGET)
 
 
-def chosen(verdict: ibis.Table, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> ibis.Table:
+def chosen(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> Relation:
     """Only these classes and prefixes; no class or no prefix given means all.
 
     UsageError for a class that is in nobody's list and not in the table either, and for what is no prefix.
@@ -130,34 +156,29 @@ def chosen(verdict: ibis.Table, classes: Iterable[str] = (), prefixes: Iterable[
     if unknown:
         raise UsageError(f"there is no class {unknown[0]!r}; the classes are: {', '.join(CLASSES)}")
     if named:
-        verdict = verdict.filter(_["class"].isin(named))
-    inside = [within(verdict, "target", prefix) for prefix in prefixes]
-    if inside:
-        any_of = inside[0]
-        for more in inside[1:]:
-            any_of |= more
-        verdict = verdict.filter(any_of)
-    return verdict
+        verdict = verdict.filter(f"class IN {listed(named)}")
+    inside = [within("target", prefix) for prefix in prefixes]
+    return verdict.filter(" OR ".join(inside)) if inside else verdict
 
 
-def within(table: ibis.Table, role: str, prefix: str) -> ibis.Value:
-    """The address in `role` lies in `prefix` (text); UsageError when it is no prefix."""
-    try:
-        network: IPv4Network | IPv6Network = ip_network(prefix, strict=False)
-    except ValueError:
-        raise UsageError(f"{prefix!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
+def within(role: str, prefix: str) -> str:
+    """SQL: the address in `role` lies in `prefix` (text); UsageError when it is no prefix.
+
+    `_sides.inside` says the same by masks; this says it by ranges, so that parts of a table can be passed over.
+    """
+    (network,) = parsed([prefix])
     first, last = address_pair(network.network_address), address_pair(network.broadcast_address)
-    net, host = table[f"{role}_net"], table[f"{role}_host"]
+    net, host = f"{role}_net", f"{role}_host"
     # A prefix fixes the top bit of the half that it cuts, so a signed range is contiguous (but for ::/0).
     if network.prefixlen == 0 and network.version == 6:
-        return ibis.literal(True)
+        return "TRUE"
     if first == last:
-        return (host == first[1]) & (net == first[0])
+        return f"({host} = {first[1]} AND {net} = {first[0]})"
     if first[0] != last[0]:
-        return (net >= first[0]) & (net <= last[0])
+        return f"({net} BETWEEN {first[0]} AND {last[0]})"
     if network.version == 6 and network.prefixlen == 64:
-        return net == first[0]
-    return (host >= first[1]) & (host <= last[1]) & (net == first[0])
+        return f"({net} = {first[0]})"
+    return f"({host} BETWEEN {first[1]} AND {last[1]} AND {net} = {first[0]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,99 +192,91 @@ class Change:
 CHANGES = ("opened", "closed", "changed", "appeared", "gone")
 
 
-def compare(before: ibis.Table, after: ibis.Table) -> ibis.Table:
+def compare(before: Relation, after: Relation) -> Relation:
     """Hosts whose verdicts differ: target, change, class_before, class_after, the later run's egress and why.
 
     In no order. opened and closed: by the proof of recursion; changed: another class, as open as it was; appeared and
     gone: asked in one of the two only, and open there (one that is silent and no longer asked is no news).
     """
-    old = before.select(
-        old_net=_.target_net, old_host=_.target_host, class_before=_["class"], open_before=_.open
+    both = joined(
+        after,
+        "target",
+        before,
+        "target",
+        """coalesce(one.target_net, other.target_net) AS target_net,
+        coalesce(one.target_host, other.target_host) AS target_host,
+        CASE WHEN other.class IS NULL THEN CASE WHEN one.open THEN 'appeared' END
+             WHEN one.class IS NULL THEN CASE WHEN other.open THEN 'gone' END
+             WHEN one.open AND NOT other.open THEN 'opened'
+             WHEN other.open AND NOT one.open THEN 'closed'
+             WHEN one.class <> other.class THEN 'changed' END AS change,
+        other.class AS class_before, one.class AS class_after, one.egress_net, one.egress_host, one.why""",
+        "outer",
     )
-    new = after.select(*TARGET, "egress_net", "egress_host", "why", class_after=_["class"], open_after=_.open)
-    both = new.outer_join(old, [new.target_net == old.old_net, new.target_host == old.old_host])
-    was, now = both.open_before.fill_null(False), both.open_after.fill_null(False)
-    change = ibis.cases(
-        (both.class_before.isnull() & now, "appeared"),
-        (both.class_after.isnull() & was, "gone"),
-        (both.class_before.isnull() | both.class_after.isnull(), ibis.null("string")),
-        (now & ~was, "opened"),
-        (was & ~now, "closed"),
-        (both.class_before != both.class_after, "changed"),
-    )
-    rows = both.mutate(
-        change=change,
-        target_net=both.target_net.coalesce(both.old_net),
-        target_host=both.target_host.coalesce(both.old_host),
-    )
-    return rows.filter(_.change.notnull()).select(
-        *TARGET, "change", "class_before", "class_after", "egress_net", "egress_host", "why"
-    )
+    return both.filter("change IS NOT NULL")
 
 
 def changes_by(
-    changes: ibis.Table, by: str, enrichment: ibis.Table, most: int | None = None
+    changes: Relation, by: str, enrichment: Relation, most: int | None = None
 ) -> list[dict[str, Any]]:
     """How many hosts of each group changed in which way, most first: `group`, a number a change, `hosts`."""
-    counts = {name: (_.change == name).sum() for name in CHANGES}
-    return grouped(changes, by, enrichment, {**counts, "hosts": _.count()}, first="hosts", most=most)
+    counts = {name: f"count(*) FILTER (change = {quoted(name)})" for name in CHANGES}
+    return grouped(changes, by, enrichment, {**counts, "hosts": "count(*)"}, first="hosts", most=most)
 
 
 GROUPS = ("prefix", "asn", "country")
 
 
 def grouped(
-    rows: ibis.Table,
+    hosts: Relation,
     by: str,
-    enrichment: ibis.Table,
-    measures: Mapping[str, Any],
+    enrichment: Relation,
+    measures: Mapping[str, str],
     *,
     first: str,
     role: str = "target",
-    having: str | None = None,
+    having: str = "",
     most: int | None = None,
 ) -> list[dict[str, Any]]:
     """Measures of the rows by prefix (/24, /48), system or country of the address in `role`, ordered by `first`, down.
 
-    Each row has `group`, a text (see `group_text`). having: a measure that must not be 0; most: so many rows.
+    measures: SQL by name. Each row has `group`, a text (see `group_text`). having: a measure that must not be 0; most:
+    so many rows.
     """
-    rows, keys = _keyed(rows, by, enrichment, role)
+    keyed, keys = _keyed(hosts, by, enrichment, role)
     if by == "asn":
-        measures = {**measures, "as_name": rows.as_name.max()}
-    each = rows.group_by(keys).aggregate(**measures)
-    if having is not None:
-        each = each.filter(each[having] > 0)
-    each = each.order_by([ibis.desc(first), *keys])
+        measures = {**measures, "as_name": "max(as_name)"}
+    each = keyed.aggregate(", ".join([keys, *(f"{sql} AS {name}" for name, sql in measures.items())]), keys)
+    if having:
+        each = each.filter(f"{having} > 0")
+    each = each.order(f"{first} DESC, {keys}")
     found = readable(each if most is None else each.limit(most)).read_all().to_pylist()
     return [{"group": group_text(row, by), **row} for row in found]
 
 
-def group_count(rows: ibis.Table, by: str, enrichment: ibis.Table, role: str = "target") -> int:
+def group_count(hosts: Relation, by: str, enrichment: Relation, role: str = "target") -> int:
     """How many groups there are."""
-    rows, keys = _keyed(rows, by, enrichment, role)
-    return int(rows.select(*keys).distinct().count().to_pyarrow().as_py())
+    keyed, keys = _keyed(hosts, by, enrichment, role)
+    return len(keyed.project(keys).distinct())
 
 
-def _keyed(rows: ibis.Table, by: str, enrichment: ibis.Table, role: str) -> tuple[ibis.Table, list[str]]:
+def _keyed(hosts: Relation, by: str, enrichment: Relation, role: str) -> tuple[Relation, str]:
     """The rows with the columns that tell their group."""
     if by != "prefix":
-        return owned(rows, enrichment, role), [by]
-    net, host = rows[f"{role}_net"], rows[f"{role}_host"]
-    four = (net == 0) & (host >= MAPPED) & (host < MAPPED << 1)
-    halves = {
-        "prefix_net": four.ifelse(net, net & -(1 << 16)),
-        "prefix_host": four.ifelse(host & -256, 0),
-    }
-    return rows.mutate(**halves), list(halves)
-
-
-def owned(rows: ibis.Table, enrichment: ibis.Table, role: str) -> ibis.Table:
-    """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
-    known = enrichment.select(
-        "asn", "as_name", "prefix", "country", "abuse", known_net=_.address_net, known_host=_.address_host
+        return owned(hosts, enrichment, role), by
+    net, host = f"{role}_net", f"{role}_host"
+    four = f"{net} = 0 AND {host} >= {MAPPED} AND {host} < {MAPPED << 1}"
+    halves = (
+        f"CASE WHEN {four} THEN {net} ELSE {net} & {-(1 << 16)} END AS prefix_net, "
+        f"CASE WHEN {four} THEN {host} & -256 ELSE 0 END AS prefix_host"
     )
-    on = [rows[f"{role}_net"] == known.known_net, rows[f"{role}_host"] == known.known_host]
-    return rows.left_join(known, on).drop("known_net", "known_host")
+    return hosts.project(f"*, {halves}"), "prefix_net, prefix_host"
+
+
+def owned(hosts: Relation, enrichment: Relation, role: str) -> Relation:
+    """The rows with `asn`, `as_name`, `prefix`, `country` and `abuse` of the address in `role`, null where unknown."""
+    facts = "one.*, other.asn, other.as_name, other.prefix, other.country, other.abuse"
+    return joined(hosts, role, enrichment, "address", facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,18 +311,13 @@ class Confusion:
         return sorted(errors, key=lambda e: (-e[2], e[0], e[1]))
 
 
-def confusion(truth: ibis.Table, verdict: ibis.Table) -> Confusion:
+def confusion(truth: Relation, verdict: Relation) -> Confusion:
     """Compare verdicts with a lab's truth (target pair and `class`); an unjudged host counts as `no_verdict`."""
-    told = verdict.select(*TARGET, told=_["class"])
-    real = truth.select(true_net=_.target_net, true_host=_.target_host, real=_["class"])
-    both = real.left_join(told, [real.true_net == told.target_net, real.true_host == told.target_host])
-    cells = both.group_by("real", told=_.told.fill_null("no_verdict")).aggregate(hosts=_.count())
-    return Confusion({(r["real"], r["told"]): r["hosts"] for r in cells.to_pyarrow().to_pylist()})
+    each = "one.class AS real, coalesce(other.class, 'no_verdict') AS told"
+    both = joined(truth, "target", verdict, "target", each)
+    return Confusion({(real, told): n for real, told, n in both.aggregate("real, told, count(*)").fetchall()})
 
 
-def readable(relation: ibis.Table, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
+def readable(relation: Relation, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
     """Run a relation; see `table.readable`."""
-    batches = relation.to_pyarrow_batches()
-    # DuckDB sums to 128 bits, whatever ibis promised.
-    cast = (batch.cast(batches.schema) for batch in batches)
-    return rows_readable(pa.RecordBatchReader.from_batches(batches.schema, cast), columns=columns)
+    return rows_readable(relation.fetch_arrow_reader(BATCH_ROWS), columns=columns)

@@ -1,39 +1,30 @@
-"""The use cases, shared by both faces: measure, serve, join, look, compare, and the lab that shows them."""
+"""The use cases of Measure, shared by both faces: measure, serve, join, and the lab that shows them."""
 
 import json
 import random
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
-import ibis
 import msgspec
-from ibis import _
 
-from dnsonde import report
+from dnsonde import look, report
 from dnsonde.authority import server
 from dnsonde.authority.answer import Policy
 from dnsonde.beside import Beside, Ready, Work
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.errors import PortTaken, RunError, SystemRefusal, UsageError
-from dnsonde.export._contract import Network, View
-from dnsonde.export._open import open_view
-from dnsonde.export._page_run import CHANGED, Before, Measurement
-from dnsonde.export._page_whole import Part
-from dnsonde.export._whose import require_owners
-from dnsonde.export._write import write
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
-from dnsonde.lab.truth import TRUTH
 from dnsonde.probe import narrow
 from dnsonde.probe import prober as prober_room
 from dnsonde.probe import state as states
@@ -41,17 +32,12 @@ from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
-from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
+from dnsonde.table.schema import PROBE, SIGHTING
 
-PLAN = "plan.toml"
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
 PORT_TRIES = 5
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
-PREFIXES = 12  # of a plan, named in a report
-FACTS = (  # about a plan, in reading order
-    "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
-)  # fmt: skip
 
 Begun = TypeVar("Begun")
 
@@ -74,35 +60,6 @@ class Progress:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A run as it stands: what was found, and what it took. seconds: first probe to last reply."""
-
-    folder: Path
-    summary: report.Summary
-    delegated: bool
-    finished: bool
-    probes: int
-    replies: int
-    sightings: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What changed between two runs: a relation of hosts, counts by change, and by group (`by`: `report.GROUPS`)."""
-
-    hosts: ibis.Table
-    counts: dict[str, int]
-    by: str
-    groups: list[dict[str, Any]]
-
-    @property
-    def total(self) -> int:
-        """Hosts that changed."""
-        return sum(self.counts.values())
-
-
 # -- measure ----------------------------------------------------------------------------------------------
 
 
@@ -114,7 +71,7 @@ def measure(
     authority: bool,
     on_progress: Callable[[Progress], None],
     say: Callable[[str], None],
-) -> Measured:
+) -> look.Measured:
     """Probe what a plan names into a run's folder, new or begun, and judge.
 
     With `authority` our name server runs beside, where the plan's address for it is this machine's. Ctrl-C ends the
@@ -141,7 +98,7 @@ def measure(
 
     drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
     judge(folder)
-    return look(folder)[0]
+    return look.at(folder)[0]
 
 
 def _prober(
@@ -206,17 +163,17 @@ def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _keep_plan(plan_path: Path, folder: Path, *, again: bool = False) -> None:
     """Copy the plan into its run, once unless `again`, whole or not at all."""
-    copy = folder / f"{PLAN}.tmp"
+    copy = folder / f"{states.PLAN}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if again or not (folder / PLAN).exists():
+        if again or not (folder / states.PLAN).exists():
             copy.write_bytes(plan_path.read_bytes())
-            copy.rename(folder / PLAN)
+            copy.rename(folder / states.PLAN)
     except OSError as error:
         with suppress(OSError):
             copy.unlink()
         raise SystemRefusal(
-            f"cannot write {folder / PLAN}: {error.strerror}; choose another folder"
+            f"cannot write {folder / states.PLAN}: {error.strerror}; choose another folder"
         ) from error
 
 
@@ -289,27 +246,28 @@ def is_ours(address: str) -> bool:
 
 def judge(folder: Path) -> None:
     """Join probes, replies and sightings of a run, and write its verdicts, in memory that does not grow with them."""
-    plan = _plan_of(folder)
+    plan = look.plan_of(folder)
     write_verdicts(folder, zone_mode="known" if plan.is_known else "delegated", memory_limit_mib=MEMORY_MIB)
 
 
-def join(folder: Path, others: Sequence[Path]) -> Measured:
+def join(folder: Path, others: Sequence[Path]) -> look.Measured:
     """Add the sightings in other folders that belong to this run, each once, and judge again."""
-    tables = _tables(folder)
+    tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
     every = tables["sighting"]
-    connection = every.get_backend()
-    tags = tables["probe"].select("tag").distinct()
     for other in others:
-        found = store.open_folder(other, connection)["sighting"]
+        found = store.open_folder(other, tables=[SIGHTING])["sighting"]
         if not store.row_count(other, SIGHTING):
             raise RunError(
                 f"there are no sightings in {other}: give the folder that `dnsonde authority -o` named"
             )
-        every = every.union(found.semi_join(tags, "tag"), distinct=True)
+        theirs = found.set_alias("found").join(
+            tables["probe"].set_alias("sent"), "found.tag = sent.tag", "semi"
+        )
+        every = every.union(theirs).distinct()
     if others:
         store.save(SIGHTING, folder, every)
     judge(folder)
-    return look(folder)[0]
+    return look.at(folder)[0]
 
 
 # -- the lab ----------------------------------------------------------------------------------------------
@@ -331,7 +289,7 @@ def demo(
     *,
     on_progress: Callable[[Progress], None],
     say: Callable[[str], None],
-) -> tuple[Measured, report.Confusion]:
+) -> tuple[look.Measured, report.Confusion]:
     """Bring up a lab beside us, measure it and hold the verdicts against its truth.
 
     Where its ports are taken, by another lab perhaps, it gets others.
@@ -340,7 +298,7 @@ def demo(
         plan = load_plan(lab_plan(served, folder))
         drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
     judge(folder)
-    measured, truth = look(folder)
+    measured, truth = look.at(folder)
     if truth is None:
         raise RunError(f"the lab wrote no truth into {folder}")
     return measured, truth
@@ -413,172 +371,10 @@ total_pps = {LAB_PPS}
 [probe]
 timeout_s = 2.0
 {probe}"""
-    path = folder / PLAN
+    path = folder / states.PLAN
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
     return path
-
-
-# -- tell -------------------------------------------------------------------------------------------------
-
-
-def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] = ()) -> Part:
-    """A run as a report tells it: with its plan, and with what changed since another one."""
-    return part_of(folder, open_view(folder, home=home), since=since)
-
-
-def part_of(
-    folder: Path, view: View, *, name: str = "", since: Path | None = None, opens_files: bool = True
-) -> Part:
-    """The same of a run that is open already; name: how the report calls it.
-
-    Without `opens_files` the plan's lists of addresses, other files, stay unread, and what only they tell is left out.
-    """
-    plan = load_plan(folder / PLAN)
-    kept = states.load(folder)
-    listed = ", ".join(plan.space.prefixes[:PREFIXES])
-    facts = {
-        "run": kept.run if kept else "",
-        "scope": listed + (", ..." if len(plan.space.prefixes) > PREFIXES else "") or plan.space.targets,
-        "zone": plan.zone.name,
-        "known": plan.zone.known,
-        "port": str(plan.space.port),
-        "attempts": str(plan.probe.attempts),
-        "contact": plan.identity.contact,
-    }
-    if opens_files or plan.stands_alone:
-        each = plan.prefix_pps
-        facts |= {
-            "addresses": f"{plan.scope().size:,}",
-            "ceiling": f"{plan.total_pps:,g}/s",
-            "prefix_ceiling": "" if each is None else f"{each:,g}/s",
-        }
-    before = None
-    if since is not None:
-        changed = difference(since, folder, most=CHANGED)
-        before = Before(str(since), changed.counts, changed.groups)
-    told = Measurement(
-        name or str(folder),
-        delegated=not plan.is_known,
-        finished=kept is None or kept.complete,
-        facts=tuple((fact, facts[fact]) for fact in FACTS if facts.get(fact)),
-        before=before,
-    )
-    return Part(view, told)
-
-
-# -- look -------------------------------------------------------------------------------------------------
-
-
-def look(folder: Path) -> tuple[Measured, report.Confusion | None]:
-    """A run as it stands, and how right it is where it was a lab's."""
-    tables = _tables(folder)
-    measured = _measured(folder, tables)
-    if not store.row_count(folder, TRUTH):
-        return measured, None
-    truth = tables["verdict"].get_backend().read_parquet(f"{folder / TRUTH.name}/part-*.parquet")
-    return measured, report.confusion(truth, tables["verdict"])
-
-
-def verdicts(folder: Path) -> ibis.Table:
-    """A run's verdicts as a relation; RunError where it has none."""
-    found = _tables(folder)["verdict"]
-    if not store.row_count(folder, VERDICT):
-        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
-    return found
-
-
-def difference(
-    before: Path,
-    after: Path,
-    prefixes: Iterable[str] = (),
-    by: str = "prefix",
-    most: int | None = None,
-) -> Difference:
-    """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`; most: so many groups.
-
-    Whose an address is, the later run tells; of hosts that only the earlier one has, that.
-    """
-    chosen = tuple(prefixes)
-    if not store.row_count(before, ENRICHMENT):
-        require_owners(by, after)
-    connection = store.connect(memory_limit_mib=MEMORY_MIB)
-    old, new = (
-        report.chosen(_with_verdicts(folder, connection), prefixes=chosen) for folder in (before, after)
-    )
-    hosts = report.compare(old, new).cache()
-    counted = hosts.group_by("change").aggregate(hosts=_.count()).to_pyarrow().to_pylist()
-    counts = dict.fromkeys(report.CHANGES, 0) | {row["change"]: row["hosts"] for row in counted}
-    earlier, later = (store.open_folder(f, connection)["enrichment"] for f in (before, after))
-    owners = later.union(earlier.anti_join(later, ["address_net", "address_host"]))
-    return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most))
-
-
-def groups(folder: Path, relation: ibis.Table, by: str, most: int | None = None) -> list[dict[str, Any]]:
-    """Hosts of a run by prefix, system or country: `group`, hosts that answered, open ones, and the strongest.
-
-    most: so many groups, those with the most open hosts.
-    """
-    require_owners(by, folder)
-    owners = store.open_folder(folder, relation.get_backend())["enrichment"]
-    measures = {
-        "hosts": _.count(),
-        "answered": (~_["class"].isin(["silent", "not_sent"])).sum(),
-        "open": _.open.sum(),
-        "strongest": _.amplification.max(where=_.open),
-    }
-    return report.grouped(relation, by, owners, measures, first="open", having="answered", most=most)
-
-
-def export(
-    relation: ibis.Table,
-    name: str,
-    output: Path | BinaryIO,
-    columns: Iterable[str] = (),
-    limit: int | None = None,
-) -> int:
-    """Write a relation in a format of `dnsonde.export`; returns how many rows `limit` left out."""
-    left = 0
-    if limit is not None:
-        left = max(0, int(relation.count().to_pyarrow().as_py()) - limit)
-        relation = relation.limit(limit)
-    write(report.readable(relation, columns=columns), name, output)
-    return left
-
-
-def _plan_of(folder: Path) -> Plan:
-    """The plan that a run keeps."""
-    if not (folder / PLAN).exists():
-        raise RunError(f"{folder} is not a run, it has no {PLAN}: give the folder that `-o` named")
-    return load_plan(folder / PLAN)
-
-
-def _tables(folder: Path) -> dict[str, ibis.Table]:
-    return store.open_folder(folder, store.connect(memory_limit_mib=MEMORY_MIB))
-
-
-def _with_verdicts(folder: Path, connection: ibis.BaseBackend) -> ibis.Table:
-    found = store.open_folder(folder, connection)["verdict"]
-    if not store.row_count(folder, VERDICT):
-        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
-    return found
-
-
-def _measured(folder: Path, tables: dict[str, ibis.Table]) -> Measured:
-    state = states.load(folder)
-    times = [tables["probe"].time_us.min(), tables["probe"].time_us.max(), tables["reply"].time_us.max()]
-    first, last, reply = (expression.to_pyarrow().as_py() for expression in times)
-    seconds = 0.0 if first is None else (max(last, reply or last) - first) / 1e6
-    return Measured(
-        folder=folder,
-        summary=report.summarise(tables["verdict"]),
-        delegated=not _plan_of(folder).is_known,
-        finished=state is None or state.complete,
-        probes=store.row_count(folder, PROBE),
-        replies=store.row_count(folder, REPLY),
-        sightings=store.row_count(folder, SIGHTING),
-        seconds=seconds,
-    )

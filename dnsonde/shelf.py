@@ -35,7 +35,6 @@ from dnsonde.table.schema import (
     Table,
 )
 
-PLAN = "plan.toml"
 DEPTH = 5  # folders within folders that are looked into
 LOOKED_AT = 20_000  # folders at most
 LOCKS = Path("/proc/locks")
@@ -147,7 +146,7 @@ def kind_of(folder: Path) -> Literal["run", "lake", "sightings"] | None:
         if (folder / states.FILE).is_file() or (folder / VERDICT.name).is_dir():
             return "run"
         if (folder / SIGHTING.name).is_dir():
-            return "run" if (folder / PLAN).is_file() else "sightings"
+            return "run" if (folder / states.PLAN).is_file() else "sightings"
     except OSError:
         return None
     return None
@@ -171,7 +170,7 @@ def require_inside(folder: Path) -> None:
         for path in (folder / name, *(folder / name).rglob("*")):
             if path.is_symlink():
                 raise RunError(f"{path} is a link: put what it leads to in its place")
-    for name in (PLAN, states.FILE, lakes.ABOUT):
+    for name in (states.PLAN, states.FILE, lakes.ABOUT):
         if (folder / name).is_symlink():
             raise RunError(f"{folder / name} is a link: put what it leads to in its place")
 
@@ -193,9 +192,9 @@ def _run(folder: Path) -> Standing:
     counts = {table.name: _rows(folder, table) for table in (PROBE, REPLY, SIGHTING, VERDICT)}
     working = is_locked(folder / states.LOCK)
     targets = number = None
-    if (folder / PLAN).is_file():
-        status = (folder / PLAN).stat()
-        plan = _plan(folder / PLAN, status.st_mtime_ns, status.st_size)
+    if (folder / states.PLAN).is_file():
+        status = (folder / states.PLAN).stat()
+        plan = _plan(folder / states.PLAN, status.st_mtime_ns, status.st_size)
         if plan.stands_alone:  # a plan that lies about may not send us to other files
             targets = plan.scope().size
         if kept is not None and not kept.complete:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-import ibis
 import numpy as np
 import pytest
 
 from dnsonde.errors import UsageError
 from dnsonde.hosts import SORTS, Wanted, count, page
+from dnsonde.report import Relation, records
 from dnsonde.table import store
 from dnsonde.table.schema import VERDICT
 from dnsonde.wire.batch import address_pair, address_text
@@ -18,7 +18,7 @@ SIZE = 20
 
 
 @pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> ibis.Table:
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Relation:
     """Hosts with values that repeat, that are missing, and at both ends of what a column holds; both families."""
     folder = tmp_path_factory.mktemp("hosts")
     random = np.random.default_rng(7)
@@ -44,8 +44,8 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> ibis.Table:
     return store.open_folder(folder)["verdict"]
 
 
-def told(verdict: ibis.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = verdict.to_pyarrow().to_pylist()
+def told(verdict: Relation) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = records(verdict)
     return rows
 
 
@@ -63,7 +63,7 @@ def sorted_by(rows: list[dict[str, Any]], sort: str, *, descending: bool) -> lis
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("sort", SORTS)
-def test_pages_are_the_whole_in_order(verdict: ibis.Table, sort: str, descending: bool) -> None:
+def test_pages_are_the_whole_in_order(verdict: Relation, sort: str, descending: bool) -> None:
     wanted = Wanted(show="all", sort=sort, descending=descending, size=SIZE)
     whole = sorted_by(told(verdict), sort, descending=descending)
     forwards = here = page(verdict, wanted)
@@ -85,7 +85,7 @@ def test_pages_are_the_whole_in_order(verdict: ibis.Table, sort: str, descending
     assert here.first == 1
 
 
-def test_text_is_an_address_in_any_role_or_words_of_the_reason(verdict: ibis.Table) -> None:
+def test_text_is_an_address_in_any_role_or_words_of_the_reason(verdict: Relation) -> None:
     rows = told(verdict)
     address = next(r for r in rows if r["egress_host"] is not None)
     text = address_text(address["egress_net"], address["egress_host"])
@@ -104,13 +104,13 @@ def test_text_is_an_address_in_any_role_or_words_of_the_reason(verdict: ibis.Tab
     assert count(verdict, words) == sum("\u00e4" in r["why"] for r in rows) > 0
 
 
-def test_silent_ones_are_left_out_until_they_are_asked_for(verdict: ibis.Table) -> None:
+def test_silent_ones_are_left_out_until_they_are_asked_for(verdict: Relation) -> None:
     silent = sum(r["class"] == "silent" for r in told(verdict))
     assert count(verdict, Wanted()) == HOSTS - silent
     assert count(verdict, Wanted(classes=("silent",))) == silent
     assert count(verdict, Wanted(show="open")) == sum(r["open"] for r in told(verdict))
 
 
-def test_order_that_is_none_is_refused(verdict: ibis.Table) -> None:
+def test_order_that_is_none_is_refused(verdict: Relation) -> None:
     with pytest.raises(UsageError, match="cannot be sorted by 'colour'"):
         page(verdict, Wanted(sort="colour"))

@@ -15,9 +15,10 @@ import dns.rdatatype
 import msgspec
 import pytest
 
-from dnsonde import run
+from dnsonde import look, run
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
+from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
@@ -82,9 +83,9 @@ def test_the_same_command_finds_the_run_complete(
     measured: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     folder, _ = measured
-    before = run.look(folder)[0]
+    before = look.at(folder)[0]
     again = run.measure(
-        folder / run.PLAN,
+        folder / states.PLAN,
         folder,
         SystemClock(),
         authority=False,
@@ -100,8 +101,8 @@ def test_an_exclusion_is_told_and_kept_in_the_run(
     folder, said = tmp_path / "run", list[str]()
     shutil.copytree(measured[0], folder)
     plan = tmp_path / "plan.toml"
-    text = (folder / run.PLAN).read_text()
-    first = str(load_plan(folder / run.PLAN).space.prefixes[0]).partition("/")[0]
+    text = (folder / states.PLAN).read_text()
+    first = str(load_plan(folder / states.PLAN).space.prefixes[0]).partition("/")[0]
     plan.write_text(text.replace("[scope]", f'[scope]\nexclude = ["{first}"]'))
     for _ in range(2):
         run.measure(plan, folder, SystemClock(), authority=False, on_progress=lambda _: None, say=said.append)
@@ -110,7 +111,7 @@ def test_an_exclusion_is_told_and_kept_in_the_run(
     assert told[0].startswith(
         f"Note: 1 address is excluded since the run began ({first}): it is asked no more."
     )
-    assert (folder / run.PLAN).read_text() == plan.read_text()
+    assert (folder / states.PLAN).read_text() == plan.read_text()
 
 
 def test_sightings_of_another_machine_are_joined_once(
@@ -126,9 +127,9 @@ def test_sightings_of_another_machine_are_joined_once(
     assert blind.sightings == 0
     assert "recursive_forwarder" not in {c.name for c in blind.summary.counts}
     seen = run.join(alone, [elsewhere])
-    assert seen.summary == run.look(folder)[0].summary
+    assert seen.summary == look.at(folder)[0].summary
     assert run.join(alone, [elsewhere]).sightings == seen.sightings
-    truth = run.look(alone)[1]
+    truth = look.at(alone)[1]
     assert truth is not None
     assert truth.right == truth.hosts
 
@@ -162,7 +163,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_
         assert first.returncode == 130, err
         assert "Traceback" not in err
         assert "Stopped before the end. Continue: dnsonde probe" in out.replace("\n", " ")
-        sent = run.look(folder)[0].probes
+        sent = look.at(folder)[0].probes
         assert 20 < sent < 256
         plan.write_text(plan.read_text().replace("= 60.0", "= 40000.0"))
         second = subprocess.run(probe, capture_output=True, text=True, check=False, timeout=240)
@@ -174,7 +175,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_
     ended = run.join(folder, [lab])
     assert ended.finished
     assert ended.summary.targets == 256
-    truth = run.look(lab)[1]
+    truth = look.at(lab)[1]
     assert truth is None or truth.hosts == 256
 
 
@@ -273,4 +274,4 @@ def test_a_file_that_cannot_be_written_is_refused(
     measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemRefusal, match="cannot write"):
-        run.export(run.verdicts(measured[0]), "csv", tmp_path / "no/folder.csv")
+        look.export(look.judged(measured[0])["verdict"], "csv", tmp_path / "no/folder.csv")

@@ -13,7 +13,7 @@ from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dnsonde.run import Measured
+    from dnsonde.look import Measured
 
 WRONG_SHOWN = 12  # kinds of error, the most frequent first
 

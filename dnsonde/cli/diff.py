@@ -52,14 +52,14 @@ def diff(
     changed          another class, as open as it was
     appeared, gone   open, and asked in one of the two runs only
     """
-    from dnsonde import run
+    from dnsonde import look
     from dnsonde.cli._terminal import console
     from dnsonde.report import TARGET
 
     shown = LIMIT if limit is None else limit or None
-    found = run.difference(before, after, prefixes, by, shown)
+    found = look.difference(before, after, prefixes, by, shown)
     if listed or name:
-        run_export(found.hosts.order_by(TARGET), name or "table", output, COLUMNS, limit)
+        run_export(found.hosts.order(TARGET), name or "table", output, COLUMNS, limit)
     else:
         out = console()
         if not found.total:

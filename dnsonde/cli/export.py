@@ -90,7 +90,7 @@ def export(
         if takes_view(form):
             write_view(form, view, output or sys.stdout.buffer, chosen)
         else:
-            _write_rows(form, view, folder, table, output)
+            _write_rows(form, view, table, output)
         if mail is not None:
             _write_mails(view, chosen, mail, watcher)
 
@@ -112,14 +112,12 @@ def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool
     return open_view(folder, findings, home, lambda sentence: watcher.say(f"Note: {sentence}."))
 
 
-def _write_rows(
-    form: "FunctionType", view: "View", folder: Path, table: str | None, output: Path | None
-) -> None:
+def _write_rows(form: "FunctionType", view: "View", table: str | None, output: Path | None) -> None:
     from dnsonde import watch
     from dnsonde.export._open import table_rows, target
 
     chosen = table or ("verdict" if view.kind == "run" else "finding")
-    rows = watch.rows_of(view.findings) if chosen == "finding" else table_rows(view, folder, chosen)
+    rows = watch.rows_of(view.findings) if chosen == "finding" else table_rows(view, chosen)
     with target(output or sys.stdout.buffer) as out:
         form(rows, out)
 

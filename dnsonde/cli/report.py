@@ -95,10 +95,10 @@ def _checked(folders: tuple[Path, ...], since: Path | None) -> dict[Path, bool]:
 
 
 def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
-    from dnsonde import run
+    from dnsonde import look
     from dnsonde.detect._sides import prefixes
 
-    return run.part(folder, since=since, home=prefixes(homes))
+    return look.part(folder, since=since, home=prefixes(homes))
 
 
 def _lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Part":

@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dnsonde.cli._groups import CHOICES
+
+if TYPE_CHECKING:
+    from dnsonde.report import Relation
 
 FORMATS = ("table", "jsonl", "csv", "parquet")
 COLUMNS = (
@@ -60,7 +64,7 @@ def show(
             raise click.UsageError("--class, --prefix and --open choose hosts of a run, and this is a lake.")
         _lake(folder, name or "table", output, limit, by)
         return
-    from dnsonde import report, run
+    from dnsonde import look, report
     from dnsonde.cli import _groups, _summary
     from dnsonde.cli._terminal import console
     from dnsonde.export._open import with_owners
@@ -68,19 +72,21 @@ def show(
     if by and name:
         raise click.UsageError("--by counts hosts, and --format lists them: leave one of them out.")
     if not (classes or prefixes or name or only_open or by):
-        measured, truth = run.look(folder)
+        measured, truth = look.at(folder)
         out = console()
         _summary.show(measured, out, truth)
         return
-    chosen = report.select(run.verdicts(folder), classes, prefixes)
+    tables = look.judged(folder)
+    chosen = report.select(tables["verdict"], classes, prefixes)
     if only_open:
-        chosen = chosen.filter(chosen.open)
+        chosen = chosen.filter("open")
     if by:
-        counted = run.groups(folder, chosen, by, LIMIT if limit is None else limit or None)
+        most = LIMIT if limit is None else limit or None
+        counted = look.groups(folder, chosen, tables["enrichment"], by, most)
         names = ("hosts", "answered", "open", "strongest")
         console().print(_groups.table(counted, by, names))
         return
-    chosen = with_owners(chosen, folder, "verdict")
+    chosen = with_owners(chosen, tables)
     known = tuple(column for column in OWNER if column in chosen.columns)
     run_export(chosen, name or "table", output, (COLUMNS[0], *known, *COLUMNS[1:]), limit)
 
@@ -112,15 +118,15 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: s
 
 
 def run_export(
-    relation: object, name: str, output: Path | None, columns: tuple[str, ...], limit: int | None
+    relation: "Relation", name: str, output: Path | None, columns: tuple[str, ...], limit: int | None
 ) -> None:
     """Write a relation's rows in a format, to a file or to stdout; a table has only `columns`."""
-    from dnsonde import run
+    from dnsonde import look
 
     if name == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
     most = LIMIT if limit is None and name == "table" and output is None else limit
-    left = run.export(
+    left = look.export(
         relation, name, output or sys.stdout.buffer, columns if name == "table" else (), most or None
     )
     if left:

@@ -16,6 +16,7 @@ from dnsonde.detect._compiled import Settings, Stages, detector_of, query_of
 from dnsonde.detect._sides import Seen
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake
+from dnsonde.table.schema import FLOW, MESSAGE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -122,7 +123,7 @@ def opened(
             yield OnDuckDB(connection)
         return
     with engine.connected(name, memory_limit_mib=memory_limit_mib, room=room) as spark:
-        for table, whole in lake.tables(spark, TIME).items():
+        for table, whole in store.open_for_ibis(lake.folder, spark, [MESSAGE, FLOW]).items():
             condition = (where or {}).get(table, "TRUE")
             spark.view(table, f"SELECT * FROM {whole.get_name()} WHERE {condition}")
         yield OnSpark(spark)

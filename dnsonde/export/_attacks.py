@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import ibis
-from ibis.expr import types as ir
-
 from dnsonde.errors import UsageError
 from dnsonde.export._contract import Incident, Network, View
 from dnsonde.intel.load import amplifiers
-from dnsonde.report import readable, within
+from dnsonde.report import Relation, readable, records, within
 
 ATTACKS = ("amplification", "flood", "carpet_flood")  # whose packets go to the subject
 REFLECTED_SHARE = 0.05
@@ -29,6 +26,7 @@ TCP, UDP = 6, 17
 
 # UDP services that reflect, by port.
 SERVICES = MappingProxyType({port: one.protocol.upper() for one in amplifiers() for port in one.ports})
+REFLECTS = f"src_port IN ({', '.join(map(str, SERVICES))})"
 # Counters of `flow` by the flags that they stand for, as nfdump writes flags.
 FLAGS = MappingProxyType({
     "syn": "......S.", "synack": "...A..S.", "ack": "...A....", "rst": ".....R..", "fin": ".......F",
@@ -73,14 +71,15 @@ class Vector:
         """Whether it is later pieces of datagrams: they carry no ports, and are kept under port 0."""
         return self.port == 0 and self.fragments >= PIECES_SHARE * self.packets
 
-    def among(self, flow: ir.Table) -> ir.BooleanValue:
-        """The flows that are of this vector's kind."""
-        fits = flow.protocol == self.protocol
+    @property
+    def kind(self) -> str:
+        """SQL: the flow is of this vector's kind."""
+        fits = f"protocol = {self.protocol}"
         if self.source_port is not None:
-            return fits & (flow.src_port == self.source_port)
+            return f"{fits} AND src_port = {self.source_port}"
         if self.protocol == UDP:
-            fits &= ~flow.src_port.isin(list(SERVICES))
-        return fits & (flow.dst_port == self.port) if self.port is not None else fits
+            fits += f" AND NOT {REFLECTS}"
+        return f"{fits} AND dst_port = {self.port}" if self.port is not None else fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Attack:
 
     incident: Incident
     target: Network
-    flow: ir.Table
+    flow: Relation
     flows: int
     packets: int
     octets: int
@@ -98,17 +97,12 @@ class Attack:
     last_us: int
     vectors: tuple[Vector, ...]
 
-    def of(self, vector: Vector) -> ir.Table:
-        """The flows of one vector."""
-        return self.flow.filter(vector.among(self.flow))
-
     def source_addresses(self, vector: Vector, most: int | None = None) -> list[str]:
         """Who sent a vector's packets, who sent most first."""
-        flow = self.of(vector)
-        each = flow.group_by("src_net", "src_host").aggregate(packets=flow.packets.sum())
-        each = each.order_by([ibis.desc("packets"), "src_net", "src_host"])
-        rows = readable(each if most is None else each.limit(most))
-        return [address for batch in rows for address in batch.column("src").to_pylist()]
+        each = self.flow.filter(vector.kind).aggregate("src_net, src_host, sum(packets)::BIGINT AS packets")
+        each = each.order("packets DESC, src_net, src_host")
+        batches = readable(each if most is None else each.limit(most))
+        return [address for batch in batches for address in batch.column("src").to_pylist()]
 
 
 def require_lake(view: View, form: str) -> None:
@@ -123,8 +117,7 @@ def attacks(view: View) -> Iterator[Attack]:
         target = incident.network
         if incident.detector not in ATTACKS or target is None:
             continue
-        flow = to_target(view, target)
-        flow = flow.filter((flow.end_us >= incident.first_us) & (flow.start_us <= incident.last_us))
+        flow = to_target(view, target).filter(during(incident))
         attack = _attack(incident, target, flow)
         if attack is None:
             view.warn(f"{incident.subject}: the lake has no flows of this attack, it is left out")
@@ -132,38 +125,41 @@ def attacks(view: View) -> Iterator[Attack]:
             yield attack
 
 
-def to_target(view: View, target: Network) -> ir.Table:
+def to_target(view: View, target: Network) -> Relation:
     """All flows to an address or a prefix."""
-    flow = view.tables["flow"]
-    return flow.filter(within(flow, "dst", str(target)))
+    return view.tables["flow"].filter(within("dst", str(target)))
 
 
-def _attack(incident: Incident, target: Network, flow: ir.Table) -> Attack | None:
+def during(incident: Incident) -> str:
+    """SQL: the flow is of the finding's time, in part at least."""
+    return f"end_us >= {incident.first_us} AND start_us <= {incident.last_us}"
+
+
+def _attack(incident: Incident, target: Network, flow: Relation) -> Attack | None:
     total = _sums(flow)[0]
     if not total["packets"]:
         return None
-    sources = flow.select("src_net", "src_host").distinct().count().to_pyarrow().as_py()
+    sources = len(flow.project("src_net, src_host").distinct())
     vectors = tuple(_vectors(flow, total["packets"]))
     return Attack(
-        incident, target, flow, total["flows"], total["packets"], total["octets"], int(sources),
+        incident, target, flow, total["flows"], total["packets"], total["octets"], sources,
         total["first_us"], total["last_us"], vectors,
     )  # fmt: skip
 
 
-def _vectors(flow: ir.Table, packets: int) -> Iterator[Vector]:
-    reflected = (flow.protocol == UDP) & flow.src_port.isin(list(SERVICES))
-    by_service = flow.filter(reflected)
+def _vectors(flow: Relation, packets: int) -> Iterator[Vector]:
+    reflected = f"protocol = {UDP} AND {REFLECTS}"
     found = [
         Vector(UDP, row["src_port"], None, **_measures(row))
-        for row in _sums(by_service, "src_port")
+        for row in _sums(flow.filter(reflected), "src_port")
         if row["packets"] >= REFLECTED_SHARE * packets
     ]
-    direct = flow.filter(~reflected)
+    direct = flow.filter(f"NOT ({reflected})")
     for row in _sums(direct, "protocol"):
         protocol, share = row["protocol"], row["packets"]
         if share < DIRECT_SHARE * packets:
             continue
-        same = direct.filter(direct.protocol == protocol)
+        same = direct.filter(f"protocol = {protocol}")
         ported = _sums(same, "dst_port") if protocol in {TCP, UDP} else []
         single = [one for one in ported if one["packets"] >= DIRECT_SHARE * packets]
         if sum(one["packets"] for one in single) >= (1 - DIRECT_SHARE) * share:
@@ -172,10 +168,10 @@ def _vectors(flow: ir.Table, packets: int) -> Iterator[Vector]:
             found.append(Vector(protocol, None, None, **_measures(row)))
     found.sort(key=lambda v: (-v.packets, v.protocol, v.source_port or 0, v.port or 0))
     for vector in found:
-        yield _with_ports(vector, flow.filter(vector.among(flow)))
+        yield _with_ports(vector, flow.filter(vector.kind))
 
 
-def _with_ports(vector: Vector, flow: ir.Table) -> Vector:
+def _with_ports(vector: Vector, flow: Relation) -> Vector:
     if vector.protocol in {TCP, UDP}:
         rows = sorted(_sums(flow, "dst_port"), key=lambda r: (-r["packets"], r["dst_port"]))[:PORTS]
         shares = {row["dst_port"]: row["packets"] / vector.packets for row in rows}
@@ -183,21 +179,20 @@ def _with_ports(vector: Vector, flow: ir.Table) -> Vector:
     return vector
 
 
-def _sums(flow: ir.Table, *by: str) -> list[dict[str, Any]]:
-    measures = {
-        "flows": flow.count(),
-        "packets": flow.packets.sum().fill_null(0),
-        "octets": flow.bytes.sum().fill_null(0),
-        "fragments": flow.fragments.sum().fill_null(0),
-        "first_us": flow.start_us.min(),
-        "last_us": flow.end_us.max(),
-        "shortest": flow.length_min.min(),
-        **{name: flow[name].sum().fill_null(0) for name in FLAGS},
+def _sums(flow: Relation, by: str = "") -> list[dict[str, Any]]:
+    sums = {
+        "packets": "packets",
+        "octets": "bytes",
+        "fragments": "fragments",
+        **{name: name for name in FLAGS},
     }
-    each = flow.group_by(*by).aggregate(**measures).order_by(*by) if by else flow.aggregate(**measures)
-    rows: list[dict[str, Any]] = each.to_pyarrow().to_pylist()
-    # DuckDB sums to 128 bits, which become decimals.
-    return [{k: int(v) if v is not None else v for k, v in row.items()} for row in rows]
+    measures = [
+        "count(*) AS flows, min(start_us) AS first_us, max(end_us) AS last_us, min(length_min) AS shortest",
+        *(f"coalesce(sum({column}), 0) AS {name}" for name, column in sums.items()),
+    ]
+    if not by:
+        return records(flow.aggregate(", ".join(measures)))
+    return records(flow.aggregate(", ".join([by, *measures])).order(by))
 
 
 def _measures(row: dict[str, Any]) -> dict[str, Any]:

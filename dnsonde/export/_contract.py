@@ -16,17 +16,16 @@ from functools import cached_property
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from dnsonde.errors import SystemRefusal
 from dnsonde.export._threats import Nature, nature
 from dnsonde.registry import entries, entry
+from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, value
 from dnsonde.wire.batch import address_pair
-
-if TYPE_CHECKING:
-    import ibis
 
 Network = IPv4Network | IPv6Network
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -134,13 +133,15 @@ class Incident:
 class View:
     """A run or a lake as it stands.
 
-    tables: relations by name, those without rows too. findings: rows of `finding`, worst first. home: the operator's
-    own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn: where an export
-    says what its reader must know and the format has no place for. enriched: whether `enrichment` has rows, if known.
+    tables: relations of `connection` by name, those without rows too. findings: rows of `finding`, worst first. home:
+    the operator's own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn:
+    where an export says what its reader must know and the format has no place for. enriched: whether `enrichment` has
+    rows, if known.
     """
 
     kind: Literal["run", "lake"]
-    tables: "Mapping[str, ibis.Table]"
+    connection: DuckDBPyConnection
+    tables: Mapping[str, Relation]
     findings: pa.Table
     home: tuple[Network, ...] = ()
     contact: str = ""
@@ -155,21 +156,13 @@ class View:
         """
         if self.kind == "lake":
             return
-        import ibis  # noqa: PLC0415 - slow to import, and most of what tells of findings asks no table
-
-        from dnsonde.report import owned, readable  # noqa: PLC0415 - it brings Ibis along
-
-        verdict = self.tables["verdict"]
-        rows = verdict.filter(verdict.open if only_open else ~verdict["class"].isin(["silent", "not_sent"]))
-        order: list[Any] = [rows.target_net, rows.target_host]
+        rows = self.tables["verdict"].filter("open" if only_open else ANSWERED)
+        order = TARGET
         if most is not None:
-            rows = rows.order_by([ibis.desc(rows.amplification.fill_null(0.0)), *order]).limit(most)
-        joined = owned(rows, self.tables["enrichment"], "target")
-        order = [joined.target_net, joined.target_host]
-        if most is not None:
-            order = [ibis.desc(joined.amplification.fill_null(0.0)), *order]
+            order = f"coalesce(amplification, 0) DESC, {TARGET}"
+            rows = rows.order(order).limit(most)
         probed = self.measured_us()
-        for batch in readable(joined.order_by(order)):
+        for batch in readable(owned(rows, self.tables["enrichment"], "target").order(order)):
             for row in batch.to_pylist():
                 seen = row["first_seen_us"]
                 yield Host(
@@ -185,19 +178,18 @@ class View:
         """How many open hosts there are."""
         if self.kind == "lake":
             return 0
-        verdict = self.tables["verdict"]
-        return int(verdict.filter(verdict.open).count().to_pyarrow().as_py())
+        return len(self.tables["verdict"].filter("open"))
 
     def measured_us(self) -> int:
         """When the last probe was sent; 0 where none was."""
-        return int(self.tables["probe"].time_us.max().to_pyarrow().as_py() or 0)
+        return int(value(self.tables["probe"], "max(time_us)") or 0)
 
     @cached_property
     def knows_owners(self) -> bool:
         """Whether `dnsonde enrich` learned of anything whose it is."""
         if self.enriched is not None:
             return self.enriched
-        return bool(int(self.tables["enrichment"].count().to_pyarrow().as_py()))
+        return bool(len(self.tables["enrichment"]))
 
     def incidents(self) -> Sequence[Incident]:
         """The findings, worst first."""
@@ -230,16 +222,10 @@ class View:
         pairs = {address_pair(address): address for address in addresses}
         if not pairs or not self.knows_owners:
             return {}
-        import ibis  # noqa: PLC0415 - see `hosts`
-
-        from dnsonde.report import readable  # noqa: PLC0415
-
-        known = self.tables["enrichment"]
-        wanted = ibis.memtable(
-            pa.table({"net": [net for net, _ in pairs], "host": [host for _, host in pairs]})
-        )
-        rows = known.semi_join(wanted, [known.address_net == wanted.net, known.address_host == wanted.host])
-        return {row["address"]: _owner(row) for batch in readable(rows) for row in batch.to_pylist()}
+        net, host = zip(*pairs, strict=True)
+        wanted = self.connection.from_arrow(pa.table({"its_net": net, "its_host": host}))
+        rows = readable(joined(self.tables["enrichment"], "address", wanted, "its", "one.*", "semi"))
+        return {row["address"]: _owner(row) for batch in rows for row in batch.to_pylist()}
 
     def is_home(self, place: Network) -> bool:
         """Whether an address or a prefix lies in the operator's own."""

@@ -19,8 +19,7 @@ COLUMNS = (
 
 def dns_rows(view: View) -> Iterator[dict[str, Any]]:
     """The well-formed messages of a lake, with addresses as text."""
-    message = view.tables["message"]
-    for batch in readable(message.filter(message.status == 0), columns=COLUMNS):
+    for batch in readable(view.tables["message"].filter("status = 0"), columns=COLUMNS):
         yield from batch.to_pylist()
 
 

@@ -6,22 +6,21 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
+from duckdb import DuckDBPyConnection
 
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._contract import Network, View, network
+from dnsonde.probe import state as states
+from dnsonde.probe.plan import load_plan
+from dnsonde.report import TARGET, Relation, owned, readable
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
 
-if TYPE_CHECKING:
-    import ibis
-
-PLAN = "plan.toml"
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
-OWNED = {"verdict": "target"}  # rows that tell whose their address is, by its role
 
 
 def open_view(
@@ -32,34 +31,33 @@ def open_view(
 ) -> View:
     """A run or a lake with its findings: those given, or those that it keeps. RunError for what is neither."""
     enriched = bool(store.row_count(folder, ENRICHMENT))
+    connection = store.database(memory_limit_mib=MEMORY_MIB)
     if is_lake(folder):
-        lake = _Tables(Lake(folder))
-        return View("lake", lake, _findings(lake, findings), home=home, warn=warn, enriched=enriched)
-    tables = store.open_folder(folder, store.connect(memory_limit_mib=MEMORY_MIB))
+        lake = _Tables(Lake(folder), connection)
+        return View("lake", connection, lake, _findings(lake, findings), home, warn=warn, enriched=enriched)
+    tables = store.open_folder(folder, connection)
     if not store.row_count(folder, VERDICT):
         raise RunError(
             f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
             f"run, and `dnsonde join {folder}` judges a run that was begun"
         )
-    from dnsonde.probe.plan import load_plan  # noqa: PLC0415 - it brings compiled code along, which a lake needs not
-
-    plan = load_plan(folder / PLAN)
+    plan = load_plan(folder / states.PLAN)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)
     contact, port = plan.identity.contact, plan.space.port
-    return View("run", tables, _findings(tables, findings), own, contact, port, warn, enriched)
+    return View("run", connection, tables, _findings(tables, findings), own, contact, port, warn, enriched)
 
 
-class _Tables(Mapping[str, "ibis.Table"]):
-    """Tables of a lake by name, which are opened, all at once, when one is asked for: that brings Ibis along."""
+class _Tables(Mapping[str, Relation]):
+    """Tables of a lake by name, which are opened, all at once, when one is asked for: it may have very many parts."""
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+    def __init__(self, lake: Lake, connection: DuckDBPyConnection) -> None:
+        self._lake, self._connection = lake, connection
 
     @cached_property
-    def _opened(self) -> "dict[str, ibis.Table]":
-        return self._lake.tables(store.connect(memory_limit_mib=MEMORY_MIB))
+    def _opened(self) -> dict[str, Relation]:
+        return self._lake.tables(self._connection)
 
-    def __getitem__(self, name: str) -> "ibis.Table":
+    def __getitem__(self, name: str) -> Relation:
         return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -69,30 +67,24 @@ class _Tables(Mapping[str, "ibis.Table"]):
         return len(TABLES)
 
 
-def _findings(tables: "Mapping[str, ibis.Table]", given: pa.Table | None) -> pa.Table:
+def _findings(tables: Mapping[str, Relation], given: pa.Table | None) -> pa.Table:
     if given is not None:
         return given
-    return tables["finding"].to_pyarrow().cast(FINDING.schema)
+    return tables["finding"].to_arrow_table().cast(FINDING.schema)
 
 
-def table_rows(view: View, folder: Path, name: str) -> pa.RecordBatchReader:
-    """The rows of one table, with whose its addresses are where that was learned. UsageError for no such table."""
+def table_rows(view: View, name: str) -> pa.RecordBatchReader:
+    """The rows of one table, hosts with whose they are where that was learned. UsageError for no such table."""
     if name not in view.tables:
         raise UsageError(f"there is no table {name!r}; there are: {', '.join(view.tables)}")
-    from dnsonde.report import readable  # noqa: PLC0415 - it brings Ibis along
+    rows = view.tables[name]
+    return readable(with_owners(rows, view.tables) if name == VERDICT.name else rows)
 
-    return readable(with_owners(view.tables[name], folder, name))
 
-
-def with_owners(rows: "ibis.Table", folder: Path, table: str) -> "ibis.Table":
-    """Rows of a table, in the order of their address, with whose it is; unchanged where nobody learned that."""
-    role = OWNED.get(table)
-    if role is None or not store.row_count(folder, ENRICHMENT):
-        return rows
-    from dnsonde.report import owned  # noqa: PLC0415 - it brings Ibis along
-
-    known = store.open_folder(folder, rows.get_backend())[ENRICHMENT.name]
-    return owned(rows, known, role).order_by([f"{role}_net", f"{role}_host"])
+def with_owners(verdict: Relation, tables: Mapping[str, Relation]) -> Relation:
+    """Hosts of a run with whose they are, in the order of their address; unchanged where nobody learned that."""
+    known = tables[ENRICHMENT.name]
+    return owned(verdict, known, "target").order(TARGET) if len(known) else verdict
 
 
 def write_view(form: FunctionType, view: View, output: Path | BinaryIO, settings: Mapping[str, Any]) -> None:

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import ibis
-from ibis import _
-
-from dnsonde.detect._relations import inside, keys, pair, same
+from dnsonde.detect._sides import inside
 from dnsonde.export._charts import moment
 from dnsonde.export._contract import Incident, View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Para, Section, Sides, Table, cut
 from dnsonde.export._page_lake import lasted, timeline
 from dnsonde.lang.words import Words
-from dnsonde.report import place
+from dnsonde.report import BEHIND, Relation, joined, place, records
 
 SEEN_MOST = 1 << 20  # addresses of a lake that are compared with a run
 PREFIXES = 64  # of a plan, by which the lake is searched
 CAMPAIGNS = 2
+MARKS = ("asked", "answered", "resolved", "passed")  # of an address in traffic
 WAYS = ("resolved", "passed", "unseen")
 SEEN = ("seen_resolved", "passed", "unseen")  # how their columns are called
 PAINTS = ("blue", "sky", "orange")
@@ -64,29 +61,18 @@ def agreement(run: View, lake: View) -> Agreement:
     resolved: an answer with recursion left from the very address; passed: it did not, but a question that carries the
     address went on to somebody else; unseen: neither.
     """
-    verdict = run.tables["verdict"].filter(~_["class"].isin(["not_sent"]))
-    seen = _seen(run, lake)
     # The two are of different connections: what is few is carried over.
-    known = ibis.memtable(seen.limit(SEEN_MOST).to_pyarrow())
-    joined = verdict.select("target_net", "target_host", "class", "open").left_join(
-        known, [verdict.target_net == known.net, verdict.target_host == known.host]
-    )
-    told = {name: joined[name].fill_null(0) > 0 for name in ("asked", "answered", "resolved", "passed")}
-    counted = (
-        joined.mutate(**told)
-        .group_by("class")
-        .aggregate(
-            hosts=_.count(),
-            opened=_.open.sum(),
-            resolved=(_.open & _.resolved).sum(),
-            passed=(_.open & ~_.resolved & _.passed).sum(),
-            unseen=(_.open & ~_.resolved & ~_.passed).sum(),
-            closed=(~_.open & _.resolved).sum(),
-            asked=_.asked.sum(),
-            answered=_.answered.sum(),
-        )
-        .to_pyarrow()
-        .to_pylist()
+    known = run.connection.from_arrow(_seen(run, lake).limit(SEEN_MOST).to_arrow_table())
+    seen = ", ".join(f"coalesce(other.{way}, FALSE) AS {way}" for way in MARKS)
+    verdict = run.tables["verdict"].filter("class <> 'not_sent'")
+    told = joined(verdict, "target", known, "its", f"one.class, one.open, {seen}")
+    counted = records(
+        told.aggregate("""class, count(*) AS hosts, count(*) FILTER (open) AS opened,
+            count(*) FILTER (open AND resolved) AS resolved,
+            count(*) FILTER (open AND NOT resolved AND passed) AS passed,
+            count(*) FILTER (open AND NOT resolved AND NOT passed) AS unseen,
+            count(*) FILTER (NOT open AND resolved) AS closed,
+            count(*) FILTER (asked) AS asked, count(*) FILTER (answered) AS answered""")
     )
     counted.sort(key=lambda row: place(row["class"]))
     rows = tuple(
@@ -96,51 +82,41 @@ def agreement(run: View, lake: View) -> Agreement:
     return Agreement(rows, sum(r["asked"] for r in counted), sum(r["answered"] for r in counted))
 
 
-def _seen(run: View, lake: View) -> ibis.Table:
-    """What the lake's messages tell of addresses: net, host, asked, answered, resolved, passed (0 or 1 each)."""
-    ports = sorted({53, run.port})
-    message = lake.tables["message"].filter(_.transport.isin(["udp", "tcp"]) & (_.status == 0))
-    asked = _around(message.filter(~_.response & _.dst_port.isin(ports)), "dst", run)
-    gave = _around(message.filter(_.response & _.src_port.isin(ports)), "src", run)
+def _seen(run: View, lake: View) -> Relation:
+    """What the lake's messages tell of addresses: its_net, its_host, and the `MARKS` that it has."""
+    ports = f"({', '.join(map(str, sorted({53, run.port})))})"
+    message = lake.tables["message"].filter("transport IN ('udp', 'tcp') AND status = 0")
+    asked = _around(message.filter(f"NOT response AND dst_port IN {ports}"), "dst", run)
+    gave = _around(message.filter(f"response AND src_port IN {ports}"), "src", run)
     # What a neighbour was asked for and this one answers is no answer of this one's.
-    questions = asked.select(*keys("dst", "src"), asked_id=asked.id, asked_port=asked.src_port).distinct()
-    gave = gave.semi_join(
-        questions,
-        [
-            *(gave[f"src_{half}"] == questions[f"dst_{half}"] for half in ("net", "host")),
-            *(gave[f"dst_{half}"] == questions[f"src_{half}"] for half in ("net", "host")),
-            gave.id == questions.asked_id,
-            gave.dst_port == questions.asked_port,
-        ],
-    )
+    question = asked.project("dst_net, dst_host, src_net, src_host, id, src_port").distinct()
+    answers = " AND ".join(
+        f"gave.{one} = asked.{other}"
+        for one, other in (
+            ("src_net", "dst_net"), ("src_host", "dst_host"), ("dst_net", "src_net"), ("dst_host", "src_host"),
+            ("id", "id"), ("dst_port", "src_port"),
+        )
+    )  # fmt: skip
+    gave = gave.set_alias("gave").join(question.set_alias("asked"), answers, "semi")
     on = message.filter(
-        ~_.response & _.embedded_net.notnull() & ~same(pair(message, "embedded"), pair(message, "dst"))
+        "NOT response AND embedded_net IS NOT NULL AND (embedded_net <> dst_net OR embedded_host <> dst_host)"
     )
-    on = _around(on, "embedded", run)
-    recursive = (gave.rcode == 0) & (gave.ancount > 0) & ~gave.aa
-    parts = [
-        _part(asked, "dst", asked=1),
-        _part(gave, "src", answered=1, resolved=recursive.cast("int64")),
-        _part(on, "embedded", passed=1),
-    ]
-    every = ibis.union(*parts)
-    return every.group_by("net", "host").aggregate(
-        asked=_.asked.max(), answered=_.answered.max(), resolved=_.resolved.max(), passed=_.passed.max()
-    )
+    every = _part(asked, "dst", asked="TRUE")
+    every = every.union(_part(gave, "src", answered="TRUE", resolved="rcode = 0 AND ancount > 0 AND NOT aa"))
+    every = every.union(_part(_around(on, "embedded", run), "embedded", passed="TRUE"))
+    marks = ", ".join(f"bool_or({way}) AS {way}" for way in MARKS)
+    return every.aggregate(f"its_net, its_host, {marks}")
 
 
-def _around(message: ibis.Table, role: str, run: View) -> ibis.Table:
+def _around(message: Relation, role: str, run: View) -> Relation:
     """Only messages whose address in `role` may be one of the run's."""
     few = run.home and len(run.home) <= PREFIXES
-    return message.filter(inside(*pair(message, role), run.home)) if few else message
+    return message.filter(inside(role, run.home)) if few else message
 
 
-def _part(message: ibis.Table, role: str, **flags: Any) -> ibis.Table:
-    zero = ibis.literal(0, "int64")
-    told = {name: flags.get(name, zero) for name in ("asked", "answered", "resolved", "passed")}
-    told = {name: ibis.literal(v, "int64") if isinstance(v, int) else v for name, v in told.items()}
-    net, host = pair(message, role)
-    return message.select(net=net, host=host, **told)
+def _part(message: Relation, role: str, **marks: str) -> Relation:
+    told = ", ".join(f"{marks.get(way, 'FALSE')} AS {way}" for way in MARKS)
+    return message.project(f"{role}_net AS its_net, {role}_host AS its_host, {told}")
 
 
 def sections(run: View, lake: View, words: Words) -> Iterator[Section]:
@@ -167,12 +143,10 @@ def sections(run: View, lake: View, words: Words) -> Iterator[Section]:
 
 def _learned(run: View, found: Agreement, words: Words) -> Iterator[Block]:
     """What the prober knows now, by class of host."""
-    verdict = run.tables["verdict"]
-    behind = verdict.filter(_.open & _.egress_host.notnull())
-    egresses = int(behind.select("egress_net", "egress_host").distinct().count().to_pyarrow().as_py())
-    pairs = behind.select("class", "egress_net", "egress_host").distinct()
-    by = pairs.group_by("class").aggregate(n=_.count()).to_pyarrow().to_pylist()
-    egress = {row["class"]: row["n"] for row in by}
+    behind = run.tables["verdict"].filter(BEHIND)
+    egresses = len(behind.project("egress_net, egress_host").distinct())
+    pairs = behind.project("class, egress_net, egress_host").distinct()
+    egress = dict(pairs.aggregate("class, count(*)").fetchall())
     yield Figures(
         (
             (f"{found.total('open'):,}", words("both.open")),

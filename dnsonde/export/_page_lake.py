@@ -5,9 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import ibis
 import pyarrow as pa
-from ibis import _
 
 from dnsonde.export._charts import STEPS_S, moment
 from dnsonde.export._contract import NOBODY, Incident, View
@@ -30,7 +28,7 @@ from dnsonde.export._page import (
 from dnsonde.export._whose import SERIOUS, groups, owner_text
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import Words
-from dnsonde.report import group_count, grouped
+from dnsonde.report import group_count, grouped, listed, records
 from dnsonde.wire.batch import address_pair
 
 FINDINGS = 50  # in the table
@@ -84,12 +82,9 @@ def read(view: View, words: Words) -> Iterator[Block]:
     """What was read, and what became of it."""
     account = view.tables["account"]
     names = ("bytes", "packets", "parsed", "ignored", "malformed", "messages")
-    total = (
-        account.aggregate(
-            files=_.count(), first=_.first_us.min(), last=_.last_us.max(), **{n: _[n].sum() for n in names}
-        )
-        .to_pyarrow()
-        .to_pylist()[0]
+    sums = ", ".join(f"sum({name}) AS {name}" for name in names)
+    (total,) = records(
+        account.aggregate(f"count(*) AS files, min(first_us) AS first, max(last_us) AS last, {sums}")
     )
     if not total["files"]:
         yield Para(words("read.nothing"))
@@ -98,21 +93,19 @@ def read(view: View, words: Words) -> Iterator[Block]:
         yield Para(
             words("read.span", files=total["files"], first=moment(total["first"]), last=moment(total["last"]))
         )
-    rows = account.order_by([ibis.desc("bytes"), "path"]).limit(FILES).to_pyarrow().to_pylist()
-    listed: list[tuple[Cell, ...]] = [
+    rows = records(account.order("bytes DESC, path").limit(FILES))
+    told: list[tuple[Cell, ...]] = [
         (cut(row["path"], 90), row["format"], *(f"{row[n]:,}" for n in names)) for row in rows
     ]
     if total["files"] > 1:
-        listed.append((words("read.all", files=total["files"]), "", *(f"{int(total[n]):,}" for n in names)))
+        told.append((words("read.all", files=total["files"]), "", *(f"{total[n]:,}" for n in names)))
     head = tuple(words(f"head.{n}") for n in ("file", "format", *names))
-    yield Table(words("read.caption", shown=len(rows)), head, "mlrrrrrr", tuple(listed))
+    yield Table(words("read.caption", shown=len(rows)), head, "mlrrrrrr", tuple(told))
 
 
 def _headline(view: View, incidents: Sequence[Incident], told: Watching, words: Words) -> Iterator[Block]:
     grave = sum(i.severity in {"critical", "high"} for i in incidents)
-    messages, flows, files = (
-        int(view.tables[name].count().to_pyarrow().as_py()) for name in ("message", "flow", "account")
-    )
+    messages, flows, files = (len(view.tables[name]) for name in ("message", "flow", "account"))
     if not (messages or flows):
         yield Para(words("lake.empty"), "lead")
     elif not incidents:
@@ -292,26 +285,20 @@ def campaign_blocks(view: View, incidents: Sequence[Incident], words: Words) -> 
 
 def timeline(view: View, names: Sequence[str], words: Words, number: int = 0) -> Iterator[Block]:
     """Messages of each campaign over time; number: how many campaigns there are, if more than are named."""
-    message = view.tables["message"]
-    wanted = ibis.memtable(pa.table({"domain": pa.array(names, pa.string())}))
-    ours = message.semi_join(wanted, message.registered_domain == wanted.domain)
-    span = ours.aggregate(first=_.time_us.min(), last=_.time_us.max()).to_pyarrow().to_pylist()[0]
+    if not names:
+        return
+    ours = view.tables["message"].filter(f"registered_domain IN {listed(names)}")
+    (span,) = records(ours.aggregate("min(time_us) AS first, max(time_us) AS last"))
     if span["first"] is None:
         return
     step = next((s for s in STEPS_US if (span["last"] - span["first"]) // s < BINS), STEPS_US[-1])
     start = span["first"] // step * step
     bins = min((span["last"] - start) // step + 1, 10 * BINS)
-    counted = (
-        ours.mutate(slot=((ours.time_us - start) / step).floor().cast("int64"))
-        .group_by("registered_domain", "slot")
-        .aggregate(n=_.count())
-        .to_pyarrow()
-        .to_pylist()
-    )
+    counted = ours.aggregate(f"registered_domain, (time_us - {start}) // {step} AS slot, count(*)")
     values = {name: [0] * bins for name in names}
-    for row in counted:
-        if 0 <= row["slot"] < bins:
-            values[row["registered_domain"]][row["slot"]] += row["n"]
+    for name, slot, n in counted.fetchall():
+        if slot < bins:
+            values[name][slot] += n
     seen = [name for name in names if any(values[name])]
     table = Table(
         words("campaigns.caption"),
@@ -415,36 +402,20 @@ def _senders(view: View, incidents: Sequence[Incident], words: Words) -> Iterato
     if not hit or not view.knows_owners:
         return
     known = view.tables["enrichment"]
-    pairs = [address_pair(i.subject) for i in hit]
-    victims = ibis.memtable(
-        pa.table(
-            {
-                "net": [net for net, _host in pairs],
-                "host": [host for _net, host in pairs],
-                "first": [i.first_us for i in hit],
-                "last": [i.last_us for i in hit],
-            }
-        )
-    )
-    flow = view.tables["flow"]
-    sent = flow.semi_join(
-        victims,
-        [
-            flow.dst_net == victims.net,
-            flow.dst_host == victims.host,
-            flow.end_us >= victims.first,
-            flow.start_us <= victims.last,
-        ],
-    )
-    each = sent.group_by("src_net", "src_host").aggregate(packets=_.packets.sum())
-    measures = {"sources": _.count(), "packets": _.packets.sum()}
+    when = {"first": pa.array([i.first_us for i in hit]), "last": pa.array([i.last_us for i in hit])}
+    net, host = zip(*(address_pair(i.subject) for i in hit), strict=True)
+    victims = view.connection.from_arrow(pa.table({"net": net, "host": host, **when}))
+    hit_by = "flow.dst_net = net AND flow.dst_host = host AND end_us >= first AND start_us <= last"
+    sent = view.tables["flow"].set_alias("flow").join(victims.set_alias("victim"), hit_by, "semi")
+    each = sent.aggregate("src_net, src_host, sum(packets) AS packets")
+    measures = {"sources": "count(*)", "packets": "sum(packets)::BIGINT"}
     rows = grouped(each, "asn", known, measures, first="packets", role="src", most=OWNERS)
     if rows:
         yield Table(
             some(words("owners.senders"), len(rows), group_count(each, "asn", known, "src"), words),
             tuple(words(f"head.{n}") for n in ("asn", "sources", "packets")),
             "lrr",
-            tuple((cut(r["group"], 60), f"{r['sources']:,}", f"{int(r['packets']):,}") for r in rows),
+            tuple((cut(r["group"], 60), f"{r['sources']:,}", f"{r['packets']:,}") for r in rows),
         )
 
 

@@ -4,21 +4,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ibis
-from ibis import _
-
 from dnsonde.export._charts import moment
 from dnsonde.export._contract import View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import DEFAULT, Words
-from dnsonde.report import CHANGES, CLASSES, Summary, group_count, grouped, owned, readable, summarise
+from dnsonde.report import (
+    BEHIND,
+    CHANGES,
+    CLASSES,
+    SILENT,
+    Relation,
+    Summary,
+    group_count,
+    grouped,
+    readable,
+    records,
+    summarise,
+)
+from dnsonde.table.store import quoted
 
 PREFIXES = 20  # shown, of those with the most open hosts
 HOSTS = 25
 EGRESSES = 20
 CHANGED = 15
-SILENT = ("silent", "not_sent")
 # How open hosts are told apart in charts: the series of each class.
 KINDS = ("resolver", "forwarder", "transparent", "other")
 PAINTS = ("blue", "sky", "red", "orange")
@@ -66,15 +75,9 @@ def sections(view: View, told: Measurement, words: Words) -> Iterator[Section]:
 
 def how(view: View, told: Measurement, words: Words) -> Iterator[Block]:
     """How it was measured."""
-    probe = view.tables["probe"]
-    row = (
-        probe.aggregate(probes=_.count(), first=_.time_us.min(), last=_.time_us.max(), kinds=_.kind.nunique())
-        .to_pyarrow()
-        .to_pylist()[0]
-    )
-    replies, sightings = (
-        int(view.tables[name].count().to_pyarrow().as_py()) for name in ("reply", "sighting")
-    )
+    sent = "count(*) AS probes, min(time_us) AS first, max(time_us) AS last"
+    (row,) = records(view.tables["probe"].aggregate(sent))
+    replies, sightings = (len(view.tables[name]) for name in ("reply", "sighting"))
     facts = [(words(f"how.{key}"), value) for key, value in told.facts]
     if row["first"] is not None:
         seconds = max((row["last"] - row["first"]) / 1e6, 1e-6)
@@ -103,9 +106,7 @@ def _headline(view: View, found: Summary, told: Measurement, words: Words) -> It
         yield Para(words("run.unfinished"), "note")
     answered = sum(c.hosts for c in found.counts if c.name not in SILENT)
     worst = found.worst[0].amplification if found.worst else None
-    verdict = view.tables["verdict"]
-    egresses = verdict.filter(_.open & _.egress_host.notnull())
-    behind = int(egresses.select("egress_net", "egress_host").distinct().count().to_pyarrow().as_py())
+    behind = len(view.tables["verdict"].filter(BEHIND).project("egress_net, egress_host").distinct())
     figures = [
         (f"{found.targets:,}", words("run.targets")),
         (f"{answered:,}", words("run.answered")),
@@ -152,11 +153,11 @@ def _classes(found: Summary, words: Words) -> Iterator[Block]:
 def _prefixes(view: View, words: Words) -> Iterator[Block]:
     verdict = view.tables["verdict"]
     measures = {
-        "asked": _.count(), "open": _.open.sum(), "most": _.amplification.max(), **_kinds(),
+        "asked": "count(*)", "open": "count(*) FILTER (open)", "most": "max(amplification)", **_kinds(),
     }  # fmt: skip
     known = view.tables["enrichment"]
     rows = grouped(verdict, "prefix", known, measures, first="open", having="open", most=PREFIXES)
-    number = group_count(verdict.filter(_.open), "prefix", known)
+    number = group_count(verdict.filter("open"), "prefix", known)
     names = [row["group"] for row in rows]
     table = Table(
         words("prefixes.caption"),
@@ -188,17 +189,11 @@ def _systems(view: View, words: Words) -> Iterator[Block]:
     if not view.knows_owners:
         return
     known = view.tables["enrichment"]
-    hosts = view.tables["verdict"].filter(_.open)
-    contact: dict[int, str] = {}
+    hosts = view.tables["verdict"].filter("open")
     for by in ("asn", "country"):
-        measures = {"open": _.count(), "most": _.amplification.max()}
+        measures = {"open": "count(*)", "most": "max(amplification)", "abuse": "max(abuse)"}
         rows = grouped(hosts, by, known, measures, first="open", most=PREFIXES)
         more = ("abuse",) if by == "asn" else ()
-        if more:
-            listed = [row["asn"] for row in rows if row["asn"] is not None]
-            theirs = owned(hosts, known, "target").filter(_.asn.isin(listed))
-            abuse = theirs.group_by("asn").aggregate(abuse=_.abuse.max()).to_pyarrow().to_pylist()
-            contact = {row["asn"]: row["abuse"] for row in abuse}
         yield Table(
             some(words(f"systems.{by}"), len(rows), group_count(hosts, by, known), words),
             _head(words, by, "open", "strongest", *more),
@@ -208,7 +203,7 @@ def _systems(view: View, words: Words) -> Iterator[Block]:
                     cut(row["group"], 60),
                     f"{row['open']:,}",
                     _fold(row["most"], words),
-                    *(cut(contact.get(row["asn"]) or "-", 80) for _m in more),
+                    *(cut((row["asn"] and row[name]) or "-", 80) for name in more),
                 )
                 for row in rows
             ),
@@ -237,13 +232,13 @@ def _first(found: Summary, words: Words) -> Iterator[Block]:
     yield Table(words("first.caption"), head, "mlrmll", tuple(rows))
 
 
-def _egress(verdict: ibis.Table, words: Words) -> Iterator[Block]:
-    hosts = verdict.filter(_.open & _.egress_host.notnull())
-    by = hosts.group_by("egress_net", "egress_host").aggregate(hosts=_.count(), **_kinds())
-    total = by.aggregate(egresses=_.count(), hosts=_.hosts.sum()).to_pyarrow().to_pylist()[0]
+def _egress(verdict: Relation, words: Words) -> Iterator[Block]:
+    counts = ", ".join(f"{sql} AS {kind}" for kind, sql in _kinds().items())
+    by = verdict.filter(BEHIND).aggregate(f"egress_net, egress_host, count(*) AS hosts, {counts}")
+    (total,) = records(by.aggregate("count(*) AS egresses, sum(hosts) AS hosts"))
     if not total["egresses"]:
         return
-    chosen = by.order_by([ibis.desc("hosts"), "egress_net", "egress_host"]).limit(EGRESSES)
+    chosen = by.order("hosts DESC, egress_net, egress_host").limit(EGRESSES)
     rows = readable(chosen).read_all().to_pylist()
     inside = sum(row["hosts"] for row in rows)
     share = f"{100 * inside / total['hosts']:.0f}"
@@ -313,11 +308,11 @@ def change_blocks(before: Before, words: Words) -> Iterator[Block]:
     yield Para(words("changes.note"), "note")
 
 
-def _kinds() -> dict[str, Any]:
-    """Open hosts of each kind, as aggregates."""
-    name = _["class"]
-    counts = {KINDS[place]: (_.open & (name == known)).sum().fill_null(0) for known, place in KIND_OF.items()}
-    return counts | {"other": (_.open & ~name.isin(list(KIND_OF))).sum().fill_null(0)}
+def _kinds() -> dict[str, str]:
+    """SQL: how many open hosts are of each kind."""
+    told = {KINDS[place]: f"class = {quoted(known)}" for known, place in KIND_OF.items()}
+    told["other"] = f"class NOT IN {tuple(KIND_OF)}"
+    return {kind: f"count(*) FILTER (open AND {sql})" for kind, sql in told.items()}
 
 
 def _head(words: Words, *names: str) -> tuple[str, ...]:

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
 import dns.rdatatype
-import ibis
-from ibis.expr import types as ir
 
 from dnsonde.export._attacks import FLAGS, TCP, Attack, Vector, attacks, require_lake
 from dnsonde.export._contract import View, moment
 from dnsonde.export._documents import lines
-from dnsonde.report import within
+from dnsonde.report import Relation, within
 
 MEGABYTE = 1_000_000
 TOP = 10  # names and types that are told of
@@ -87,21 +85,19 @@ def _vector(attack: Attack, vector: Vector, view: View) -> dict[str, Any]:
 
 def _asked(attack: Attack, view: View) -> dict[str, Any]:
     """What the reflected DNS responses answer."""
-    message = view.tables["message"]
-    mine = message.filter(
-        within(message, "dst", str(attack.target)) & message.response & (message.status == 0)
+    mine = view.tables["message"].filter(
+        f"{within('dst', str(attack.target))} AND response AND status = 0 "
+        f"AND time_us BETWEEN {attack.first_us} AND {attack.last_us}"
     )
-    mine = mine.filter((mine.time_us >= attack.first_us) & (mine.time_us <= attack.last_us))
     names = _shares(mine, "qname")
     types = {_type(number): share for number, share in _shares(mine, "qtype").items() if number is not None}
     return {"dns_query_name": names or "random", "dns_query_type": types or "random"}
 
 
-def _shares(message: ir.Table, column: str) -> dict[Any, float]:
-    total = int(message.count().to_pyarrow().as_py())
-    each = message.group_by(column).aggregate(n=message.count()).order_by([ibis.desc("n"), column]).limit(TOP)
-    rows = each.to_pyarrow().to_pylist()
-    return {row[column]: round(row["n"] / total, 3) for row in rows if row["n"] >= 0.1 * total}
+def _shares(message: Relation, column: str) -> dict[Any, float]:
+    total = len(message)
+    each = message.aggregate(f"{column}, count(*) AS n").order(f"n DESC, {column}").limit(TOP)
+    return {one: round(n / total, 3) for one, n in each.fetchall() if n >= 0.1 * total}
 
 
 def _type(number: int) -> str:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, BinaryIO
 
-from ibis.expr import types as ir
-
 from dnsonde.errors import UsageError
-from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, require_lake, to_target
+from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, during, require_lake, to_target
 from dnsonde.export._contract import Incident, Network, View, rfc3339
+from dnsonde.report import Relation
 
 LANGUAGES = ("exabgp", "nftables")
 HARM_SHARE = 0.01  # of the legitimate traffic: above it a rule has a warning
@@ -16,6 +15,10 @@ ONE_PORT_SHARE = 0.9
 SYN_SHARE = 0.9
 SYN = "......S."
 LENGTH_LEAST = 256  # octets: below it a least length tells nothing apart
+ENDS = MappingProxyType({  # columns of a flow's two ends, and what they are of a flow the other way
+    "src_net": "dst_net", "src_host": "dst_host", "src_port": "dst_port",
+    "dst_net": "src_net", "dst_host": "src_host", "dst_port": "src_port",
+})  # fmt: skip
 NAMES = MappingProxyType({1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6"})
 
 
@@ -86,50 +89,37 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
         port = next((p for p, share in vector.ports.items() if share >= ONE_PORT_SHARE), None)
     syn = vector.protocol == TCP and vector.flags.get(SYN, 0) >= SYN_SHARE
     shortest = vector.shortest if vector.shortest >= LENGTH_LEAST else None
-    legitimate = _legitimate(attack, others, view)
-    fits = (legitimate.protocol == vector.protocol) & (legitimate.length_max >= (shortest or 0))
+    fits = f"protocol = {vector.protocol} AND length_max >= {shortest or 0}"
     if vector.source_port is not None:
-        fits &= legitimate.src_port == vector.source_port
+        fits += f" AND src_port = {vector.source_port}"
     if port is not None:
-        fits &= legitimate.dst_port == port
+        fits += f" AND dst_port = {port}"
     if vector.is_pieces:
-        fits &= legitimate.src_port == 0
-    hit = legitimate.syn if syn else legitimate.fragments if vector.is_pieces else legitimate.packets
-    row = legitimate.aggregate(
-        hit=hit.sum(where=fits).fill_null(0), total=legitimate.packets.sum().fill_null(0)
-    ).to_pyarrow()
-    counts = {name: int(row[name][0].as_py() or 0) for name in ("hit", "total")}
+        fits += " AND src_port = 0"
+    packets = "syn" if syn else "fragments" if vector.is_pieces else "packets"
+    sums = f"coalesce(sum({packets}) FILTER ({fits}), 0), coalesce(sum(packets), 0)"
+    ((hit, total),) = _legitimate(attack, others, view).aggregate(sums).fetchall()
     return Rule(
         attack.incident, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces, syn,
-        shortest, counts["hit"], counts["total"],
+        shortest, hit, total,
     )  # fmt: skip
 
 
-def _legitimate(attack: Attack, others: list[Attack], view: View) -> ir.Table:
+def _legitimate(attack: Attack, others: list[Attack], view: View) -> Relation:
     """Flows to the destination that are not of an attack on it, or that answer what it asked."""
-    flow = to_target(view, attack.target)
-    hostile = flow.protocol < 0
-    for other in others:
-        if other.target.version != attack.target.version or not other.target.overlaps(attack.target):
-            continue
-        during = (flow.end_us >= other.incident.first_us) & (flow.start_us <= other.incident.last_us)
-        for vector in other.vectors:
-            hostile |= during & vector.among(flow)
-    asked = view.tables["flow"].filter(lambda t: t.protocol == UDP)
-    asked = asked.select(
-        asker_net=asked.src_net, asker_host=asked.src_host, asker_port=asked.src_port,
-        asked_net=asked.dst_net, asked_host=asked.dst_host, asked_port=asked.dst_port,
-    ).distinct()  # fmt: skip
-    both = flow.mutate(hostile=hostile).left_join(
-        asked,
-        [
-            flow.dst_net == asked.asker_net, flow.dst_host == asked.asker_host, flow.dst_port == asked.asker_port,
-            flow.src_net == asked.asked_net, flow.src_host == asked.asked_host, flow.src_port == asked.asked_port,
-        ],
-    )  # fmt: skip
+    hostile = [
+        f"{during(other.incident)} AND {vector.kind}"
+        for other in others
+        if other.target.version == attack.target.version and other.target.overlaps(attack.target)
+        for vector in other.vectors
+    ]
+    flow = to_target(view, attack.target).project(f"*, {' OR '.join(hostile) or 'FALSE'} AS hostile")
+    asked = view.tables["flow"].filter(f"protocol = {UDP}").project(", ".join(ENDS)).distinct()
+    on = " AND ".join(f"flow.{one} = asked.{other}" for one, other in ENDS.items())
     # Only UDP has an answer that forgeries cannot make: a flooded host answers every SYN.
-    answers = (both.protocol == UDP) & both.asker_net.notnull()
-    return both.filter(~both.hostile | answers)
+    answers = f"flow.protocol = {UDP} AND asked.src_net IS NOT NULL AS answers"
+    both = flow.set_alias("flow").join(asked.set_alias("asked"), on, "left").project(f"flow.*, {answers}")
+    return both.filter("NOT hostile OR answers")
 
 
 def _harm(rule: Rule) -> str:

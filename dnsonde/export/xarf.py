@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
 from dnsonde.errors import UsageError
-from dnsonde.export._attacks import Attack, attacks
+from dnsonde.export._attacks import Attack, attacks, during
 from dnsonde.export._contract import Host, Incident, View, rfc3339
 from dnsonde.export._documents import known, lines, stable_uuid
+from dnsonde.report import value
 from dnsonde.wire.batch import address_pair
 
 VERSION = "4.2.0"
@@ -139,12 +140,9 @@ def _of_attack(
 
 def _source_port(incident: Incident, view: View) -> int | None:
     net, host = address_pair(incident.subject)
-    flow = view.tables["flow"]
-    during = (flow.end_us >= incident.first_us) & (flow.start_us <= incident.last_us)
-    mine = flow.filter(during & (flow.src_net == net) & (flow.src_host == host))
-    port = mine.filter(mine.dst_port.isin(TELNET_PORTS) & (mine.src_port > 0)).src_port.min()
-    found = port.to_pyarrow().as_py()
-    return None if found is None else int(found)
+    mine = view.tables["flow"].filter(f"{during(incident)} AND src_net = {net} AND src_host = {host}")
+    port: int | None = value(mine.filter(f"dst_port IN {TELNET_PORTS} AND src_port > 0"), "min(src_port)")
+    return port
 
 
 def _report(category: str, kind: str, source: str, time_us: int) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from dnsonde.formats._messages import TRANSPORTS
 from dnsonde.formats._names import name_columns
 from dnsonde.formats._stream import Stream
 from dnsonde.table.schema import FLOW, MESSAGE
-from dnsonde.wire.lines import LineStatus, parse_lines
+from dnsonde.wire.codes import LineStatus
+from dnsonde.wire.lines import parse_lines
 
 BLOCK = 1 << 24  # octets of text in memory at a time
 LONGEST_LINE = 1 << 20

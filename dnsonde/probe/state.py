@@ -20,6 +20,7 @@ from dnsonde.table.store import refusal
 from dnsonde.wire.name import run_text
 
 VERSION = 1
+PLAN = "plan.toml"  # a run's copy of its plan
 FILE = "state.json"
 LOCK = "state.lock"
 

@@ -20,12 +20,12 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -38,9 +38,6 @@ from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
 from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal
 from dnsonde.table.versions import other_version
-
-if TYPE_CHECKING:
-    import ibis
 
 ABOUT = "lake.json"
 INCOMING = ".incoming"
@@ -77,10 +74,10 @@ class Lake:
         return (self._account(file)).exists() or (self.folder / COMPLETE / file).exists()
 
     def tables(
-        self, connection: "ibis.BaseBackend | None" = None, names: Collection[str] = TABLES
-    ) -> "dict[str, ibis.Table]":
-        """Every table as a relation, or those of `names`, as of now; see `store.open_folder`."""
-        return open_folder(self.folder, connection, names)
+        self, connection: duckdb.DuckDBPyConnection | None = None
+    ) -> dict[str, duckdb.DuckDBPyRelation]:
+        """Every table as a relation, as of now; see `store.open_folder`."""
+        return open_folder(self.folder, connection)
 
     def create_views(self, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
         """Tables as views, as of now; see `store.create_views`."""

@@ -8,8 +8,9 @@ import errno
 import fcntl
 import os
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
@@ -34,6 +35,7 @@ SQL_TYPES = {
     pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.uint8(): "UTINYINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
+COMMON_MIB = 2048  # of the database that many share, before it spills to disk
 WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
 
 
@@ -183,18 +185,14 @@ class Writer:
             raise failure
 
 
-def save(table: Table, folder: Path, relation: "ibis.Table") -> Path:
+def save(table: Table, folder: Path, relation: duckdb.DuckDBPyRelation) -> Path:
     """Compute a relation and make it the whole content of a table, replacing what was there; return its part.
 
     Columns are cast to the schema and put in its order. Readers see the old content or the new, never half.
     """
-    import ibis  # noqa: PLC0415 - slow to import, and most of what writes has no relations
-
-    schema = table.schema
-    wanted = ibis.Schema.from_pyarrow(schema.remove_metadata())
-    relation = relation.select(*[relation[n].cast(wanted[n].copy(nullable=True)) for n in wanted.names])
-    batches = relation.to_pyarrow_batches(chunk_size=ROWS_PER_GROUP)
-    return replace(table, folder, (pa.Table.from_batches([batch]).cast(schema) for batch in batches))
+    columns = (f'"{f.name}"::{SQL_TYPES[f.type]} AS "{f.name}"' for f in table.schema)
+    batches = relation.project(", ".join(columns)).fetch_arrow_reader(ROWS_PER_GROUP)
+    return replace(table, folder, (pa.Table.from_batches([batch]).cast(table.schema) for batch in batches))
 
 
 def replace(
@@ -276,57 +274,70 @@ def connect(
 
 def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
     """Tables of a run or a lake as views of their names: the rows for which a condition holds; see `open_folder`."""
-    for name, parts in _read(path, where):
-        if parts:
-            # A view takes no parameters.
-            listed = ", ".join(quoted(_literal(part)) for part in parts)
-            connection.execute(
-                f"CREATE TEMP VIEW {name} AS FROM read_parquet([{listed}], hive_partitioning = false) "
-                f"WHERE {where[name]}"
-            )
-        else:
-            columns = (f'NULL::{SQL_TYPES[f.type]} AS "{f.name}"' for f in TABLES[name].schema)
-            connection.execute(f"CREATE TEMP VIEW {name} AS SELECT {', '.join(columns)} WHERE FALSE")
+    for table, parts in _read(path, [TABLES[name] for name in where]):
+        rows = f"FROM ({_selected(table, parts)}) WHERE {where[table.name]}"
+        connection.execute(f"CREATE TEMP VIEW {table.name} AS {rows}")
 
 
 def open_folder(
-    path: Path, connection: "ibis.BaseBackend | None" = None, names: Collection[str] = TABLES
-) -> "dict[str, ibis.Table]":
-    """Every table of a run or a lake as a relation, or those of `names`; one that is not there yet is empty.
+    path: Path,
+    connection: duckdb.DuckDBPyConnection | None = None,
+    tables: Collection[Table] = (),
+) -> dict[str, duckdb.DuckDBPyRelation]:
+    """The `tables` of a run or a lake as relations, all if none is named; one that is not there yet is empty.
 
     What is seen are the parts that exist now. RunError where the folder is missing, or a part is damaged or
-    of another version. Several folders may share one `connection`, which is of either engine.
+    of another version. Several folders may share one `connection`; their rows can be had as long as it is kept. Who
+    brings none shares one with all others who do.
     """
+    connection = connection or _common()
+    return {table.name: connection.sql(_selected(table, parts)) for table, parts in _read(path, tables)}
+
+
+def open_for_ibis(
+    path: Path, connection: "ibis.BaseBackend", tables: Collection[Table] = ()
+) -> "dict[str, ibis.Table]":
+    """The same for who computes with Ibis, on either engine."""
     import ibis  # noqa: PLC0415 - slow to import, and who has SQL needs none
 
-    connection = connection or connect()
     found = {}
-    for name, parts in _read(path, names):
+    for table, parts in _read(path, tables):
+        columns = pa.schema([pa.field(f.name, f.type) for f in table.schema])
         if connection.name == "pyspark":
-            found[name] = connection.read_parts(parts, _columns(name))
+            found[table.name] = connection.read_parts(parts, columns)
         elif parts:
-            found[name] = connection.read_parquet([_literal(p) for p in parts], hive_partitioning=False)
+            found[table.name] = connection.read_parquet([_literal(p) for p in parts], hive_partitioning=False)
         else:
-            found[name] = connection.create_table(
-                ibis.util.gen_name(name), _columns(name).empty_table(), temp=True
+            found[table.name] = connection.create_table(
+                ibis.util.gen_name(table.name), columns.empty_table(), temp=True
             )
     return found
 
 
-def _read(path: Path, names: Collection[str]) -> Iterator[tuple[str, list[Path]]]:
+@cache
+def _common() -> duckdb.DuckDBPyConnection:
+    return database(memory_limit_mib=COMMON_MIB)
+
+
+def _selected(table: Table, parts: Sequence[Path]) -> str:
+    """SQL: all rows of a table; without parameters, which a view does not take."""
+    if parts:
+        listed = ", ".join(quoted(_literal(part)) for part in parts)
+        return f"FROM read_parquet([{listed}], hive_partitioning = false)"
+    columns = (f'NULL::{SQL_TYPES[f.type]} AS "{f.name}"' for f in table.schema)
+    return f"SELECT {', '.join(columns)} WHERE FALSE"
+
+
+def _read(path: Path, tables: Collection[Table]) -> Iterator[tuple[Table, list[Path]]]:
     """Tables and their parts, each looked at; RunError where the folder is missing."""
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
-    for name in names:
-        parts = _parts(path / name)
+    for table in tables or TABLES.values():
+        parts = _parts(path / table.name)
         for part in parts:
-            _require_ours(part, TABLES[name])
-        yield name, parts
-
-
-def _columns(name: str) -> pa.Schema:
-    return pa.schema([pa.field(f.name, f.type) for f in TABLES[name].schema])
+            _require_ours(part, table)
+        yield table, parts
 
 
 def row_count(path: Path, table: Table) -> int:

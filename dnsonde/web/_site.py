@@ -117,7 +117,7 @@ class Site:
                 opened = Opened(entry, now, open_view(entry.folder, _rows(found), home), found)
             else:
                 opened = Opened(entry, now, open_view(entry.folder, home=self.home))
-            _connection(opened)  # now, and not by two who ask at once
+            opened.view.tables[ENRICHMENT.name]  # opened now, and not by two who ask at once
         with self._lock:
             self._opened[entry.key] = opened
             self._opened.move_to_end(entry.key)
@@ -143,9 +143,8 @@ class Site:
     @contextmanager
     def asking(self, opened: Opened) -> Iterator[View]:
         """Ask an open run or lake, one question at a time; a question that takes too long is given up."""
-        connection = _connection(opened)
         with opened.lock, _told(opened.entry.folder):
-            timer = Timer(QUERY_S, connection.interrupt)
+            timer = Timer(QUERY_S, opened.view.connection.interrupt)
             timer.daemon = True
             timer.start()
             try:
@@ -157,11 +156,6 @@ class Site:
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(32)
-
-
-def _connection(opened: Opened) -> duckdb.DuckDBPyConnection:
-    connection: duckdb.DuckDBPyConnection = opened.view.tables[ENRICHMENT.name].get_backend().con
-    return connection
 
 
 def _rows(found: watch.Found | None) -> pa.Table:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from ibis import _
 from starlette.responses import Response
 
-from dnsonde import report, run
+from dnsonde import look, report
 from dnsonde.export._page import Section
 from dnsonde.export._page_run import CHANGED, Before, change_blocks
 from dnsonde.web._page import Visit, page
@@ -27,14 +26,14 @@ def compare(visit: Visit) -> Response:
         found = site.remembered(
             new,
             ("compare", before, old.stamp),
-            lambda _view: run.difference(old.entry.folder, new.entry.folder, most=CHANGED),
+            lambda _view: look.difference(old.entry.folder, new.entry.folder, most=CHANGED),
         )
         blocks = change_blocks(Before(before, found.counts, found.groups), words)
         told["sections"] = (Section("changes", words("changes.title"), tuple(blocks)),)
         told["total"] = found.counts[change] if change else found.total
         with site.asking(new):  # one question at a time, to this relation too
-            hosts = found.hosts.filter(_.change == change) if change else found.hosts
-            rows = hosts.order_by(report.TARGET).limit(ROWS, offset=(number - 1) * ROWS)
+            hosts = found.hosts.filter(f"change = '{change}'") if change else found.hosts
+            rows = hosts.order(report.TARGET).limit(ROWS, offset=(number - 1) * ROWS)
             told["rows"] = report.readable(rows).read_all().to_pylist()
     return visit.show(
         "compare.html",

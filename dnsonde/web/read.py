@@ -2,9 +2,9 @@
 
 import json
 
-import ibis
 from starlette.responses import Response
 
+from dnsonde.report import records
 from dnsonde.web._page import Visit, page
 
 ROWS = 50
@@ -30,10 +30,8 @@ def read(visit: Visit) -> Response:
     sort, number = visit.choice("sort", SORTS), visit.number("page")
     down = bool(visit.text("down")) or not visit.text("sort")
     with visit.site.asking(opened) as view:
-        account = view.tables["account"]
-        rest = [name for name in ("path", "file") if name != sort]
-        order = [ibis.desc(sort) if down else ibis.asc(sort), *rest]
-        rows = account.order_by(order).limit(ROWS, offset=(number - 1) * ROWS).to_pyarrow().to_pylist()
+        account = view.tables["account"].order(f"{sort} {'DESC' if down else 'ASC'}, path, file")
+        rows = records(account.limit(ROWS, offset=(number - 1) * ROWS))
     for row in rows:
         row["reasons"] = sorted(json.loads(row["reasons"]).items(), key=lambda pair: -pair[1])
     total = visit.site.standing(entry).counts.get("account", 0)

@@ -2,10 +2,10 @@
 
 from starlette.responses import Response
 
-from dnsonde import run as runs
+from dnsonde import look
 from dnsonde.export._page import Section
 from dnsonde.export._page_whole import page as whole
-from dnsonde.shelf import PLAN
+from dnsonde.probe import state as states
 from dnsonde.web import _live
 from dnsonde.web._page import Visit, page
 
@@ -17,7 +17,9 @@ def run(visit: Visit) -> Response:
     stands = visit.site.standing(entry)
     sections: tuple[Section, ...] = ()
     judged = (
-        stands.state != "damaged" and bool(stands.counts.get("verdict")) and (entry.folder / PLAN).is_file()
+        stands.state != "damaged"
+        and bool(stands.counts.get("verdict"))
+        and (entry.folder / states.PLAN).is_file()
     )
     if judged:
         opened = visit.site.open(entry)
@@ -26,7 +28,7 @@ def run(visit: Visit) -> Response:
             ("report", visit.words.code),
             lambda view: (
                 whole(
-                    [runs.part_of(entry.folder, view, name=entry.key, opens_files=False)], visit.words
+                    [look.part_of(entry.folder, view, name=entry.key, opens_files=False)], visit.words
                 ).sections
             ),
         )

@@ -84,6 +84,15 @@ class Ede(IntEnum):
     RATE_LIMITED = 31
 
 
+class LineStatus(IntEnum):
+    """What a line of a list of addresses is."""
+
+    BLANK = 0  # nothing, or only a comment
+    FINE = 1
+    GARBAGE = 2
+    HOST_BITS = 3  # a prefix with bits set behind its length
+
+
 class PacketStatus(IntEnum):
     """What decoding one packet came to: below 16 not ours to parse, from 16 malformed; each is counted."""
 

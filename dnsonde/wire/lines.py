@@ -1,22 +1,9 @@
 """Addresses and prefixes written one a line, to columns: ten million lines without an object a line."""
 
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.wire._arrays import frozen
-from dnsonde.wire._kernels import lines as _kernels
-
-
-class LineStatus(IntEnum):
-    """What a line is."""
-
-    BLANK = _kernels.BLANK  # nothing, or only a comment
-    FINE = _kernels.FINE
-    GARBAGE = _kernels.GARBAGE
-    HOST_BITS = _kernels.HOST_BITS  # a prefix with bits set behind its length
-
 
 LINE = np.dtype(
     [
@@ -35,11 +22,13 @@ def parse_lines(data: bytes | NDArray[np.uint8]) -> NDArray[np.void]:
     A line is an IPv4 or IPv6 address, or a prefix in slash notation, with optional blanks around it and a comment
     from `#`. Spelling is as strict as in `ipaddress`: no leading zeros, no zone; a mask is a number.
     """
+    from dnsonde.wire._kernels import lines as kernel  # noqa: PLC0415 - compiled code is slow to load, and who reads a plan needs none
+
     octets = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data
     count = int(np.count_nonzero(octets == ord("\n"))) + 1
     out = np.zeros(count, LINE)
     state = np.zeros(1, np.int64)
-    return out[: _kernels.parse_lines(frozen(octets, np.uint8), state, out)]
+    return out[: kernel.parse_lines(frozen(octets, np.uint8), state, out)]
 
 
 def warm() -> None:

@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dnsonde.wire._arrays import frozen
-from dnsonde.wire._kernels import probe_name
-from dnsonde.wire._kernels import siphash as sip
 from dnsonde.wire.batch import ADDRESS, Batch
 from dnsonde.wire.message import MESSAGE, PROBE_NAME
 
@@ -125,6 +123,8 @@ def run_number(run: str) -> int:
 
 def siphash(key: bytes, data: bytes) -> int:
     """SipHash-2-4 of `data` under a key of 16 octets, 64 bits."""
+    from dnsonde.wire._kernels import siphash as sip  # noqa: PLC0415 - slow to load, and most who need a name need none of it
+
     return int(sip.siphash(frozen(np.frombuffer(data, np.uint8), np.uint8), *_halves(key)))
 
 
@@ -156,6 +156,8 @@ class ProbeNames:
 
     def parse(self, batch: Batch, messages: NDArray[np.void]) -> NDArray[np.void]:
         """What each message's asked name is, as `PROBE_NAME` rows; the tag is read, not verified."""
+        from dnsonde.wire._kernels import probe_name  # noqa: PLC0415 - see `siphash`
+
         if len(messages) != len(batch):
             raise ValueError(f"{len(messages)} rows for {len(batch)} messages")
         out = np.zeros(len(batch), PROBE_NAME)
@@ -167,12 +169,16 @@ class ProbeNames:
         self, key: bytes, run: str, targets: NDArray[np.void], attempts: ArrayLike, kind: int
     ) -> NDArray[np.uint64]:
         """The 48-bit tag of each target (`ADDRESS`) and attempt (one for all, or one each)."""
+        from dnsonde.wire._kernels import siphash as sip  # noqa: PLC0415 - see `siphash`
+
         out = np.empty(len(targets), np.uint64)
         sip.tags(frozen(targets, ADDRESS), spread(attempts, len(targets)), int(kind), *secret(key, run), out)
         return out
 
     def verify(self, parsed: NDArray[np.void], key: bytes, run: str) -> NDArray[np.bool_]:
         """Which of the `PROBE_NAME` rows are probes of this run with the right tag; all others are not ours."""
+        from dnsonde.wire._kernels import siphash as sip  # noqa: PLC0415 - see `siphash`
+
         out = np.empty(len(parsed), np.bool_)
         sip.verify(frozen(parsed, PROBE_NAME), np.uint64(run_number(run)), *secret(key, run), out)
         return out

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.wire._arrays import frozen
-from dnsonde.wire._kernels import permute as _kernels
 from dnsonde.wire.batch import ADDRESS
 
 MOST = 1 << 62  # what can be permuted; positions and sums stay within int64
@@ -20,9 +19,11 @@ def permute(values: I64, size: int, keys: I64, *, reverse: bool = False) -> I64:
     """
     if not 0 < size <= MOST:
         raise ValueError(f"{size} things cannot be permuted: 1 to 2**62 can")
+    from dnsonde.wire._kernels import permute as kernel  # noqa: PLC0415 - compiled code is slow to load, and who reads a plan needs none
+
     out = np.empty(len(values), np.int64)
     bits = (size - 1).bit_length()
-    _kernels.permute_values(frozen(values, np.int64), size, bits, frozen(keys, np.int64), bool(reverse), out)
+    kernel.permute_values(frozen(values, np.int64), size, bits, frozen(keys, np.int64), bool(reverse), out)
     return out
 
 
@@ -32,15 +33,19 @@ def range_addresses(index: I64, start: I64, first: NDArray[np.void]) -> NDArray[
     start: int64 (ranges + 1,), ascending, position of each range's first address and then the total;
     first: ADDRESS (ranges,), ascending as unsigned numbers.
     """
+    from dnsonde.wire._kernels import permute as kernel  # noqa: PLC0415 - see `permute`
+
     out = np.zeros(len(index), ADDRESS)
-    _kernels.range_addresses(frozen(index, np.int64), frozen(start, np.int64), frozen(first, ADDRESS), out)
+    kernel.range_addresses(frozen(index, np.int64), frozen(start, np.int64), frozen(first, ADDRESS), out)
     return out
 
 
 def range_positions(addresses: NDArray[np.void], start: I64, first: NDArray[np.void]) -> I64:
     """The position (int64) of each address, -1 where no range has it; the inverse of `range_addresses`."""
+    from dnsonde.wire._kernels import permute as kernel  # noqa: PLC0415 - see `permute`
+
     out = np.empty(len(addresses), np.int64)
-    _kernels.range_positions(frozen(addresses, ADDRESS), frozen(start, np.int64), frozen(first, ADDRESS), out)
+    kernel.range_positions(frozen(addresses, ADDRESS), frozen(start, np.int64), frozen(first, ADDRESS), out)
     return out
 
 

@@ -75,7 +75,7 @@ class Client:
     def sightings(self) -> list[dict[str, Any]]:
         """Every row, in order of arrival; ends the authority."""
         self.stop()
-        table = open_folder(self.folder)["sighting"].to_pyarrow()
+        table = open_folder(self.folder)["sighting"].to_arrow_table()
         return sorted(table.to_pylist(), key=lambda row: row["time_us"])
 
 

@@ -153,7 +153,7 @@ def test_rows_can_be_read_while_it_serves(tmp_path: Path) -> None:
             if list(folder.glob("*.parquet")):
                 break
             waiting.wait(0.05)
-        assert open_folder(tmp_path)["sighting"].count().to_pyarrow().as_py() == 1
+        assert len(open_folder(tmp_path)["sighting"]) == 1
 
 
 # Hostile clients.
@@ -385,7 +385,7 @@ def test_killed_it_comes_back_and_what_was_written_stays(tmp_path: Path) -> None
     told, _ = process.communicate()
     assert process.returncode == 0
     assert json.loads(told)["queries"] == 1
-    assert open_folder(tmp_path)["sighting"].count().to_pyarrow().as_py() == 2
+    assert len(open_folder(tmp_path)["sighting"]) == 2
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def add(sightings: Sightings, requests: Batch) -> None:
 
 
 def kept(folder: Path) -> list[str]:
-    rows = open_folder(folder)["sighting"].select("qname").to_pyarrow()
+    rows = open_folder(folder)["sighting"].project("qname").to_arrow_table()
     return sorted(rows["qname"].to_pylist())
 
 

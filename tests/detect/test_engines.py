@@ -201,9 +201,15 @@ class TestOnSpark:
 
     def test_rows_keep_their_types_with_nulls_among_them(self, lake: Lake, spark: Any) -> None:
         columns = ("src_net", "src_host", "ip_ttl", "qname", "rd", "entropy")
+        message = store.open_for_ibis(lake.folder, spark)["message"]
+        listed = ", ".join(columns)
         both = [
-            message.filter(message.packet.notnull()).select(*columns).order_by(columns).to_pyarrow()
-            for message in (lake.tables()["message"], lake.tables(spark)["message"])
+            lake.tables()["message"]
+            .filter("packet IS NOT NULL")
+            .project(listed)
+            .order(listed)
+            .to_arrow_table(),
+            message.filter(message.packet.notnull()).select(*columns).order_by(columns).to_pyarrow(),
         ]
         assert both[0].num_rows > 100
         assert both[1].schema.types == both[0].schema.types
@@ -211,9 +217,9 @@ class TestOnSpark:
         assert sorted(map(str, both[1].to_pylist())) == sorted(map(str, both[0].to_pylist()))
 
     def test_tables_without_a_part_are_empty_relations(self, lake: Lake, spark: Any) -> None:
-        table = lake.tables(spark)["verdict"]
+        table = store.open_for_ibis(lake.folder, spark)["verdict"]
         assert table.count().to_pyarrow().as_py() == 0
-        assert table.schema().names == lake.tables()["verdict"].schema().names
+        assert list(table.schema().names) == lake.tables()["verdict"].columns
 
     def test_files_read_on_spark_make_the_same_lake(self, tmp_path: Path) -> None:
         folder = tmp_path / "captures [of a week]"
@@ -239,7 +245,7 @@ class TestOnSpark:
         lakes = [Lake(tmp_path / f"lake of {name}") for name in engine.ENGINES]
         for table in ("message", "flow"):
             first, second = (
-                lake.tables()[table].to_pyarrow().sort_by([("file", "ascending")]) for lake in lakes
+                lake.tables()[table].to_arrow_table().sort_by([("file", "ascending")]) for lake in lakes
             )
             assert sorted(map(str, first.to_pylist())) == sorted(map(str, second.to_pylist()))
         again = take.ingest(

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pytest
 
 from dnsonde.export._contract import View
@@ -30,12 +29,6 @@ from tests.export.views import (
     make_view,
     message,
 )
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ibis takes half as long to write SQL that it does not make pretty; the engine reads both alike."""
-    monkeypatch.setattr(ibis.options.sql, "fuse_selects", False)
 
 
 @pytest.fixture

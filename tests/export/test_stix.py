@@ -59,7 +59,7 @@ def test_the_same_input_gives_the_same_bundle(lake: View, run: View, written: Wr
 
 def test_what_does_not_fit_is_told(run: View, written: Written) -> None:
     told: list[str] = []
-    few = View(run.kind, run.tables, run.findings, warn=told.append)
+    few = View(run.kind, run.connection, run.tables, run.findings, warn=told.append)
     objects = bundle(written(stix, few, hosts_max=1))
     assert [one.value for one in objects if one.type.endswith("-addr")] == ["192.0.2.1"]  # it amplifies most
     assert told == ["2 open resolvers are left out: `--set hosts_max=3` takes all"]

@@ -61,7 +61,7 @@ def test_the_reflectors_that_send_most_are_reported(lake: View, documents: Docum
 @pytest.mark.parametrize("contact", ["", "https://example.net/who", "a@b\nBcc: c@example.net", "noc"])
 def test_who_reports_must_be_said(contact: str, run: View, documents: Documents) -> None:
     with pytest.raises(UsageError, match="--set contact="):
-        documents(xarf, View("run", run.tables, run.findings), contact=contact)
+        documents(xarf, View("run", run.connection, run.tables, run.findings), contact=contact)
 
 
 def test_a_mail_has_the_parts_of_rfc_5965(lake: View, tmp_path: Path) -> None:

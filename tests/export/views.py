@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import Any
 
-import ibis
 import pyarrow as pa
 
 from dnsonde.export._contract import View
+from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, FINDING, FLOW, MESSAGE, PROBE, TABLES, VERDICT
 from dnsonde.wire.batch import address_pair
 
@@ -105,11 +105,6 @@ def attack(detector: str = "amplification", victim: str = VICTIM, **more: Any) -
     return finding(detector, victim, kind, severity="critical", **times | more)
 
 
-def _table(schema: pa.Schema, rows: Iterable[Row]) -> ibis.Table:
-    nullable = pa.schema([pa.field(f.name, f.type) for f in schema])
-    return ibis.memtable(pa.Table.from_pylist(list(rows), nullable))
-
-
 def make_view(
     kind: str = "lake",
     *,
@@ -128,9 +123,13 @@ def make_view(
         PROBE.name: [{**address("target", "192.0.2.1"), "time_us": START}],
         ENRICHMENT.name: [{**address("address", a), **row} for a, row in (owners or {}).items()],
     }
-    tables = {name: _table(table.schema, given.get(name, ())) for name, table in TABLES.items()}
+    connection = store.database()
+    tables = {}
+    for name, table in TABLES.items():
+        nullable = pa.schema([pa.field(f.name, f.type) for f in table.schema])
+        tables[name] = connection.from_arrow(pa.Table.from_pylist(list(given.get(name, ())), nullable))
     rows = pa.Table.from_pylist(list(findings), FINDING.schema)
-    return View(kind, tables, rows, **{"home": (ip_network("192.0.2.0/24"),)} | more)  # type: ignore[arg-type]
+    return View(kind, connection, tables, rows, **{"home": (ip_network("192.0.2.0/24"),)} | more)  # type: ignore[arg-type]
 
 
 OWNER = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace as Labs
 
-from dnsonde import run
+from dnsonde import look, run
 from dnsonde.clock import SystemClock
 from dnsonde.probe.plan import load_plan
 from dnsonde.probe.prober import Prober
@@ -27,6 +27,6 @@ def test_jumps_of_the_wall_clock_change_no_verdict(labs: Labs, tmp_path: Path) -
     with labs.served(scenario, tmp_path):
         assert Prober(load_plan(file), tmp_path, clock=JumpingClock(), device="lo").run().complete
     run.judge(tmp_path)
-    truth = run.look(tmp_path)[1]
+    truth = look.at(tmp_path)[1]
     assert truth is not None
     assert (truth.right, truth.wrong) == (256, [])

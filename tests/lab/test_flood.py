@@ -12,7 +12,7 @@ from types import SimpleNamespace as Labs
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde import run
+from dnsonde import look, run
 from dnsonde.clock import SystemClock
 from dnsonde.lab.scenario import Scenario
 from dnsonde.net.udp import Udp
@@ -140,6 +140,6 @@ def test_floods_are_counted_and_change_no_verdict(labs: Labs, tmp_path: Path) ->
     assert done.malformed + done.mismatched == garbage
     assert done.malformed >= 0.99 * garbage
     run.judge(tmp_path)
-    truth = run.look(tmp_path)[1]
+    truth = look.at(tmp_path)[1]
     assert truth is not None
     assert (truth.right, truth.wrong) == (256, [])

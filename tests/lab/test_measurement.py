@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace as Labs
 
-import ibis
 import pytest
 
-from dnsonde import run
+from dnsonde import report, run
 from dnsonde.clock import SystemClock
 from dnsonde.lab.scenario import Scenario
+from dnsonde.lab.truth import TRUTH
 from dnsonde.probe.plan import read_plan
 from dnsonde.probe.prober import Prober
+from dnsonde.table.schema import VERDICT
 from dnsonde.table.store import open_folder
 
 UNSURE = 1e-9  # how often a figure may lie outside of its bounds by chance
@@ -61,13 +62,9 @@ characterise = {str(characterise).lower()}
     with labs.served(scenario, folder):
         assert Prober(read_plan(plan, folder), folder, clock=SystemClock(), device="lo").run().complete
     run.judge(folder)
-    connection = ibis.duckdb.connect()
-    verdict = open_folder(folder, connection)["verdict"]
-    truth = connection.read_parquet(str(folder / "truth" / "*.parquet"))
-    said = verdict.select(
-        "target_net", "target_host", said="class", said_sub="subclass", said_open="open", seen="egress_host"
-    )
-    joined = truth.left_join(said, ["target_net", "target_host"])
+    tables = open_folder(folder, tables=[VERDICT, TRUTH])
+    each = "one.*, other.class AS said, other.subclass AS said_sub, other.open AS said_open, other.egress_host AS seen"
+    joined = report.joined(tables["truth"], "target", tables["verdict"], "target", each)
     return [
         Judged(
             r["behavior"],
@@ -76,7 +73,7 @@ characterise = {str(characterise).lower()}
             r["egress_host"] is None
             or (r["seen"] is not None and 0 <= r["seen"] - r["egress_host"] < r["egress_count"]),
         )
-        for r in joined.to_pyarrow().to_pylist()
+        for r in report.records(joined)
     ]
 
 

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnsonde.errors import PlanError
 from dnsonde.probe import _special, _targets
+from dnsonde.probe._targets import BadListError, read_list
 from dnsonde.probe.plan import Plan, load_plan, read_plan, template
 from dnsonde.wire.batch import address_array, address_text
+from dnsonde.wire.codes import LineStatus
+from dnsonde.wire.lines import parse_lines
 
 HERE = Path()
 OURS = """
@@ -393,3 +398,26 @@ def test_every_setting_is_explained_in_the_template() -> None:
     for section in (fresh.identity, fresh.space, fresh.zone, fresh.pace, fresh.probe):
         for name in section.__struct_fields__:
             assert f"{name} = " in template()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.ip_addresses(network="127.0.0.0/8").map(str),
+            st.text("0123456789abcdefABF:./- %", max_size=20),
+            st.tuples(st.ip_addresses(), st.integers(0, 130)).map(lambda t: f" {t[0]}/{t[1]}"),
+            st.sampled_from(["10.0.0.0/255.0.0.0", "10.0.0.0/08", "::ffff:192.0.2.1", "::ffff:0:0/96", "::/0"]),
+        ),
+        max_size=5,
+    )
+)  # fmt: skip
+def test_a_plans_list_is_read_as_a_file_of_its_lines_would_be(entries: list[str]) -> None:
+    rows = parse_lines("".join(f"{entry}\n" for entry in entries).encode())
+    mapped = (
+        (rows["version"] == 6) & (rows["net"] == 0) & (rows["host"] >> 32 == 0xFFFF) & (rows["bits"] >= 96)
+    )
+    if ((rows["status"] == LineStatus.FINE) & ~mapped).all():
+        assert read_list(entries, "here").tolist() == rows.tolist()
+    else:
+        with pytest.raises(BadListError):
+            read_list(entries, "here")

@@ -52,7 +52,7 @@ def take(lake: Lake, file: str, *messages: dict[str, Any]) -> bool:
 
 
 def count(lake: Lake, table: str = "message") -> int:
-    return int(lake.tables()[table].count().to_pyarrow().as_py())
+    return len(lake.tables()[table])
 
 
 def test_a_file_is_taken_once(tmp_path: Path) -> None:
@@ -287,11 +287,8 @@ def test_rows_with_dictionaries_read_as_all_others(tmp_path: Path) -> None:
             intake.append("message", batch.cast(with_dictionaries(MESSAGE)))
         intake.commit(account("aa"))
     take(lake, "bb", *given)
-    message = lake.tables()["message"]
-    counted = (
-        message.group_by("qname").aggregate(n=message.count()).order_by("qname").to_pyarrow().to_pylist()
-    )
-    assert counted == [{"qname": f"{n}.example", "n": 6} for n in range(3)]
+    counted = lake.tables()["message"].aggregate("qname, count(*)").order("qname").fetchall()
+    assert counted == [(f"{n}.example", 6) for n in range(3)]
 
 
 def test_each_row_group_stores_the_texts_of_its_own_rows(

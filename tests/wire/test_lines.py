@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dnsonde.wire import lines
 from dnsonde.wire._kernels import lines as kernel
+from dnsonde.wire.codes import LineStatus
 
 twin = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "twins" / "lines.py")))
 
@@ -35,7 +36,7 @@ def check(data: bytes) -> None:
     assert len(rows) == len(expected)
     for row, (status, value, bits), line in zip(rows, expected, data.split(b"\n"), strict=False):
         assert row["status"] == status, line
-        if status in {lines.LineStatus.FINE, lines.LineStatus.HOST_BITS}:
+        if status in {LineStatus.FINE, LineStatus.HOST_BITS}:
             found = (int(row["net"]) % 2**64) << 64 | int(row["host"]) % 2**64
             assert (found, row["bits"]) == (value, bits), line
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from dnsonde.wire._kernels.jit import helper, kernel
+from dnsonde.wire.codes import LineStatus
 
-BLANK, FINE, GARBAGE, HOST_BITS = 0, 1, 2, 3
+BLANK, FINE, GARBAGE, HOST_BITS = map(int, LineStatus)
 
 _NEWLINE, _HASH, _SPACE, _TAB, _RETURN, _DOT, _SLASH, _COLON = 10, 35, 32, 9, 13, 46, 47, 58
 

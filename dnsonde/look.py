@@ -1,0 +1,206 @@
+"""Look at a run: how it stands, its hosts, what changed between two, and what a report tells of it.
+
+Nothing here brings compiled code or Ibis along: they take longer to load than a run to be looked at.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from duckdb import DuckDBPyConnection
+
+from dnsonde import report
+from dnsonde.errors import RunError
+from dnsonde.export._contract import Network, View
+from dnsonde.export._open import open_view
+from dnsonde.export._page_run import CHANGED, Before, Measurement
+from dnsonde.export._page_whole import Part
+from dnsonde.export._whose import require_owners
+from dnsonde.export._write import write
+from dnsonde.lab.truth import TRUTH
+from dnsonde.probe import state as states
+from dnsonde.probe.plan import Plan, load_plan
+from dnsonde.report import Relation
+from dnsonde.table import store
+from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
+
+MEMORY_MIB = 2048  # of the engine, before it spills to disk
+PREFIXES = 12  # of a plan, named in a report
+FACTS = (  # about a plan, in reading order
+    "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run as it stands: what was found, and what it took. seconds: first probe to last reply."""
+
+    folder: Path
+    summary: report.Summary
+    delegated: bool
+    finished: bool
+    probes: int
+    replies: int
+    sightings: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed between two runs: a relation of hosts, counts by change, and by group (`by`: `report.GROUPS`)."""
+
+    hosts: Relation
+    counts: dict[str, int]
+    by: str
+    groups: list[dict[str, Any]]
+    connection: DuckDBPyConnection  # which has the hosts
+
+    @property
+    def total(self) -> int:
+        """Hosts that changed."""
+        return sum(self.counts.values())
+
+
+def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] = ()) -> Part:
+    """A run as a report tells it: with its plan, and with what changed since another one."""
+    return part_of(folder, open_view(folder, home=home), since=since)
+
+
+def part_of(
+    folder: Path, view: View, *, name: str = "", since: Path | None = None, opens_files: bool = True
+) -> Part:
+    """The same of a run that is open already; name: how the report calls it.
+
+    Without `opens_files` the plan's lists of addresses, other files, stay unread, and what only they tell is left out.
+    """
+    plan = load_plan(folder / states.PLAN)
+    kept = states.load(folder)
+    listed = ", ".join(plan.space.prefixes[:PREFIXES])
+    facts = {
+        "run": kept.run if kept else "",
+        "scope": listed + (", ..." if len(plan.space.prefixes) > PREFIXES else "") or plan.space.targets,
+        "zone": plan.zone.name,
+        "known": plan.zone.known,
+        "port": str(plan.space.port),
+        "attempts": str(plan.probe.attempts),
+        "contact": plan.identity.contact,
+    }
+    if opens_files or plan.stands_alone:
+        each = plan.prefix_pps
+        facts |= {
+            "addresses": f"{plan.scope().size:,}",
+            "ceiling": f"{plan.total_pps:,g}/s",
+            "prefix_ceiling": "" if each is None else f"{each:,g}/s",
+        }
+    before = None
+    if since is not None:
+        changed = difference(since, folder, most=CHANGED)
+        before = Before(str(since), changed.counts, changed.groups)
+    told = Measurement(
+        name or str(folder),
+        delegated=not plan.is_known,
+        finished=kept is None or kept.complete,
+        facts=tuple((fact, facts[fact]) for fact in FACTS if facts.get(fact)),
+        before=before,
+    )
+    return Part(view, told)
+
+
+def at(folder: Path) -> tuple[Measured, report.Confusion | None]:
+    """A run as it stands, and how right it is where it was a lab's."""
+    tables = store.open_folder(folder, tables=[PROBE, REPLY, VERDICT, TRUTH])
+    measured = _measured(folder, tables)
+    if not store.row_count(folder, TRUTH):
+        return measured, None
+    return measured, report.confusion(tables["truth"], tables["verdict"])
+
+
+def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[str, Relation]:
+    """A run's verdicts, and whose their addresses are; RunError where it has none."""
+    found = store.open_folder(folder, connection, [VERDICT, ENRICHMENT])
+    if not store.row_count(folder, VERDICT):
+        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
+    return found
+
+
+def difference(
+    before: Path,
+    after: Path,
+    prefixes: Iterable[str] = (),
+    by: str = "prefix",
+    most: int | None = None,
+) -> Difference:
+    """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`; most: so many groups.
+
+    Whose an address is, the later run tells; of hosts that only the earlier one has, that.
+    """
+    chosen = tuple(prefixes)
+    if not store.row_count(before, ENRICHMENT):
+        require_owners(by, after)
+    connection = store.database(memory_limit_mib=MEMORY_MIB)
+    old, new = (judged(folder, connection) for folder in (before, after))
+    was, now = (report.chosen(tables["verdict"], prefixes=chosen) for tables in (old, new))
+    report.compare(was, now).create("changes")
+    hosts = connection.table("changes")
+    counts = dict.fromkeys(report.CHANGES, 0) | dict(hosts.aggregate("change, count(*)").fetchall())
+    earlier, later = old["enrichment"], new["enrichment"]
+    owners = later.union(report.joined(earlier, "address", later, "address", "one.*", "anti"))
+    return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most), connection)
+
+
+def groups(
+    folder: Path, hosts: Relation, owners: Relation, by: str, most: int | None = None
+) -> list[dict[str, Any]]:
+    """Hosts of a run by prefix, system or country: `group`, hosts that answered, open ones, and the strongest.
+
+    most: so many groups, those with the most open hosts.
+    """
+    require_owners(by, folder)
+    measures = {
+        "hosts": "count(*)",
+        "answered": f"count(*) FILTER ({report.ANSWERED})",
+        "open": "count(*) FILTER (open)",
+        "strongest": "max(amplification) FILTER (open)",
+    }
+    return report.grouped(hosts, by, owners, measures, first="open", having="answered", most=most)
+
+
+def export(
+    relation: Relation,
+    name: str,
+    output: Path | BinaryIO,
+    columns: Iterable[str] = (),
+    limit: int | None = None,
+) -> int:
+    """Write a relation in a format of `dnsonde.export`; returns how many rows `limit` left out."""
+    left = 0
+    if limit is not None:
+        left = max(0, len(relation) - limit)
+        relation = relation.limit(limit)
+    write(report.readable(relation, columns=columns), name, output)
+    return left
+
+
+def plan_of(folder: Path) -> Plan:
+    """The plan that a run keeps."""
+    if not (folder / states.PLAN).exists():
+        raise RunError(f"{folder} is not a run, it has no {states.PLAN}: give the folder that `-o` named")
+    return load_plan(folder / states.PLAN)
+
+
+def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:
+    state = states.load(folder)
+    ((first, last),) = tables["probe"].aggregate("min(time_us), max(time_us)").fetchall()
+    reply = report.value(tables["reply"], "max(time_us)")
+    seconds = 0.0 if first is None else (max(last, reply or last) - first) / 1e6
+    return Measured(
+        folder=folder,
+        summary=report.summarise(tables["verdict"]),
+        delegated=not plan_of(folder).is_known,
+        finished=state is None or state.complete,
+        probes=store.row_count(folder, PROBE),
+        replies=store.row_count(folder, REPLY),
+        sightings=store.row_count(folder, SIGHTING),
+        seconds=seconds,
+    )
