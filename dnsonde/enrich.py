@@ -37,7 +37,8 @@ class Learned:
 def enrich(folder: Path, files: Sequence[Path]) -> Learned:
     """Look up every address of a run's hosts or of a lake's traffic, and write the table `enrichment` beside them.
 
-    What an earlier call wrote is replaced, at once and whole. Hosts that never answered are not looked up.
+    What an earlier call wrote is replaced, at once and whole; RunError where nothing is known. Hosts that never
+    answered are not looked up.
     """
     if not files:
         raise UsageError("name at least one file: a .mmdb, a pfx2as text, or a cache of RDAP answers (JSON)")
@@ -54,6 +55,11 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         learned = _look_up(_addresses(tables), sources, scratch)
+        if not any(learned.known.values()):
+            raise RunError(
+                f"these files know none of the {learned.addresses:,} addresses of {folder}, and nothing was written: "
+                "name files of the networks that these lie in"
+            )
         store.save(ENRICHMENT, folder, store.open_folder(scratch, tables=[ENRICHMENT])[ENRICHMENT.name])
     except OSError as error:
         raise SystemRefusal(f"cannot write in {folder}: {error.strerror}") from error

@@ -267,10 +267,15 @@ def test_the_first_file_that_knows_tells_and_newer_files_replace(tmp_path: Path)
     assert {p.name for p in run.iterdir()} == {"verdict", "enrichment"}
 
 
-def test_addresses_of_nobody_are_no_rows(tmp_path: Path) -> None:
+def test_files_that_know_nobody_are_told_of_and_take_nothing_away(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
-    assert enrich(run, [file(tmp_path, "p.txt", "10.0.0.0 8 1\n")]).addresses == 1
-    assert rows_of(run) == {}
+    enrich(run, [file(tmp_path, "good.txt", "192.0.2.0 24 64500\n")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty has no file in it"):
+        enrich(run, [tmp_path / "empty"])
+    with pytest.raises(RunError, match="know none of the 1 addresses"):
+        enrich(run, [file(tmp_path, "p.txt", "10.0.0.0 8 1\n")])
+    assert rows_of(run)["192.0.2.1"]["asn"] == 64500
 
 
 def test_nothing_to_look_up_is_said(tmp_path: Path) -> None:

@@ -37,3 +37,5 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
     for name, count in learned.known.items():
         share = count / learned.addresses if learned.addresses else 0.0
         out.print(f"  {WORDS[name]:18} {count:>11,}  {share:4.0%}")
+    by = next((name for name in ("asn", "country") if learned.known[name]), "prefix")
+    out.print(f"Next: dnsonde show {folder} --by {by}", soft_wrap=True)

@@ -123,7 +123,7 @@ def opened(
             yield OnDuckDB(connection)
         return
     with engine.connected(name, memory_limit_mib=memory_limit_mib, room=room) as spark:
-        for table, whole in store.open_for_ibis(lake.folder, spark, [MESSAGE, FLOW]).items():
+        for table, whole in spark.open_folder(lake.folder, [MESSAGE, FLOW]).items():
             condition = (where or {}).get(table, "TRUE")
             spark.view(table, f"SELECT * FROM {whole.get_name()} WHERE {condition}")
         yield OnSpark(spark)

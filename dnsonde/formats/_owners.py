@@ -85,6 +85,10 @@ def open_source(path: Path) -> list[Source]:
             entries: list[Entry] = []
             for inside in sorted(p for p in path.rglob("*") if p.is_file()):
                 entries += _entries(inside)
+            if not entries:
+                raise UsageError(
+                    f"{path} has no file in it that tells whose an address is: name one that has"
+                )
             return [Prefixes(entries)]
         with path.open("rb") as file:
             size = file.seek(0, 2)

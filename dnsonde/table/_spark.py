@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +23,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from dnsonde.errors import SystemRefusal
+from dnsonde.table.schema import Table
+from dnsonde.table.store import parts_of
 
 MASTER = "DNSONDE_SPARK_MASTER"
 LOCAL = "local[2]"
@@ -46,9 +48,12 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
         found = self.raw_sql(self.compile(table, params=params, limit=limit, **more)).toArrow()
         return expr.__pyarrow_result__(found.cast(table.schema().to_pyarrow()))
 
-    def read_parts(self, parts: Sequence[Path], schema: pa.Schema) -> ir.Table:
-        """Parquet files as one relation; an empty one of that schema where there are none."""
-        types = from_arrow_schema(schema)
+    def open_folder(self, path: Path, tables: Collection[Table] = ()) -> dict[str, ir.Table]:
+        """The `tables` of a run or a lake as relations, all if none is named; see `store.open_folder`."""
+        return {table.name: self._read_parts(parts, table) for table, parts in parts_of(path, tables)}
+
+    def _read_parts(self, parts: Sequence[Path], table: Table) -> ir.Table:
+        types = from_arrow_schema(pa.schema([pa.field(f.name, f.type) for f in table.schema]))
         if parts:
             frame = self._session.read.schema(types).parquet(*[_literal(part) for part in parts])
         else:

@@ -274,7 +274,7 @@ def connect(
 
 def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
     """Tables of a run or a lake as views of their names: the rows for which a condition holds; see `open_folder`."""
-    for table, parts in _read(path, [TABLES[name] for name in where]):
+    for table, parts in parts_of(path, [TABLES[name] for name in where]):
         rows = f"FROM ({_selected(table, parts)}) WHERE {where[table.name]}"
         connection.execute(f"CREATE TEMP VIEW {table.name} AS {rows}")
 
@@ -291,27 +291,7 @@ def open_folder(
     brings none shares one with all others who do.
     """
     connection = connection or _common()
-    return {table.name: connection.sql(_selected(table, parts)) for table, parts in _read(path, tables)}
-
-
-def open_for_ibis(
-    path: Path, connection: "ibis.BaseBackend", tables: Collection[Table] = ()
-) -> "dict[str, ibis.Table]":
-    """The same for who computes with Ibis, on either engine."""
-    import ibis  # noqa: PLC0415 - slow to import, and who has SQL needs none
-
-    found = {}
-    for table, parts in _read(path, tables):
-        columns = pa.schema([pa.field(f.name, f.type) for f in table.schema])
-        if connection.name == "pyspark":
-            found[table.name] = connection.read_parts(parts, columns)
-        elif parts:
-            found[table.name] = connection.read_parquet([_literal(p) for p in parts], hive_partitioning=False)
-        else:
-            found[table.name] = connection.create_table(
-                ibis.util.gen_name(table.name), columns.empty_table(), temp=True
-            )
-    return found
+    return {table.name: connection.sql(_selected(table, parts)) for table, parts in parts_of(path, tables)}
 
 
 @cache
@@ -328,7 +308,7 @@ def _selected(table: Table, parts: Sequence[Path]) -> str:
     return f"SELECT {', '.join(columns)} WHERE FALSE"
 
 
-def _read(path: Path, tables: Collection[Table]) -> Iterator[tuple[Table, list[Path]]]:
+def parts_of(path: Path, tables: Collection[Table]) -> Iterator[tuple[Table, list[Path]]]:
     """Tables and their parts, each looked at; RunError where the folder is missing."""
     path = Path(path)
     if not path.is_dir():

@@ -201,7 +201,7 @@ class TestOnSpark:
 
     def test_rows_keep_their_types_with_nulls_among_them(self, lake: Lake, spark: Any) -> None:
         columns = ("src_net", "src_host", "ip_ttl", "qname", "rd", "entropy")
-        message = store.open_for_ibis(lake.folder, spark)["message"]
+        message = spark.open_folder(lake.folder)["message"]
         listed = ", ".join(columns)
         both = [
             lake.tables()["message"]
@@ -217,7 +217,7 @@ class TestOnSpark:
         assert sorted(map(str, both[1].to_pylist())) == sorted(map(str, both[0].to_pylist()))
 
     def test_tables_without_a_part_are_empty_relations(self, lake: Lake, spark: Any) -> None:
-        table = store.open_for_ibis(lake.folder, spark)["verdict"]
+        table = spark.open_folder(lake.folder)["verdict"]
         assert table.count().to_pyarrow().as_py() == 0
         assert list(table.schema().names) == lake.tables()["verdict"].columns
 
