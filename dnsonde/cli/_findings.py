@@ -26,6 +26,7 @@ STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", 
 SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done
 FILES = 20  # shown one by one
 SUBJECT_WIDTH = 24
+NARROW = 90  # columns of a terminal, below which a finding has lines of its own instead of a row
 NAMED = 4  # detectors; of more, their number is told
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,7 +54,7 @@ def tell(
             err.print(before)
         return
     if output is None:
-        show(found, console(), limit, owners, before)
+        show(found, console(), limit, owners, before, lake)
         return
     from rich.console import Console
 
@@ -62,7 +63,7 @@ def tell(
     try:
         with output.open("w", encoding="utf-8") as file:
             out = Console(file=file, width=100, markup=False, highlight=False, emoji=False)
-            show(found, out, limit, owners, before)
+            show(found, out, limit, owners, before, lake)
     except OSError as error:
         raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
 
@@ -93,10 +94,11 @@ def show(
     limit: int,
     owners: "Mapping[str, Owner] | None" = None,
     before: str = "",
+    lake: Path | None = None,
 ) -> None:
     """Print findings (at most `limit`, 0 for all), the files that were read, and what stands behind it.
 
-    before: a sentence on those that are not shown, since they were before.
+    before: a sentence on those that are not shown, since they were before; lake: that keeps them.
     """
     assumed(found, out)
     rows = found.findings.to_pylist()
@@ -112,6 +114,16 @@ def show(
     if before:
         out.print()
         out.print(Text(before))
+    if rows:
+        out.print()
+        out.print(f"Next: {_following(rows[0]['detector'], lake)}", soft_wrap=True)
+
+
+def _following(detector: str, lake: Path | None) -> str:
+    """What to type next: what the worst finding is, and what says what to do about all of them."""
+    if lake is None:
+        return f"dnsonde explain {detector}\n      dnsonde ingest FILES -o LAKE, of which a report says what to do"
+    return f"dnsonde report {terminal(str(lake))} -o report.html\n      dnsonde explain {detector}"
 
 
 def assumed(found: "Found", out: "Console") -> None:
@@ -145,28 +157,32 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
     """A line a finding, in columns; below it whose the subject is, and the summary where something is to be done."""
     subject = min(max(len(row["subject"]) for row in rows), SUBJECT_WIDTH)
     count = max(5, *(len(f"{row['count']:,}") for row in rows))
-    names = ("severity", "subject", "what", "since (UTC)", "for", "count", "sure")
-    out.print(_line([Text(name, style="bold") for name in names], subject, count))
+    narrow = out.width < NARROW
+    indent = (0, 0, 0, 2 if narrow else 10)
+    if not narrow:
+        names = ("severity", "subject", "what", "since (UTC)", "for", "count", "sure")
+        out.print(_line([Text(name, style="bold") for name in names], subject, count))
     for row in rows:
         style = STYLES[row["severity"]]
         lasted = (row["last_seen"] - row["first_seen"]) / 1e6
-        cells = [
-            Text(row["severity"], style=style),
-            Text(terminal(row["subject"], keep=""), style=style),
-            Text(terminal(row["title"].removeprefix(f"{row['subject']} "), keep=""), style=style),
-            Text(moment(row["first_seen"])),
-            Text(duration(lasted) if lasted >= 1 else f"{lasted * 1000:.0f} ms"),
-            Text(f"{row['count']:,}"),
-            Text(f"{row['confidence']:.0%}"),
-        ]
-        out.print(_line(cells, subject, count))
+        since, sure, times = moment(row["first_seen"]), f"{row['confidence']:.0%}", f"{row['count']:,}"
+        for_ = duration(lasted) if lasted >= 1 else f"{lasted * 1000:.0f} ms"
+        if narrow:
+            out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))
+            out.print(Padding(Text(f"since {since} UTC, for {for_}; count {times}, {sure} sure"), indent))
+        else:
+            what = row["title"].removeprefix(f"{row['subject']} ")
+            told = (
+                Text(terminal(text, keep=""), style=style) for text in (row["severity"], row["subject"], what)
+            )
+            out.print(_line([*told, *map(Text, (since, for_, times, sure))], subject, count))
         if row["subject"] in owners:
             from dnsonde.export._whose import owner_text
 
             whose = owner_text(owners[row["subject"]])
-            out.print(Padding(Text(terminal(whose, keep=""), style="dim"), (0, 0, 0, 10)))
+            out.print(Padding(Text(terminal(whose, keep=""), style="dim"), indent))
         if row["severity"] in SUMMARISED:
-            out.print(Padding(Text(terminal(row["summary"], keep="")), (0, 0, 0, 10)))
+            out.print(Padding(Text(terminal(row["summary"], keep="")), indent))
 
 
 def _line(cells: list[Text], subject: int, count: int) -> Table:
@@ -196,17 +212,19 @@ def read(taken: "Taken", out: "Console") -> None:
     if taken.accounts:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column("read", overflow="fold", ratio=1)
-        for name in ("size", "packets", "parsed", "ignored", "malformed", "messages"):
-            table.add_column(name, justify="right", no_wrap=True)
+        # Where the terminal is narrow, what is nothing everywhere has no column.
+        shown = [n for n in NUMBERS if out.width >= NARROW or any(row[n] for row in taken.accounts)]
+        for name in shown:
+            table.add_column("size" if name == "bytes" else name, justify="right", no_wrap=True)
         common = os.path.commonpath([row["path"] for row in taken.accounts]) if taken.accounts[1:] else ""
         for row in taken.accounts[:FILES]:
             path = os.path.relpath(row["path"], common) if common else row["path"]
-            table.add_row(Text(terminal(path, keep="")), *_numbers(row))
+            table.add_row(Text(terminal(path, keep="")), *_numbers(row, shown))
         if len(taken.accounts) > FILES:
             table.add_row(f"... and {len(taken.accounts) - FILES:,} more")
         if len(taken.accounts) > 1:
             total = {name: sum(row[name] for row in taken.accounts) for name in NUMBERS}
-            table.add_row(Text("all"), *_numbers(total), style="bold")
+            table.add_row(Text("all"), *_numbers(total, shown), style="bold")
         out.print(table)
         for row in taken.accounts[:FILES]:
             if row["note"]:
@@ -222,5 +240,5 @@ def read(taken: "Taken", out: "Console") -> None:
 NUMBERS = ("bytes", "packets", "parsed", "ignored", "malformed", "messages")
 
 
-def _numbers(row: dict[str, Any]) -> list[str]:
-    return [octets(row["bytes"]), *(f"{row[name]:,}" for name in NUMBERS[1:])]
+def _numbers(row: dict[str, Any], shown: list[str]) -> list[str]:
+    return [octets(row[name]) if name == "bytes" else f"{row[name]:,}" for name in shown]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dnsonde.look import Measured
 
+NARROW = 70  # columns of a terminal
 WRONG_SHOWN = 12  # kinds of error, the most frequent first
 
 
@@ -27,7 +28,7 @@ def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -
     if not summary.targets:
         out.print("No target has a verdict yet.")
         return
-    out.print(classes(summary, truth))
+    out.print(classes(summary, truth, narrow=out.width < NARROW))
     out.print()
     if truth is not None:
         accuracy(truth, out)
@@ -50,18 +51,19 @@ def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -
     out.print(Text(f"Next: {following(measured)}"), soft_wrap=True)
 
 
-def classes(summary: Summary, truth: Confusion | None = None) -> Table:
+def classes(summary: Summary, truth: Confusion | None = None, *, narrow: bool = False) -> Table:
     """Hosts by class, in reading order.
 
-    With a lab's truth: how many really are of that class, and how many of those were recognised, instead of
-    the share.
+    narrow: without what they mean, for which there is no room. With a lab's truth: how many really are of that class,
+    and how many of those were recognised, instead of the share.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     numbers = ("hosts", "open", "truth", "right") if truth else ("hosts", "share", "open")
     table.add_column("class", no_wrap=True)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("what it means")
+    if not narrow:
+        table.add_column("what it means")
     hosts = {count.name: count for count in summary.counts}
     for name in sorted({*hosts, *(truth.classes if truth else ())}, key=place):
         count = hosts.get(name, Count(name, 0, 0, meaning(name)))
@@ -71,7 +73,8 @@ def classes(summary: Summary, truth: Confusion | None = None) -> Table:
             told = [opened, f"{truth.of(name):,}", f"{truth.cells.get((name, name), 0):,}"]
         else:
             told = [f"{100 * count.hosts / summary.targets:.1f} %", opened]
-        table.add_row(terminal(name), f"{count.hosts:,}", *told, count.meaning)
+        meant = [] if narrow else [count.meaning]
+        table.add_row(terminal(name), f"{count.hosts:,}", *told, *meant)
     return table
 
 
@@ -119,8 +122,7 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def following(measured: "Measured") -> str:
-    """What to type next."""
-    chosen = max((c for c in measured.summary.counts if c.open), key=lambda c: c.open, default=None)
-    if chosen is None:
+    """What to type next: what says what to do, then who it is about."""
+    if not any(count.open for count in measured.summary.counts):
         return f"dnsonde show {measured.folder} --format csv -o hosts.csv"
-    return f"dnsonde show {measured.folder} --class {chosen.name}"
+    return f"dnsonde report {measured.folder} -o report.html\n      dnsonde show {measured.folder} --open"

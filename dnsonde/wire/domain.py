@@ -15,6 +15,7 @@ from publicsuffixlist import PSLFILE
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import domain as kernel
 from dnsonde.wire.batch import Batch
+from dnsonde.wire.text import gather
 
 NAME_FACTS = np.dtype(
     [
@@ -62,9 +63,9 @@ def texts(
 ) -> pa.StringArray:
     """Slices of a buffer of ASCII as an Arrow array; null where `valid` is False."""
     count = len(start)
-    out = np.empty(int(length.sum()), np.uint8)
+    out = gather(data, start, length)
     offsets = np.zeros(count + 1, np.int32)
-    kernel.gather(frozen(data, np.uint8), start, length, out, offsets[1:])
+    np.cumsum(length, out=offsets[1:])
     mask = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(out), mask)
 

@@ -13,6 +13,7 @@ from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import packet_stream as kernel
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.packet import PACKET
+from dnsonde.wire.text import gather
 
 AGE_US = (
     30_000_000  # fragments wait this long (RFC 791 suggests 15 s, RFC 8200 60 s), and a stream with a hole
@@ -64,7 +65,7 @@ class Packets:
 
     def copy(self) -> "Packets":
         """The same with the octets in a buffer of their own, which holds nothing else."""
-        return Packets(gather(self.batch), self.row, self.time_us, self.number)
+        return Packets(_own(self.batch), self.row, self.time_us, self.number)
 
     @classmethod
     def none(cls) -> "Packets":
@@ -78,7 +79,7 @@ class Packets:
             return two
         if not len(two):
             return one
-        first, second = gather(one.batch), gather(two.batch)
+        first, second = _own(one.batch), _own(two.batch)
         batch = Batch(
             np.concatenate([first.data, second.data]),
             np.concatenate([first.offset, second.offset + len(first.data)]),
@@ -92,19 +93,11 @@ class Packets:
         )
 
 
-def gather(batch: Batch) -> Batch:
+def _own(batch: Batch) -> Batch:
     """The same byte strings one behind the other in a buffer of their own."""
     offset = np.zeros(len(batch), np.int64)
     np.cumsum(batch.length[:-1], out=offset[1:])
-    return Batch(_gathered(batch.data, batch.offset, batch.length), offset, batch.length)
-
-
-def _gathered(
-    data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int32]
-) -> NDArray[np.uint8]:
-    out = np.empty(int(length.sum(dtype=np.int64)), np.uint8)
-    kernel.gather(frozen(data, np.uint8), frozen(start, np.int64), frozen(length, np.int32), out)
-    return out
+    return Batch(gather(batch.data, batch.offset, batch.length), offset, batch.length)
 
 
 class Fragments:
@@ -185,7 +178,7 @@ class Fragments:
         heads = first + np.arange(len(count))
         start[heads] = np.arange(len(count)) * head.shape[1]
         octets[heads] = head_length
-        data = _gathered(np.concatenate([head.reshape(-1), parts.batch.data]), start, octets)
+        data = gather(np.concatenate([head.reshape(-1), parts.batch.data]), start, octets)
         total = (size + head_length).astype(np.int32)
         batch = Batch(data, np.cumsum(total, dtype=np.int64) - total, total)
         return batch, np.maximum.reduceat(parts.time_us, first), np.maximum.reduceat(parts.number, first)

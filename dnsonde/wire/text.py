@@ -66,6 +66,13 @@ def record_names(
     return _names(batch.data, batch.offset[row], batch.length[row], start, 1020 * len(records), lower)
 
 
+def gather(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Slices of a buffer one behind the other, in a buffer of their own; none may be shorter than nothing."""
+    out = np.empty(int(length.sum(dtype=np.int64)), np.uint8)
+    kernel.gather(frozen(data, np.uint8), frozen(start, np.int64), frozen(length, np.int32), out)
+    return out
+
+
 def octet_text(batch: Batch, start: NDArray[np.integer], length: NDArray[np.integer]) -> pa.StringArray:
     r"""Octets at positions of the batch's messages (NSID, TXT rdata) as ASCII; control and high ones are `\DDD`."""
     octets = frozen(length, np.int64)
@@ -81,6 +88,7 @@ def warm() -> None:
     batch = Batch.of([b"\0"])
     names_at(batch.data, np.zeros(1, np.int64), np.zeros(1, np.int32))
     octet_text(batch, np.zeros(1, np.int64), np.zeros(1, np.int64))
+    gather(batch.data, np.zeros(1, np.int64), np.zeros(1, np.int32))
 
 
 def _names(

@@ -13,6 +13,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+
+from dnsonde import watch
+from dnsonde.cli import _findings
+from dnsonde.clock import VirtualClock
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -464,3 +469,18 @@ def test_new_needs_a_lake_and_says_where_it_may_not_write(
         said = dnsonde(*command)
         assert (said.returncode, len(said.stdout.splitlines())) == (0, 1)
         assert "\nWhat was told cannot be noted, so it is new again next time: " in said.stderr
+
+
+def test_where_the_terminal_is_narrow_a_finding_has_lines_of_its_own(
+    capture: Path,
+) -> None:
+    found = watch.detect([str(capture)], watch.Asked(), VirtualClock(), lambda _: None)
+    narrow = io.StringIO()
+    _findings.show(found, Console(file=narrow, width=60), 1)
+    told = found.findings.to_pylist()[0]
+    said = " ".join(narrow.getvalue().split())
+    assert said.count(f"{told['severity']}: {told['title']} since ") == 1
+    assert f"count {told['count']:,}" in said
+    assert "read size packets parsed messages" in said, "and no column of nothing"
+    assert f"Next: dnsonde explain {told['detector']}" in said
+    assert max(map(len, narrow.getvalue().partition("Next:")[0].splitlines())) <= 60

@@ -37,7 +37,7 @@ def test_the_summary_counts_each_class_and_says_what_is_next(dnsonde: Type, run:
     assert [line[0] for line in worst] == ["127.1.0.2", "127.1.0.1"], "the strongest first"
     assert "40.2-fold" in said.stdout
     assert "Took 5 s: 5 probes, 1 reply, 0 queries" in said.stdout
-    assert f"dnsonde show {run} --class" in said.stdout
+    assert f"Next: dnsonde report {run} -o report.html\n      dnsonde show {run} --open\n" in said.stdout
 
 
 def test_addresses_stay_whole_on_a_narrow_terminal() -> None:

@@ -435,5 +435,6 @@ def test_one_signature_each() -> None:
         kernel.decode_records,
         text_kernel.name_text,
         text_kernel.octet_text,
+        text_kernel.gather,
     ):
         assert len(function.signatures) == 1

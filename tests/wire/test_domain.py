@@ -105,4 +105,3 @@ def test_arbitrary_bytes_are_read_within_their_slice(items: list[bytes]) -> None
 def test_each_kernel_has_one_signature() -> None:
     domain.warm()
     assert len(kernel.name_facts.signatures) == 1
-    assert len(kernel.gather.signatures) == 1

@@ -403,6 +403,6 @@ def test_one_signature_each() -> None:
     joined([make.fragments(WHOLE, 512)])
     for kernel in (
         packet_index.pcap, packet_index.pcapng, packet_index.snoop, packet_flow.meter, packet_flow.place,
-        packet_flow.turn, packet_stream.gather, packet_stream.follow, packet_stream.assemble,
+        packet_flow.turn, packet_stream.follow, packet_stream.assemble,
     ):  # fmt: skip
         assert len(kernel.signatures) == 1, kernel

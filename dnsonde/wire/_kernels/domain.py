@@ -140,18 +140,3 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
                         bits -= share * math.log2(share)
                     counts[c] = 0
             row.entropy = bits
-
-
-@kernel
-def gather(data, start, length, out, end):
-    """Copy n slices of `data` (start i8, length i4) into `out`; `end` i4 (n,): where each ends.
-
-    A length of 0 or less is an empty slice.
-    """
-    at = 0
-    for i in range(len(start)):
-        for k in range(length[i]):
-            out[at + k] = data[start[i] + k]
-        if length[i] > 0:
-            at += length[i]
-        end[i] = at

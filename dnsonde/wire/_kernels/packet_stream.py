@@ -1,4 +1,4 @@
-"""Kernel: DNS messages out of TCP segments (RFC 7766, 8), and slices laid end to end."""
+"""Kernel: DNS messages out of TCP segments (RFC 7766, 8)."""
 
 import numpy as np
 
@@ -9,18 +9,6 @@ WAYS = 8  # slots in which a connection may stand; the one unused for longest gi
 
 KEEP = 1
 DROP = 0
-
-
-@kernel
-def gather(data, start, length, out):
-    """Copy slices of `data` one behind the other into `out`."""
-    at = 0
-    for i in range(len(start)):
-        begin = start[i]
-        size = length[i]
-        for k in range(size):
-            out[at + k] = data[begin + k]
-        at += size
 
 
 @kernel

@@ -24,6 +24,18 @@ def _escape(c, out, at):
 
 
 @kernel
+def gather(data, start, length, out):
+    """Copy slices of `data` one behind the other into `out`."""
+    at = 0
+    for i in range(len(start)):
+        begin = start[i]
+        size = length[i]
+        for k in range(size):
+            out[at + k] = data[begin + k]
+        at += size
+
+
+@kernel
 def name_text(data, base, length, start, lower, out, ends):
     """Names at `start` (below 0: none) of the messages at `base`, one behind the other; returns the octets written.
 
