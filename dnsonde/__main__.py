@@ -107,6 +107,9 @@ def complain(sentence: str, code: int) -> int:
 
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called: no file of ours may come in its place
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     if sys.argv[1:2] and sys.argv[1] in ON_TABLES and not any("spark" in word for word in sys.argv):
         _without_pandas()
     sys.exit(answer())

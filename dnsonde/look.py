@@ -13,14 +13,13 @@ from duckdb import DuckDBPyConnection
 from dnsonde import report
 from dnsonde.errors import RunError
 from dnsonde.export._contract import Network, View
-from dnsonde.export._open import open_view
+from dnsonde.export._open import open_view, plan_of
 from dnsonde.export._page_run import CHANGED, Before, Measurement
 from dnsonde.export._page_whole import Part
 from dnsonde.export._whose import require_owners
 from dnsonde.export._write import write
 from dnsonde.lab.truth import TRUTH
 from dnsonde.probe import state as states
-from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
@@ -74,7 +73,7 @@ def part_of(
 
     Without `opens_files` the plan's lists of addresses, other files, stay unread, and what only they tell is left out.
     """
-    plan = load_plan(folder / states.PLAN)
+    plan = plan_of(folder)
     kept = states.load(folder)
     listed = ", ".join(plan.space.prefixes[:PREFIXES])
     facts = {
@@ -180,13 +179,6 @@ def export(
         relation = relation.limit(limit)
     write(report.readable(relation, columns=columns), name, output)
     return left
-
-
-def plan_of(folder: Path) -> Plan:
-    """The plan that a run keeps."""
-    if not (folder / states.PLAN).exists():
-        raise RunError(f"{folder} is not a run, it has no {states.PLAN}: give the folder that `-o` named")
-    return load_plan(folder / states.PLAN)
 
 
 def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:

@@ -22,6 +22,7 @@ from dnsonde.authority.answer import Policy
 from dnsonde.beside import Beside, Ready, Work
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.errors import PortTaken, RunError, SystemRefusal, UsageError
+from dnsonde.export._open import plan_of
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
@@ -246,7 +247,7 @@ def is_ours(address: str) -> bool:
 
 def judge(folder: Path) -> None:
     """Join probes, replies and sightings of a run, and write its verdicts, in memory that does not grow with them."""
-    plan = look.plan_of(folder)
+    plan = plan_of(folder)
     write_verdicts(folder, zone_mode="known" if plan.is_known else "delegated", memory_limit_mib=MEMORY_MIB)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde.cli._progress import duration, octets
+from dnsonde.cli._terminal import typed
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _following(detector: str, lake: Path | None) -> str:
     """What to type next: what the worst finding is, and what says what to do about all of them."""
     if lake is None:
         return f"dnsonde explain {detector}\n      dnsonde ingest FILES -o LAKE, of which a report says what to do"
-    return f"dnsonde report {terminal(str(lake))} -o report.html\n      dnsonde explain {detector}"
+    return f"dnsonde report {typed(lake)} -o report.html\n      dnsonde explain {detector}"
 
 
 def assumed(found: "Found", out: "Console") -> None:

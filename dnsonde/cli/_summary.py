@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde.cli._progress import duration
+from dnsonde.cli._terminal import typed
 from dnsonde.escape import terminal
 from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
 
@@ -124,5 +125,5 @@ def counted(number: int, one: str, many: str) -> str:
 def following(measured: "Measured") -> str:
     """What to type next: what says what to do, then who it is about."""
     if not any(count.open for count in measured.summary.counts):
-        return f"dnsonde show {measured.folder} --format csv -o hosts.csv"
-    return f"dnsonde report {measured.folder} -o report.html\n      dnsonde show {measured.folder} --open"
+        return f"dnsonde show {typed(measured.folder)} --format csv -o hosts.csv"
+    return f"dnsonde report {typed(measured.folder)} -o report.html\n      dnsonde show {typed(measured.folder)} --open"

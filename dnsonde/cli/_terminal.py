@@ -1,8 +1,12 @@
 """The terminal: one way to make its consoles."""
 
+import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,3 +22,8 @@ def console(*, stderr: bool = False) -> "Console":
     to_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = min(shutil.get_terminal_size().columns, WIDTH_MAX) if to_terminal else WIDTH
     return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+
+def typed(path: Path) -> str:
+    """A path as it is to be typed to a shell."""
+    return shlex.quote(terminal(str(path)))

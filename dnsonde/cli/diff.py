@@ -53,7 +53,7 @@ def diff(
     appeared, gone   open, and asked in one of the two runs only
     """
     from dnsonde import look
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, typed
     from dnsonde.report import TARGET
 
     shown = LIMIT if limit is None else limit or None
@@ -67,5 +67,5 @@ def diff(
         else:
             out.print(", ".join(f"{found.counts[c]:,} {c}" for c in CHANGES if found.counts[c]) + ".")
             out.print(_groups.table(found.groups, by, CHANGES))
-            out.print(f"Next: dnsonde diff {before} {after} --list", soft_wrap=True)
+            out.print(f"Next: dnsonde diff {typed(before)} {typed(after)} --list", soft_wrap=True)
     return int(any(found.counts[change] for change in fail_on))

@@ -29,7 +29,7 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
     was learned.
     """
     from dnsonde import enrich as learning
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, typed
 
     out = console()
     learned = learning.enrich(folder, files)
@@ -38,4 +38,4 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
         share = count / learned.addresses if learned.addresses else 0.0
         out.print(f"  {WORDS[name]:18} {count:>11,}  {share:4.0%}")
     by = next((name for name in ("asn", "country") if learned.known[name]), "prefix")
-    out.print(f"Next: dnsonde show {folder} --by {by}", soft_wrap=True)
+    out.print(f"Next: dnsonde show {typed(folder)} --by {by}", soft_wrap=True)

@@ -29,7 +29,7 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
     """
     from dnsonde import take
     from dnsonde.cli import _findings
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, typed
     from dnsonde.clock import SystemClock
     from dnsonde.wire.compile import READING, compile_once
 
@@ -38,4 +38,4 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
         taken = take.ingest(paths, folder, SystemClock(), watcher.tell, engine, take.on_ports(ports))
     out = console()
     _findings.read(taken, out)
-    out.print(f"Next: dnsonde detect {folder} --home PREFIX", soft_wrap=True)
+    out.print(f"Next: dnsonde detect {typed(folder)} --home PREFIX", soft_wrap=True)

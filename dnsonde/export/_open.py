@@ -14,7 +14,7 @@ from duckdb import DuckDBPyConnection
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._contract import Network, View, network
 from dnsonde.probe import state as states
-from dnsonde.probe.plan import load_plan
+from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.report import TARGET, Relation, owned, readable
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
@@ -41,10 +41,17 @@ def open_view(
             f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
             f"run, and `dnsonde join {folder}` judges a run that was begun"
         )
-    plan = load_plan(folder / states.PLAN)
+    plan = plan_of(folder)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)
     contact, port = plan.identity.contact, plan.space.port
     return View("run", connection, tables, _findings(tables, findings), own, contact, port, warn, enriched)
+
+
+def plan_of(folder: Path) -> Plan:
+    """The plan that a run keeps."""
+    if not (folder / states.PLAN).exists():
+        raise RunError(f"{folder} is not a run, it has no {states.PLAN}: give the folder that `-o` named")
+    return load_plan(folder / states.PLAN)
 
 
 class _Tables(Mapping[str, Relation]):

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -158,3 +160,21 @@ def test_diff_counts_by_prefix_and_lists_hosts(
 
 def test_the_same_run_twice_has_no_difference(dnsonde: Type, run: Path) -> None:
     assert dnsonde("diff", run, run, "--fail-on", "opened").stdout == "Nothing changed.\n"
+
+
+def test_what_to_type_next_can_be_typed(dnsonde: Type, make_run: Callable[..., Path], tmp_path: Path) -> None:
+    make_run(tmp_path / "it's [mine]")
+    said = dnsonde("show", "it's [mine]").stdout
+    assert shlex.split(said.splitlines()[-1]) == ["dnsonde", "show", "it's [mine]", "--open"]
+
+
+def test_a_run_that_lost_its_plan_is_told_of_by_whoever_needs_it(dnsonde: Type, run: Path) -> None:
+    (run / "plan.toml").unlink()
+    for command in (("show",), ("report",), ("export", "--format", "csv")):
+        said = dnsonde(*command, run)
+        assert (said.returncode, "has no plan.toml" in said.stderr) == (3, True), said.stderr
+
+
+def test_closed_outputs_are_no_fault(run: Path) -> None:
+    command = f"exec {sys.executable} -m dnsonde show {run} --format csv >&- 2>&-"
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
