@@ -1,19 +1,14 @@
 """STIX 2.1, for threat-intelligence platforms."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.export._contract import Host, Incident, View, moment
-from dnsonde.export._documents import document, known, stable_uuid
+from dnsonde.export._contract import Host, Incident, View, library, moment, rfc3339
+from dnsonde.export._documents import document, stable_uuid
 from dnsonde.export._threats import REFLECTION, Technique
 
 PRODUCER = "dnsonde"
-SPEC = "2.1"
-OBSERVABLES = uuid.UUID(
-    "00abedb4-aa42-466c-9c01-fed23315a9b7"
-)  # the namespace of identifiers that STIX 2.1 gives
 EPOCH_US = (
     1_700_000_000_000_000  # when the producer and the techniques are said to be made: it must not change
 )
@@ -30,131 +25,148 @@ def stix(
     A domain of a campaign is an indicator; an address is observed data with a sighting of the technique; an open
     resolver is infrastructure for amplification. The same input gives the same identifiers.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for thing in _things(view, hosts_max):
-        found.setdefault(thing["id"], thing)
+    lib = library("stix2", "stix")
+    found: dict[str, Any] = {}
+    for thing in _things(view, lib, hosts_max):
+        found.setdefault(thing.id, thing)
     left = view.host_count() - hosts_max
     if left > 0:
         view.warn(f"{left:,} open resolvers are left out: `--set hosts_max={view.host_count()}` takes all")
-    bundle = {"type": "bundle", "id": f"bundle--{stable_uuid('bundle', *sorted(found))}"}
-    document(bundle | {"objects": list(found.values())}, out)
+    bundle = lib.Bundle(
+        *found.values(), id=f"bundle--{stable_uuid('bundle', *sorted(found))}", allow_custom=True
+    )
+    document(json.loads(bundle.serialize()), out)
 
 
-def _things(view: View, hosts_max: int) -> Iterator[dict[str, Any]]:
-    yield _PRODUCER
+def _things(view: View, lib: Any, hosts_max: int) -> Iterator[Any]:
+    producer = lib.Identity(
+        id=f"identity--{stable_uuid('identity')}", name=PRODUCER, identity_class="system", **_made(EPOCH_US)
+    )
+    yield producer
+    by = {"created_by_ref": producer.id}
     for host in view.hosts(most=hosts_max):
-        yield from _of_host(host)
+        yield from _of_host(host, lib, by)
     for incident in view.incidents():
-        yield from _of_incident(incident)
+        yield from _of_incident(incident, lib, by)
 
 
-def _of_host(host: Host) -> Iterator[dict[str, Any]]:
-    address = _observable(_kind(host.address), "value", host.address)
-    place = _made(
-        "infrastructure", stable_uuid("host", host.address), host.time_us,
+def _of_host(host: Host, lib: Any, by: dict[str, str]) -> Iterator[Any]:
+    address = _address(host.address, lib)
+    technique = _technique(REFLECTION, lib, by)
+    place = lib.Infrastructure(
+        id=f"infrastructure--{stable_uuid('host', host.address)}",
         name=f"Open DNS resolver {host.address}",
         description=host.row["why"],
         infrastructure_types=["amplification"],
         confidence=round(100 * host.row["confidence"]),
-    )  # fmt: skip
-    yield from (address, _technique(REFLECTION), place)
-    yield _relation(place, "consists-of", address, host.time_us)
+        **by,
+        **_made(host.time_us),
+    )
+    yield from (address, technique, place)
+    yield _relation(place, "consists-of", address, host.time_us, lib, by)
     if host.owner.asn is not None:
-        system = _observable("autonomous-system", "number", host.owner.asn) | known(name=host.owner.as_name)
+        system = lib.AutonomousSystem(
+            number=host.owner.asn, **({"name": host.owner.as_name} if host.owner.as_name else {})
+        )
         yield system
-        yield _relation(address, "belongs-to", system, host.time_us)
+        yield _relation(address, "belongs-to", system, host.time_us, lib, by)
 
 
-def _of_incident(incident: Incident) -> Iterator[dict[str, Any]]:
-    kind = "domain-name" if incident.kind == "domain" else _kind(incident.subject)
-    observable = _observable(kind, "value", incident.subject)
-    first, last = _moment(incident.first_us), _moment(max(incident.first_us, incident.last_us))
-    count = min(max(1, incident.count), 999_999_999)
-    confidence = round(100 * incident.confidence)
-    observed = _made(
-        "observed-data", stable_uuid("observed", incident.key), incident.last_us,
-        first_observed=first, last_observed=last, number_observed=count, object_refs=[observable["id"]],
-        labels=[incident.detector, incident.severity], confidence=confidence,
-    )  # fmt: skip
+def _of_incident(incident: Incident, lib: Any, by: dict[str, str]) -> Iterator[Any]:
+    observable = _subject(incident, lib)
+    observed = lib.ObservedData(
+        id=f"observed-data--{stable_uuid('observed', incident.key)}",
+        first_observed=rfc3339(incident.first_us),
+        last_observed=rfc3339(max(incident.first_us, incident.last_us)),
+        number_observed=min(max(1, incident.count), 999_999_999),
+        object_refs=[observable.id],
+        confidence=round(100 * incident.confidence),
+        labels=[incident.detector, incident.severity],
+        **by,
+        **_made(incident.last_us),
+    )
     yield from (observable, observed)
-    told = None
+    told: Any = None
     if incident.nature.technique is not None:
-        told = _technique(incident.nature.technique)
+        told = _technique(incident.nature.technique, lib, by)
         yield told
     if incident.kind == "domain" and incident.nature.role == "campaign":
-        indicator = _made(
-            "indicator", stable_uuid("indicator", incident.key), incident.last_us,
-            name=incident.title, description=incident.summary, indicator_types=["malicious-activity"],
-            pattern=f"[domain-name:value = '{_quoted(incident.subject)}']", pattern_type="stix",
-            pattern_version="2.1", valid_from=first, confidence=confidence,
-            **known(external_references=[
+        indicator = lib.Indicator(
+            id=f"indicator--{stable_uuid('indicator', incident.key)}",
+            name=incident.title,
+            description=incident.summary,
+            indicator_types=["malicious-activity"],
+            pattern=f"[domain-name:value = '{_quoted(incident.subject)}']",
+            pattern_type="stix",
+            valid_from=rfc3339(incident.first_us),
+            confidence=round(100 * incident.confidence),
+            external_references=[
                 {"source_name": f"reference {n}", "description": text}
                 for n, text in enumerate(incident.references, 1)
-            ]),
-        )  # fmt: skip
+            ],
+            **by,
+            **_made(incident.last_us),
+        )
         yield indicator
         if told is not None:
-            yield _relation(indicator, "indicates", told, incident.last_us)
+            yield _relation(indicator, "indicates", told, incident.last_us, lib, by)
         told = indicator
     if told is not None:
-        yield _made(
-            "sighting", stable_uuid("sighting", incident.key), incident.last_us,
-            description=f"{incident.title}. {incident.summary}", first_seen=first, last_seen=last, count=count,
-            sighting_of_ref=told["id"], observed_data_refs=[observed["id"]],
-        )  # fmt: skip
+        yield lib.Sighting(
+            id=f"sighting--{stable_uuid('sighting', incident.key)}",
+            sighting_of_ref=told.id,
+            observed_data_refs=[observed.id],
+            first_seen=rfc3339(incident.first_us),
+            last_seen=rfc3339(max(incident.first_us, incident.last_us)),
+            count=min(max(1, incident.count), 999_999_999),
+            description=f"{incident.title}. {incident.summary}",
+            **by,
+            **_made(incident.last_us),
+        )
 
 
-def _kind(address: str) -> str:
-    return "ipv6-addr" if ":" in address else "ipv4-addr"
+def _subject(incident: Incident, lib: Any) -> Any:
+    return (
+        lib.DomainName(value=incident.subject)
+        if incident.kind == "domain"
+        else _address(incident.subject, lib)
+    )
 
 
-def _observable(kind: str, name: str, value: str | int) -> dict[str, Any]:
-    """A thing that is what it is by one value, of which its identifier is made (STIX 2.1, 2.9)."""
-    told = json.dumps({name: value}, ensure_ascii=False, separators=(",", ":"))
-    return {
-        "type": kind,
-        "spec_version": SPEC,
-        "id": f"{kind}--{uuid.uuid5(OBSERVABLES, told)}",
-        name: value,
-    }
+def _address(text: str, lib: Any) -> Any:
+    return lib.IPv6Address(value=text) if ":" in text else lib.IPv4Address(value=text)
 
 
-def _technique(technique: Technique) -> dict[str, Any]:
+def _technique(technique: Technique, lib: Any, by: dict[str, str]) -> Any:
     reference = {
         "source_name": "mitre-attack",
-        "url": f"https://attack.mitre.org/techniques/{technique.id.replace('.', '/')}",
         "external_id": technique.id,
+        "url": f"https://attack.mitre.org/techniques/{technique.id.replace('.', '/')}",
     }
-    return _made(
-        "attack-pattern", stable_uuid("technique", technique.id), EPOCH_US,
-        name=technique.name, external_references=[reference],
-    )  # fmt: skip
+    return lib.AttackPattern(
+        id=f"attack-pattern--{stable_uuid('technique', technique.id)}",
+        name=technique.name,
+        external_references=[reference],
+        **by,
+        **_made(EPOCH_US),
+    )
 
 
-def _relation(one: dict[str, Any], kind: str, other: dict[str, Any], time_us: int) -> dict[str, Any]:
-    return _made(
-        "relationship", stable_uuid("relation", one["id"], kind, other["id"]), time_us,
-        relationship_type=kind, source_ref=one["id"], target_ref=other["id"],
-    )  # fmt: skip
+def _relation(one: Any, kind: str, other: Any, time_us: int, lib: Any, by: dict[str, str]) -> Any:
+    return lib.Relationship(
+        id=f"relationship--{stable_uuid('relation', one.id, kind, other.id)}",
+        relationship_type=kind,
+        source_ref=one.id,
+        target_ref=other.id,
+        **by,
+        **_made(time_us),
+    )
 
 
-def _made(kind: str, number: str, time_us: int, **values: Any) -> dict[str, Any]:
-    """An object that somebody made: ourselves, but for who we are."""
-    when = _moment(time_us, 3)
-    by = {} if kind == "identity" else {"created_by_ref": _PRODUCER["id"]}
-    head = {"type": kind, "spec_version": SPEC, "id": f"{kind}--{number}", **by}
-    return head | {"created": when, "modified": when} | values
-
-
-def _moment(time_us: int, digits: int = 0) -> str:
-    """A time as STIX writes it: no more digits of a second than it has, and no fewer than `digits`."""
+def _made(time_us: int) -> dict[str, Any]:
     when = moment(time_us)
-    rest = f"{when:%f}".rstrip("0").ljust(digits, "0")
-    return f"{when:%Y-%m-%dT%H:%M:%S}{f'.{rest}' if rest else ''}Z"
+    return {"created": when, "modified": when}
 
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
-
-
-_PRODUCER = _made("identity", stable_uuid("identity"), EPOCH_US, name=PRODUCER, identity_class="system")

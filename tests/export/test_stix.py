@@ -1,14 +1,14 @@
-import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import stix2
-from hypothesis import given
-from hypothesis import strategies as st
 from stix2patterns.validator import run_validator
 
-from dnsonde.export._contract import View, moment
-from dnsonde.export.stix import _moment, _observable, stix
+from dnsonde.errors import SystemRefusal
+from dnsonde.export._contract import View
+from dnsonde.export.stix import stix
 
 Written = Callable[..., bytes]
 
@@ -65,18 +65,9 @@ def test_what_does_not_fit_is_told(run: View, written: Written) -> None:
     assert told == ["2 open resolvers are left out: `--set hosts_max=3` takes all"]
 
 
-@given(st.integers(0, 253_402_300_799_999_999), st.text(min_size=1, max_size=20), st.integers(0, 2**32 - 1))
-def test_times_and_identifiers_are_those_that_the_library_makes(time_us: int, name: str, number: int) -> None:
-    when = moment(time_us)
-    made = stix2.Sighting(
-        sighting_of_ref="indicator--a65090fd-fa84-5bd4-95dd-bb7ddf964830",
-        first_seen=when,
-        created=when,
-        modified=when,
-    )
-    written = json.loads(made.serialize())
-    assert (_moment(time_us), _moment(time_us, 3)) == (written["first_seen"], written["created"])
-    assert _observable("domain-name", "value", name)["id"] == stix2.DomainName(value=name).id
-    assert (
-        _observable("autonomous-system", "number", number)["id"] == stix2.AutonomousSystem(number=number).id
-    )
+def test_without_the_library_a_sentence_says_what_to_install(
+    run: View, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "stix2", None)
+    with pytest.raises(SystemRefusal, match=r"pip install 'dnsonde\[export\]'"):
+        written(stix, run)
