@@ -1,5 +1,6 @@
 """Text by strangers, made harmless for the face that shows it."""
 
+import os
 import unicodedata
 
 # Control characters (ESC and C1 among them), format characters (bidi overrides), surrogates, private use,
@@ -12,6 +13,11 @@ def terminal(text: str, keep: str = "\n") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c in keep or unicodedata.category(c) not in STEERING else _spelled(c) for c in text)
+
+
+def utf8(path: str) -> str:
+    r"""A path as text: an octet that is no UTF-8, as a file of another time may have in its name, as `\xNN`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _spelled(character: str) -> str:

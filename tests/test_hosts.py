@@ -102,6 +102,8 @@ def test_text_is_an_address_in_any_role_or_words_of_the_reason(verdict: Relation
     assert len(found) == expected
     words = Wanted(show="all", text="WAS IT = \u00c4")
     assert count(verdict, words) == sum("\u00e4" in r["why"] for r in rows) > 0
+    for odd in ("a\0", "'); DROP TABLE verdict; --", "%", "\\"):
+        assert count(verdict, Wanted(show="all", text=odd)) == 0
 
 
 def test_silent_ones_are_left_out_until_they_are_asked_for(verdict: Relation) -> None:

@@ -1,5 +1,6 @@
 """The terminal: one way to make its consoles."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -25,5 +26,9 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def typed(path: Path) -> str:
-    """A path as it is to be typed to a shell."""
-    return shlex.quote(terminal(str(path)))
+    """A path as it is to be typed to a shell, with what cannot be typed spelled out."""
+    text = str(path)
+    if terminal(text, keep="") == text:
+        return shlex.quote(text)
+    octets = (chr(o) if 0x20 <= o < 0x7F and o not in b"\\'" else f"\\x{o:02x}" for o in os.fsencode(path))
+    return f"$'{''.join(octets)}'"

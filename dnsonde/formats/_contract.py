@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dnsonde.escape import utf8
 from dnsonde.formats._stream import Stream
 
 
@@ -57,7 +58,7 @@ class Account:
         """The row of table `account`."""
         return {
             "file": self.file,
-            "path": self.path,
+            "path": utf8(self.path),
             "format": self.format,
             "bytes": self.bytes,
             "packets": self.packets,

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
-from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal
+from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal, require_utf8
 from dnsonde.table.versions import other_version
 
 ABOUT = "lake.json"
@@ -62,6 +62,7 @@ class Lake:
     """
 
     def __init__(self, folder: Path, *, create: bool = False, durable: bool = True) -> None:
+        require_utf8(folder)
         self.folder = Path(folder)
         self.durable = durable
         if create:

@@ -20,7 +20,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.escape import utf8
 from dnsonde.table._block import Block
 from dnsonde.table.schema import FLOW, TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.versions import other_version
@@ -61,6 +62,7 @@ class Writer:
         partition: str = "",
         background: bool = False,
     ) -> None:
+        require_utf8(folder)
         self.table = table
         self.folder = Path(folder) / table.name / partition
         self.written = 0
@@ -311,6 +313,7 @@ def _selected(table: Table, parts: Sequence[Path]) -> str:
 def parts_of(path: Path, tables: Collection[Table]) -> Iterator[tuple[Table, list[Path]]]:
     """Tables and their parts, each looked at; RunError where the folder is missing."""
     path = Path(path)
+    require_utf8(path)
     if not path.is_dir():
         raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
     for table in tables or TABLES.values():
@@ -344,10 +347,21 @@ def _highest(folder: Path) -> int:
     return max((int(n) for n in numbers if n.isdecimal()), default=0)
 
 
+def require_utf8(folder: Path) -> None:
+    """UsageError where neither DuckDB nor Arrow can open what is in there."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{utf8(str(folder))} has octets in its name that are no UTF-8, and tables cannot be read there: rename it"
+        ) from None
+
+
 def quoted(text: str) -> str:
-    """A text as DuckDB's SQL has it."""
+    """Any text as DuckDB's SQL has it."""
     escaped = text.replace("'", "''")
-    return f"'{escaped}'"
+    # A NUL would end the statement.
+    return " || chr(0) || ".join(f"'{part}'" for part in escaped.split("\0"))
 
 
 def _literal(path: Path) -> str:

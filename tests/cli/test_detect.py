@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -163,6 +164,16 @@ def test_what_is_allowed_is_left_out(dnsonde: Type, capture: Path, tmp_path: Pat
     (tmp_path / "allow").write_text("# ours\n192.0.2.66\nexample.net  # a test\n\n2001:db8::/32\n")
     said = dnsonde("detect", capture, "--home", HOME, "--format", "jsonl", "--allow", "allow")
     assert not {row["detector"] for row in found(said)} & {"mirai_scan", "open_resolver"}
+
+
+def test_a_name_of_another_time_is_read_and_told(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    old = tmp_path / "caf\udce9.pcap"  # Latin-1
+    shutil.copy(capture, old)
+    assert r"caf\xe9.pcap" in dnsonde("detect", old, "--home", HOME).stdout
+    assert dnsonde("ingest", old, "-o", tmp_path / "lake").returncode == 0
+    refused = dnsonde("ingest", old, "-o", tmp_path / "caf\udce9")
+    assert refused.returncode == 2
+    assert "no UTF-8" in refused.stderr
 
 
 def test_time_is_narrowed(dnsonde: Type, capture: Path) -> None:

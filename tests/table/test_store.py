@@ -2,15 +2,20 @@ import errno
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.table import store
+from dnsonde.table.lake import Lake
 from dnsonde.table.schema import PROBE, REPLY, TABLES, TEXT, Column, Table
 
 
@@ -210,6 +215,7 @@ import os, signal
 from pathlib import Path
 import numpy as np
 from dnsonde.table import store
+from dnsonde.table.lake import Lake
 from dnsonde.table.schema import PROBE
 w = store.Writer(PROBE, Path({str(tmp_path)!r}))
 row = dict(target_net=0, kind="sweep", attempt=1, time_us=1, qname="q", qtype=1, query_bytes=1, errno=0)
@@ -305,6 +311,7 @@ from pathlib import Path
 import numpy as np
 from dnsonde.errors import SystemRefusal
 from dnsonde.table import store
+from dnsonde.table.lake import Lake
 from dnsonde.table.schema import PROBE
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 w = store.Writer(PROBE, Path({str(tmp_path)!r}))
@@ -401,3 +408,27 @@ def test_nothing_appended_makes_no_part(tmp_path: Path) -> None:
         writer.append({k: v[:0] if isinstance(v, np.ndarray | list) else v for k, v in probes(1).items()})
         assert writer.flush() is None
     assert not list((tmp_path / "probe").iterdir())
+
+
+@cache
+def common() -> duckdb.DuckDBPyConnection:
+    return store.database(threads=1)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("x'; DROP TABLE reply; --")
+@example("a\0b\0'")
+def test_any_text_stays_itself_in_sql(text: str) -> None:
+    assert common().execute(f"SELECT {store.quoted(text)}").fetchall() == [(text,)]
+
+
+def test_a_folder_whose_name_is_no_utf8_is_told_before_anything_is_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "run\udce9"
+    for use in (
+        lambda: store.Writer(PROBE, folder),
+        lambda: store.open_folder(folder),
+        lambda: Lake(folder, create=True),
+    ):
+        with pytest.raises(UsageError, match=r"run\\xe9 has octets in its name that are no UTF-8"):
+            use()
+    assert list(tmp_path.iterdir()) == []
