@@ -19,19 +19,18 @@ PREPARED = ("servers", "spark", "browser")
 skipped_prepared: list[str] = []
 
 # Where several processes run the tests (scripts/check): what takes longest begins first, so that nobody waits for it
-# at the end. Tests of a file share what they set up and stay together; those of labs on the usual ports do too.
+# at the end. Tests of a file share what they set up and stay together; those of whole labs do too, lest these wait for
+# each other's processors.
 FIRST = (
     "tests/detect/test_engines.py",
     "tests/test_docs.py",
+    "tests/test_run.py",
     "tests/lab/",
     "tests/servers/",
     "tests/web/",
     "tests/cli/",
 )
-USUAL_PORTS = (
-    "tests/test_docs.py", "tests/test_loop.py", "tests/test_run.py", "tests/test_wheel.py",
-    "tests/wire/test_compile.py",
-)  # fmt: skip
+WHOLE_LABS = ("tests/test_loop.py", "tests/test_run.py", "tests/test_wheel.py", "tests/wire/test_compile.py")
 
 
 def must_be_prepared() -> bool:
@@ -49,7 +48,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """Files are given out whole, in order."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "usual ports" if nodeid.startswith(USUAL_PORTS) else nodeid.partition("::")[0]
+        return "whole labs" if nodeid.startswith(WHOLE_LABS) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
