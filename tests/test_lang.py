@@ -6,7 +6,7 @@ import pytest
 
 from dnsonde.errors import UsageError
 from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import DEFAULT, languages, words
+from dnsonde.lang.words import DEFAULT, Values, languages, words
 from dnsonde.report import CLASSES
 
 OTHERS = [code for code in languages() if code != DEFAULT]
@@ -64,3 +64,17 @@ def test_evidence_that_is_missing_is_no_error() -> None:
     row = {"detector": "open_resolver", "subject": "192.0.2.1", "count": "3", "title": "t", "summary": "s"}
     assert "192.0.2.1" in words("ja").finding(row, {})[1]
     assert words("en").finding(row, {}) == ("t", "s")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("{n} {one:address|addresses} {n:address|addresses}", "1,200 1 address 1,200 addresses"),
+        ("{part} {part:%} {whole:%}", "0.974 97% 100%"),
+        ("{rate} {ports} {ports:? (ports %)}", "12,345 53, 80  (ports 53, 80)"),
+        ("{nothing} {nothing:%} {nothing:? (ports %)}", "? ? "),
+    ],
+)
+def test_a_place_is_filled_as_it_asks(asked: str, said: str) -> None:
+    values = {"n": 1200, "one": 1, "part": 0.974, "whole": 1.0, "rate": 12345.4, "ports": [53, 80]}
+    assert asked.format_map(Values(values, missing="?")) == said

@@ -33,8 +33,8 @@ FAST = 100  # queries a second
     threat="random subdomain attack",
     subject_kind="domain",
     title="Names that do not exist are asked below {subject}",
-    summary="{names} different names below {subject} were asked {count} times by {clients:client|clients}, and the "
-    "share of {failing} fails: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for "
+    summary="{names} different names below {subject} were asked {count} times by {clients:client|clients}, and "
+    "{failing:%} fail: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for "
     "this domain, use aggressive NSEC caching (RFC 8198), and look at the clients.",
     references=(
         "RFC 8198, Aggressive Use of DNSSEC-Validated Cache",

@@ -60,7 +60,7 @@ class Values(Mapping[str, str]):
         if isinstance(value, list):  # of ports, names or addresses
             return _Place(", ".join(map(str, value)))
         if isinstance(value, float):
-            return _Place(f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}")
+            return _Place(f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}", share=f"{value:.0%}")
         return _Place(f"{value:,}" if type(value) is int else str(value), one=value == 1)
 
     def __iter__(self) -> Iterator[str]:
@@ -74,21 +74,24 @@ class _Place(str):
     """A value as text, of which a place may ask more.
 
     `{n:address|addresses}` is "1 address" or "2 addresses"; `{ports:? (ports %)}` is " (ports 80)", or nothing where
-    nothing is known.
+    nothing is known; `{part:%}` is "97%".
     """
 
-    __slots__ = ("one", "there")
+    __slots__ = ("one", "share", "there")
     there: bool
     one: bool
+    share: str
 
-    def __new__(cls, text: str, *, there: bool = True, one: bool = False) -> Self:
-        """The text; there: something is known; one: it is a one."""
+    def __new__(cls, text: str, *, there: bool = True, one: bool = False, share: str = "") -> Self:
+        """The text; there: something is known; one: it is a one; share: it, if of a number, in per cent."""
         place = super().__new__(cls, text)
-        place.there, place.one = there, one
+        place.there, place.one, place.share = there, one, share or text
         return place
 
     def __format__(self, spec: str) -> str:
         """As the place asks."""
+        if spec == "%":
+            return self.share
         if spec.startswith("?"):
             return spec[1:].replace("%", self) if self.there else ""
         one, _, more = spec.partition("|")
