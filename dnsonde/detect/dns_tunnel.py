@@ -168,7 +168,7 @@ def dns_tunnel(
     spans = attach(spans, few, DOMAIN)
     typed = spans.carriers >= spans.rows * carriers_min
     random = spans.entropy >= spans.names * (entropy_min * 1_000_000)
-    # Each piece in a name or a few, and none left out.
+    # Each piece in a name or a few, and of ten nine there: in integers, on which engines agree.
     counted = (spans.pieces >= names_min) & (spans.pieces * PARTS >= spans.names)
     counted = (counted & (spans.span * 9 <= spans.pieces * 10)).fill_null(False)
     usual = (

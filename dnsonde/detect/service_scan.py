@@ -168,19 +168,23 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, port
     other = ~flow.protocol.isin(USUAL_PROTOCOLS) & few & (flow.fragments == 0)
     rows = flow.filter(asked | odd | stray | other | (udp & few) | (echo & few))
     strays = stage(flow.filter(stray).select(*SRC, *DST, "src_port", "dst_port", "bucket").distinct())
-    rows = attach(rows, _swept(strays, addresses_min), [*SRC, "src_port", "dst_port", "bucket"])
-    rows = attach(rows, _felt(strays, ports_min), [*SRC, "src_port", *DST, "bucket"])
-    talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
-    strange = (rows.protocol == 6) & (rows.syn == 0) & (rows.ack == 0) & rows.ttl_min.notnull()
+    # A client has a port for each connection.
+    for by, what, name, least in (
+        ([*SRC, "src_port", "dst_port", "bucket"], DST, "swept", addresses_min),
+        ([*SRC, "src_port", *DST, "bucket"], ["dst_port"], "felt", ports_min),
+    ):
+        many = count_distinct(strays, by, what, name)
+        rows = attach(rows, many.filter(many[name] >= least), by)
     # Peers, idle connections and late ends look like these at many addresses, and at many ports of one nothing does.
     late = (rows.protocol == 6) & (rows.syn == 0) & ((rows.ack > 0) | rows.ttl_min.isnull())
-    late = late & rows.swept.isnull()
+    rows = rows.mutate(late=late & rows.swept.isnull())
     # Of a conversation that began before the capture, of which it has one packet, each port is another connection's.
-    rows = rows.mutate(late=late).filter(lambda t: ~t.late | t.felt.notnull() | t.ttl_min.isnull())
-    late = rows.late
+    rows = rows.filter(~rows.late | rows.felt.notnull() | rows.ttl_min.isnull())
+    talked = (rows.protocol == 6) & ((rows.payload_bytes > 0) | (rows.packets > packets_max))
+    strange = (rows.protocol == 6) & (rows.syn == 0) & (rows.ack == 0) & rows.ttl_min.notnull()
     icmp = rows.protocol.isin([kind for kind, _ in ECHO])
     alien = ~rows.protocol.isin(USUAL_PROTOCOLS)
-    one = late | alien | ((rows.protocol == 17) & rows.src_home & ~rows.dst_home)
+    one = rows.late | alien | ((rows.protocol == 17) & rows.src_home & ~rows.dst_home)
     return rows.mutate(
         kind=ibis.cases((icmp, 1), (alien, IP), else_=rows.protocol).cast("int64"),
         port=ibis.cases((icmp, -1), (alien, rows.protocol), else_=rows.dst_port).cast("int64"),
@@ -189,20 +193,6 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, port
         strange=strange.cast("int64"),
         one=one.cast("int64"),
     ).select(*COLUMNS)
-
-
-def _swept(stray: ir.Table, addresses_min: int) -> ir.Table:
-    """ACKs of one port of a source that went to many addresses: a client has a port for each connection."""
-    by = [*SRC, "src_port", "dst_port", "bucket"]
-    some = count_distinct(stray, by, DST, "swept")
-    return some.filter(some.swept >= addresses_min)
-
-
-def _felt(stray: ir.Table, ports_min: int) -> ir.Table:
-    """ACKs of one port of a source that went to many ports of an address."""
-    by = [*SRC, "src_port", *DST, "bucket"]
-    some = count_distinct(stray, by, ["dst_port"], "felt")
-    return some.filter(some.felt >= ports_min)
 
 
 def _pairs(rows: ir.Table) -> ir.Table:

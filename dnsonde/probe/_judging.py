@@ -8,27 +8,23 @@ from dnsonde.probe.verdict import TARGET, ZoneMode, answer_crowds, egress_crowds
 from dnsonde.table.as_sql import as_sql, named
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING
 
-CROWDS = ("egress_crowd", "answer_crowd", "responder_crowd")
+CROWD = {"net": "int64", "host": "int64", "targets": "int64"}
 
 
-def verdict_sql(zone_mode: ZoneMode, *, owned: bool, sliced: bool) -> str:
-    """Verdicts in the order of their targets, of the tables `some_probe`, `some_reply` and `some_sighting`.
+def judging_sql(zone_mode: ZoneMode, *, owned: bool, sliced: bool) -> tuple[list[str], str]:
+    """Statements to run first, and the SELECT of verdicts in the order of their targets.
 
-    owned: `enrichment` has a row; sliced: those are not all there is, and there are tables of CROWDS.
+    It reads `some_probe`, `some_reply` and `some_sighting`. owned: `enrichment` has a row. sliced: those are not all
+    there is; what many targets have in common cannot be seen from within a slice, and is taken of whole tables first.
     """
-    tables = [named(table, f"some_{table.name}") for table in (PROBE, REPLY, SIGHTING)]
-    more: dict[str, Any] = {}
-    if owned:
-        more["owners"] = named(ENRICHMENT, ENRICHMENT.name)
+    more: dict[str, Any] = {"owners": named(ENRICHMENT, ENRICHMENT.name)} if owned else {}
+    first = []
     if sliced:
-        crowd = dict.fromkeys(("net", "host", "targets"), "int64")
-        more |= {name: ibis.table(crowd, name=name) for name in CROWDS}
-    return as_sql(verdict(*tables, zone_mode=zone_mode, **more).order_by(TARGET))
-
-
-def crowd_sql(name: str) -> str:
-    """One of CROWDS: what many targets have in common, which cannot be seen from within a slice."""
-    probe, reply, sighting = (named(table, table.name) for table in (PROBE, REPLY, SIGHTING))
-    if name == "egress_crowd":
-        return as_sql(egress_crowds(probe, sighting))
-    return as_sql(answer_crowds(reply) if name == "answer_crowd" else responder_crowds(reply))
+        probe, reply, sighting = (named(table, table.name) for table in (PROBE, REPLY, SIGHTING))
+        crowds = {"egress_crowd": egress_crowds(probe, sighting), "answer_crowd": answer_crowds(reply)}
+        if owned:
+            crowds["responder_crowd"] = responder_crowds(reply)
+        first = [f"CREATE TEMP TABLE {name} AS {as_sql(crowd)}" for name, crowd in crowds.items()]
+        more |= {name: ibis.table(CROWD, name=name) for name in crowds}
+    tables = [named(table, f"some_{table.name}") for table in (PROBE, REPLY, SIGHTING)]
+    return first, as_sql(verdict(*tables, zone_mode=zone_mode, **more).order_by(TARGET))

@@ -74,20 +74,19 @@ def _slice(number: int, slices: int) -> str:
 
 @cache
 def _sql(zone_mode: "ZoneMode", *, owned: bool, sliced: bool) -> tuple[list[str], str]:
-    """Statements to run first, and the SELECT of the verdicts of each slice; see `_judging`."""
+    """See `judging_sql`."""
     name = "_".join(["verdict", zone_mode, *["owned"] * owned, *["sliced"] * sliced])
     found = kept(name, SOURCES)
     if found is not None:
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError):
             first, select = json.loads(found)
             return first, select
     # It makes SQL of relations, and brings Ibis along.
-    from dnsonde.probe._judging import CROWDS, crowd_sql, verdict_sql  # noqa: PLC0415 - the slow way, seldom gone
+    from dnsonde.probe._judging import judging_sql  # noqa: PLC0415 - the slow way, seldom gone
 
-    first = [f"CREATE TEMP TABLE {crowd} AS {crowd_sql(crowd)}" for crowd in CROWDS if sliced]
-    select = verdict_sql(zone_mode, owned=owned, sliced=sliced)
-    keep(name, SOURCES, json.dumps([first, select]))
-    return first, select
+    made = judging_sql(zone_mode, owned=owned, sliced=sliced)
+    keep(name, SOURCES, json.dumps(made))
+    return made
 
 
 def _put_in_place(folder: Path, scratch: Path) -> None:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.table import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import ibis
+    from dnsonde.table._spark import Spark
 
 ENGINES = ("duckdb", "spark")
 
@@ -24,20 +23,18 @@ ENGINES = ("duckdb", "spark")
 @contextmanager
 def connected(
     name: str, *, memory_limit_mib: int | None = None, room: Path | None = None
-) -> "Iterator[ibis.BaseBackend]":
-    """An empty connection to the engine of that name, closed in the end; `room` is a folder for what it spills.
+) -> "Iterator[Spark]":
+    """An empty connection to the engine of that name, closed in the end; DuckDB, the default, is `store.database`'s.
+
+    room: a folder for what it spills.
 
     UsageError when there is no such engine, SystemRefusal when it is not installed or fails.
     """
-    if name == "duckdb":
-        spill = None if room is None else room / "spill"
-        yield store.connect(memory_limit_mib=memory_limit_mib, spill=spill)
-    elif name == "spark":
-        if find_spec("pyspark") is None:
-            raise SystemRefusal("the Spark engine is not installed: pip install 'dnsonde[spark]'")
-        from dnsonde.table import _spark  # noqa: PLC0415 - an extra, and slow to import
-
-        with _spark.connected(memory_limit_mib=memory_limit_mib, room=room) as connection:
-            yield connection
-    else:
+    if name != "spark":
         raise UsageError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
+    if find_spec("pyspark") is None:
+        raise SystemRefusal("the Spark engine is not installed: pip install 'dnsonde[spark]'")
+    from dnsonde.table import _spark  # noqa: PLC0415 - an extra, and slow to import
+
+    with _spark.connected(memory_limit_mib=memory_limit_mib, room=room) as connection:
+        yield connection

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from threading import Condition, Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
@@ -25,9 +25,6 @@ from dnsonde.escape import utf8
 from dnsonde.table._block import Block
 from dnsonde.table.schema import FLOW, TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.versions import other_version
-
-if TYPE_CHECKING:
-    import ibis
 
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
@@ -262,16 +259,6 @@ def database(
         "SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET python_enable_replacements = false"
     )
     return connection
-
-
-def connect(
-    *, memory_limit_mib: int | None = None, threads: int | None = None, spill: Path | None = None
-) -> "ibis.BaseBackend":
-    """The same `database`, for relations."""
-    import ibis  # noqa: PLC0415 - slow to import, and who has SQL needs none
-
-    raw = database(memory_limit_mib=memory_limit_mib, threads=threads, spill=spill)
-    return ibis.duckdb.from_connection(raw)
 
 
 def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ from dnsonde.detect._compiled import Query, Stages
 from dnsonde.detect._contract import Detector, detector, finding
 from dnsonde.detect._stages import busy, names, needs, stage
 from dnsonde.detect._to_sql import to_sql
-from dnsonde.table.store import connect
+from dnsonde.table import store
 from tests.detect import rows
 
 Relation = Callable[..., ir.Table]
@@ -52,7 +52,7 @@ def connection() -> ibis.BaseBackend:
     asked = [
         rows.query("192.0.2.1", "198.51.100.1", name) for name in ("a.one.org", "b.two.org", "c.two.org")
     ]
-    backend = connect()
+    backend = ibis.duckdb.from_connection(store.database())
     for name, table in rows.tables(asked).items():
         backend.create_table(f"seen_{name}", table)
     return backend

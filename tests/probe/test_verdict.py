@@ -11,8 +11,8 @@ import pytest
 
 from dnsonde.probe._facts import Mask
 from dnsonde.probe.verdict import UNTOLD, untold, verdict
+from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT, Table
-from dnsonde.table.store import connect
 from dnsonde.wire.batch import address_pair
 
 TARGET = "198.51.100.10"
@@ -117,7 +117,7 @@ def arrow(table: Table, rows: list[Row]) -> pa.Table:
 
 @cache
 def duck() -> Any:
-    database = connect(threads=1)
+    database = ibis.duckdb.from_connection(store.database(threads=1))
     for table in (PROBE, REPLY, SIGHTING):
         database.create_table(table.name, arrow(table, []))
     return database

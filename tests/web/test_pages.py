@@ -71,6 +71,16 @@ def test_the_newest_run_is_compared_with_the_one_before(web: TestClient) -> None
     assert when[before] <= when[after]
 
 
+def test_what_a_labs_prober_saw_within_a_run_is_not_proposed_for_comparison(
+    folder: Path, tmp_path: Path, serve: Client
+) -> None:
+    shutil.copytree(folder, tmp_path / "shelf")
+    shutil.copytree(folder / "runs/november", tmp_path / "shelf/runs/november/secshow")
+    form = serve(tmp_path / "shelf").get("/").text.partition('action="/compare"')[2].partition("</form>")[0]
+    assert "runs/november/secshow" in form
+    assert "runs/november/secshow" not in re.findall(r"<option selected>([^<]*)<", form)
+
+
 def test_hosts_are_filtered(web: TestClient) -> None:
     def found(query: str) -> str:
         return re.search(r"([\d,]+) of 120 hosts", text_of(web.get(f"/hosts/runs/november?{query}").text))[1]  # type: ignore[index]
