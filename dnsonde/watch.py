@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 
 from dnsonde.clock import Clock
 from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import detector_names, detector_of, is_prepared, query_of, require_detectors
+from dnsonde.detect._compiled import (
+    detector_names,
+    detector_of,
+    is_prepared,
+    query_of,
+    require_detectors,
+    unprepared,
+)
 from dnsonde.detect._engines import Looker, opened
 from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._home import Guess, guess
@@ -84,6 +91,12 @@ class Found:
 
 
 # -- detect -----------------------------------------------------------------------------------------------
+
+
+def to_prepare(asked: Asked) -> dict[str, Callable[[], object]]:
+    """What is made once for all looks to come, and can be made before this one on several processors, by name."""
+    require_detectors(asked.detectors)
+    return unprepared(name for name in asked.detectors or detector_names() if name not in asked.settings)
 
 
 def detect(

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from dnsonde.probe.judge import to_prepare as judging
+from dnsonde.watch import Asked, to_prepare
 from dnsonde.wire.compile import compile_all
 
 # A first call compiles a kernel: time is not what these properties are about.
@@ -41,7 +43,7 @@ def must_be_prepared() -> bool:
 def pytest_sessionstart(session: pytest.Session) -> None:
     # A lab's hosts do not wait seconds for a kernel; workers find what the first process compiled.
     if not hasattr(session.config, "workerinput"):
-        compile_all(lambda *_: None)
+        compile_all(lambda *_: None, None, judging() | to_prepare(Asked()))
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]

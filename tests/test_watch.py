@@ -12,14 +12,16 @@ import pytest
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
 from dnsonde.detect._allow import Allowed, load_allowed
-from dnsonde.detect._compiled import detector_of, query_of
+from dnsonde.detect._compiled import detector_names, detector_of, query_of
 from dnsonde.detect._engines import OnDuckDB
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.table import kept
 from dnsonde.table import lake as lakes
 from dnsonde.table.schema import FINDING, FLOW, MESSAGE
 from dnsonde.table.store import database
+from dnsonde.watch import Asked, to_prepare
 from dnsonde.wire.batch import address_pair
 
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
@@ -163,6 +165,23 @@ def test_a_kept_query_gives_what_the_relation_gives() -> None:
     assert found.to_pylist() == direct.to_pylist()
     assert direct.num_rows == 1
     assert kept.home
+
+
+def test_queries_can_be_made_before_looking_where_they_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "kept_folder", lambda: tmp_path)
+    asked = Asked(detectors=("flood", "mirai_scan", "dns_sweep"), settings={"flood": {}})
+    work = to_prepare(asked)
+    assert set(work) == {"mirai_scan", "dns_sweep"}, "with settings it would be of no use to others"
+    query_of.cache_clear()
+    work["mirai_scan"]()
+    assert set(to_prepare(asked)) == {"dns_sweep"}
+    assert set(to_prepare(Asked())) == set(detector_names()) - {"mirai_scan"}
+    with pytest.raises(UsageError, match="there is no detector 'water'"):
+        to_prepare(Asked(detectors=("water",)))
+    monkeypatch.setattr(kept, "kept_folder", lambda: None)
+    assert not to_prepare(asked), "what another process makes is lost where nothing is kept"
 
 
 def test_a_full_disk_under_a_temporary_lake_says_what_to_do(

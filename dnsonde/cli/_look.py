@@ -18,8 +18,10 @@ def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bo
     from dnsonde.cli._findings import moment
     from dnsonde.clock import SystemClock
     from dnsonde.detect._sides import prefixes
+    from dnsonde.wire.compile import compile_once
 
     asked = watch.Asked(home=prefixes(homes))
+    compile_once(watcher.say, (), watch.to_prepare(asked))
     found = watch.detect([str(folder)], asked, SystemClock(), watcher.tell, fresh=fresh)
     if found.kept:
         watcher.say(f"Findings of {moment(found.looked_us)} UTC; nothing has changed since.")

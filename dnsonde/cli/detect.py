@@ -125,8 +125,7 @@ def detect(
         until_us=_time(until, clock),
     )
     with _progress.watch(mode, _progress.reading) as watcher:
-        if lake is None:
-            compile_once(watcher.say, READING)
+        compile_once(watcher.say, READING if lake is None else (), watch.to_prepare(asked))
         found = watch.detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )

@@ -44,19 +44,23 @@ def demo(
     prober sweeps them with names like SecShow's, its traffic is captured to a file and watched, and a report shows both
     views side by side. No packet leaves the machine. About a minute.
     """
-    from dnsonde import run
+    from dnsonde import run, watch
     from dnsonde.cli import _loop, _summary
     from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
+    from dnsonde.probe import judge
     from dnsonde.wire.compile import MEASURING, compile_once
 
     clock = SystemClock()
     scenario = run.scenario(name, hosts, seed)
     folder = folder or run.fresh_folder(Path("runs"), clock)
-    with _progress.watch(mode) as watch:
-        compile_once(watch.say, MEASURING if no_loop else None)
-        watch.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
-        measured, truth = run.demo(scenario, folder, clock, on_progress=watch.tell, say=watch.say)
+    with _progress.watch(mode) as watcher:
+        if no_loop:
+            compile_once(watcher.say, MEASURING, judge.to_prepare())
+        else:
+            compile_once(watcher.say, None, judge.to_prepare() | watch.to_prepare(watch.Asked()))
+        watcher.say(f"A lab of {scenario.size:,} addresses, {scenario.prefix} on loopback.")
+        measured, truth = run.demo(scenario, folder, clock, on_progress=watcher.tell, say=watcher.say)
     out = console()
     # Half a measurement is right about nothing.
     _summary.show(measured, out, truth if measured.finished else None)
@@ -153,9 +157,10 @@ def evaluate(names: tuple[str, ...]) -> None:
     from dnsonde import escape
     from dnsonde.cli._terminal import console
     from dnsonde.lab import evaluate as judge
+    from dnsonde.watch import Asked, to_prepare
     from dnsonde.wire.compile import compile_once
 
-    compile_once(lambda sentence: click.echo(sentence, err=True))
+    compile_once(lambda sentence: click.echo(sentence, err=True), None, to_prepare(Asked()))
     result = judge.evaluate(names, lambda name, done, of: click.echo(f"{done + 1} of {of}: {name}", err=True))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("detector", no_wrap=True)

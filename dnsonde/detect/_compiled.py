@@ -9,10 +9,10 @@ Stages (`_stages`) become temporary tables, named by what they are made of: dete
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 from dnsonde import registry
 from dnsonde.detect._findings import Wording
 from dnsonde.errors import UsageError
-from dnsonde.table.kept import is_kept, keep, kept
+from dnsonde.table.kept import can_keep, is_kept, keep, kept
 
 if TYPE_CHECKING:
     from dnsonde.detect._contract import Detector
@@ -114,6 +114,20 @@ def query_of(name: str, settings: Settings = ()) -> Query:
 def is_prepared(name: str) -> bool:
     """Whether the query of a detector as it comes is kept, and need not be made."""
     return is_kept(_named(name), SOURCES)
+
+
+def unprepared(names: Iterable[str]) -> dict[str, Callable[[], object]]:
+    """Of these detectors as they come, those whose queries are not kept: by name, what makes and keeps each.
+
+    None of them where nothing can be kept: what another process makes would then be lost.
+    """
+    if not can_keep():
+        return {}
+    return {name: partial(_prepare, name) for name in names if not is_prepared(name)}
+
+
+def _prepare(name: str) -> None:
+    query_of(name)
 
 
 def detector_of(name: str) -> "Detector":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.table.kept import keep, kept
+from dnsonde.table.kept import can_keep, is_kept, keep, kept
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.table.store import Writer, create_views, database, row_count
 
@@ -67,6 +67,17 @@ def write_verdicts(
     return writer.written
 
 
+def to_prepare() -> dict[str, Callable[[], object]]:
+    """What is made once for all small runs in a zone of one's own, and can be made beside other work, by name."""
+    if not can_keep() or is_kept(_named("delegated"), SOURCES):
+        return {}
+    return {"verdict": _prepare}
+
+
+def _prepare() -> None:
+    _sql("delegated", owned=False, sliced=False)
+
+
 def _slice(number: int, slices: int) -> str:
     """SQL: this row is of every `slices`-th target; addresses in a row fall into different slices."""
     return "TRUE" if slices == 1 else f"xor(target_host, target_net) & {slices - 1} = {number}"
@@ -75,7 +86,7 @@ def _slice(number: int, slices: int) -> str:
 @cache
 def _sql(zone_mode: "ZoneMode", *, owned: bool, sliced: bool) -> tuple[list[str], str]:
     """See `judging_sql`."""
-    name = "_".join(["verdict", zone_mode, *["owned"] * owned, *["sliced"] * sliced])
+    name = _named(zone_mode, owned=owned, sliced=sliced)
     found = kept(name, SOURCES)
     if found is not None:
         with suppress(ValueError, TypeError):
@@ -87,6 +98,10 @@ def _sql(zone_mode: "ZoneMode", *, owned: bool, sliced: bool) -> tuple[list[str]
     made = judging_sql(zone_mode, owned=owned, sliced=sliced)
     keep(name, SOURCES, json.dumps(made))
     return made
+
+
+def _named(zone_mode: "ZoneMode", *, owned: bool = False, sliced: bool = False) -> str:
+    return "_".join(["verdict", zone_mode, *["owned"] * owned, *["sliced"] * sliced])
 
 
 def _put_in_place(folder: Path, scratch: Path) -> None:

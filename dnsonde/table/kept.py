@@ -32,6 +32,16 @@ def kept_folder() -> Path | None:
     return caches / "dnsonde" / hashlib.sha256(str(house).encode()).hexdigest()[:16]
 
 
+def can_keep() -> bool:
+    """Whether a text can be kept at all."""
+    folder = kept_folder()
+    if folder is None:
+        return False
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def is_kept(name: str, rooms: tuple[str, ...]) -> bool:
     """Whether a text of that name is there, made by these rooms as they are."""
     place = _place(name, rooms)

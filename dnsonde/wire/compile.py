@@ -7,15 +7,17 @@ kept code remembers which are done: it vanishes with that code, and changes with
 the processor.
 """
 
+import gc
 import hashlib
 import multiprocessing
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import version
 from importlib.resources import files
@@ -23,6 +25,8 @@ from pathlib import Path
 from types import ModuleType
 
 from dnsonde import registry
+
+Work = Callable[[], object]
 
 WIRE = "dnsonde.wire"
 KERNELS = "dnsonde.wire._kernels"
@@ -38,78 +42,129 @@ READING = (
 # Begun first: what takes long, so that nobody waits for it, and what others share, so that they find it compiled.
 LONGEST = ("embedded", "decode", "name", "packet", "columns", "encode", "datagram", "lines")
 ALL = "*"  # in the stamp: every module there was
-WORKERS = 4  # at most; each takes some 200 MB
+WORKERS = 4  # at most; each takes some 300 MB
 
 
-def compile_all(on_progress: Callable[[int, int, str], None], modules: Sequence[str] | None = None) -> bool:
+def compile_all(
+    on_progress: Callable[[int, int, str], None],
+    modules: Sequence[str] | None = None,
+    beside: Mapping[str, Work] | None = None,
+) -> bool:
     """Compile what is not compiled yet of `modules` (names in `wire`; None: all); False when there was nothing to do.
 
-    on_progress(done, total, module): called with done == 0 before anything is done, and after each module.
+    beside: what else is made once, by name: functions that other processes can import, done on the same processors.
+    on_progress(done, total, name): called with done == 0 before anything is done, and after each module or function.
     """
-    stamp = cache_folder() / f"dnsonde-compiled-{_state()}"
-    done = set(stamp.read_text().split()) if stamp.exists() else set()
-    if ALL in done or (modules is not None and done.issuperset(modules)):
-        return False  # without an import of what this work may not need
-    wanted = [module.__name__.removeprefix(f"{WIRE}.") for module in warmable()]
-    left = [name for name in wanted if name not in done and (modules is None or name in modules)]
-    if not left:
+    stamp = _Stamp()
+    left = stamp.left(modules)
+    work: dict[str, Work] = {name: partial(_compile, name) for name in left}
+    work.update(beside or {})
+    if not work:
         return False
-    left.sort(key=lambda name: (LONGEST.index(name) if name in LONGEST else len(LONGEST), name))
-    on_progress(0, len(left), "")
-    if not stamp.exists() and any(stamp.parent.glob("dnsonde-compiled-*")):
-        # Numba asks whether a kernel's own file has changed, not whether one that it calls has.
-        for kept in stamp.parent.glob("*.nb[ic]"):
-            kept.unlink(missing_ok=True)
-    for number, name in enumerate(_compiled(left), 1):
-        on_progress(number, len(left), name)
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    for old in stamp.parent.glob("dnsonde-compiled-*"):
-        if old != stamp:
-            old.unlink(missing_ok=True)
-    fresh = stamp.with_name(f"{stamp.name}-{os.getpid()}")
-    done.update(left)
-    fresh.write_text(" ".join(sorted(done | {ALL} if done.issuperset(wanted) else done)))
-    fresh.rename(stamp)
+    on_progress(0, len(work), "")
+    if left:
+        stamp.begin()
+    for number, name in enumerate(_made(work), 1):
+        on_progress(number, len(work), name)
+    if left:
+        stamp.add(left)
     return True
 
 
-def compile_once(say: Callable[[str], None], modules: Sequence[str] | None = None) -> None:
-    """Compile the kernels that are not compiled yet, and say so once; `modules` as for `compile_all`."""
+def compile_once(
+    say: Callable[[str], None],
+    modules: Sequence[str] | None = None,
+    beside: Mapping[str, Work] | None = None,
+) -> None:
+    """The same, and say so once."""
 
-    def told(done: int, total: int, _module: str) -> None:
+    def told(done: int, total: int, _name: str) -> None:
         if done == 0:
-            say(f"Compiling {total} modules of inner loops, once; up to a minute ...")
+            queries = len(beside or {})
+            kernels = total - queries
+            what = []
+            if kernels:
+                what.append(f"compiling {kernels} {'module' if kernels == 1 else 'modules'} of inner loops")
+            if queries:
+                what.append(f"making {queries} {'query' if queries == 1 else 'queries'}")
+            how_long = "up to a minute" if kernels else "some seconds"
+            say(f"{' and '.join(what).capitalize()}, once; {how_long} ...")
 
-    compile_all(told, modules)
+    compile_all(told, modules, beside)
 
 
-def _compiled(names: list[str]) -> Iterator[str]:
-    """Compile modules, each in whichever process is free; their names as they are done."""
-    left = list(names)
-    workers = min(len(names), len(os.sched_getaffinity(0)), WORKERS)
+class _Stamp:
+    """The file beside the kept code that says which modules are compiled."""
+
+    @cached_property
+    def _path(self) -> Path:
+        return cache_folder() / f"dnsonde-compiled-{_state()}"
+
+    def _done(self) -> set[str]:
+        return set(self._path.read_text().split()) if self._path.exists() else set()
+
+    def left(self, modules: Sequence[str] | None) -> list[str]:
+        """Which of them (None: of all) are not compiled; what takes long first."""
+        if modules is not None and not modules:
+            return []  # and no kernel is imported
+        done = self._done()
+        if ALL in done or (modules is not None and done.issuperset(modules)):
+            return []  # without an import of what this work may not need
+        left = [name for name in _names() if name not in done and (modules is None or name in modules)]
+        return sorted(left, key=lambda name: (LONGEST.index(name) if name in LONGEST else len(LONGEST), name))
+
+    def begin(self) -> None:
+        """Throw away what other sources made: Numba looks whether a kernel's own file has changed, not its helpers'."""
+        if not self._path.exists() and any(self._path.parent.glob("dnsonde-compiled-*")):
+            for kept in self._path.parent.glob("*.nb[ic]"):
+                kept.unlink(missing_ok=True)
+
+    def add(self, names: Sequence[str]) -> None:
+        """These are compiled now."""
+        done = self._done().union(names)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        for old in self._path.parent.glob("dnsonde-compiled-*"):
+            if old != self._path:
+                old.unlink(missing_ok=True)
+        fresh = self._path.with_name(f"{self._path.name}-{os.getpid()}")
+        fresh.write_text(" ".join(sorted(done | {ALL} if done.issuperset(_names()) else done)))
+        fresh.rename(self._path)
+
+
+def _made(work: Mapping[str, Work]) -> Iterator[str]:
+    """Do each piece of work in whichever process is free; their names as they are done."""
+    left = dict(work)
+    workers = min(len(work), len(os.sched_getaffinity(0)), WORKERS)
     if workers > 1:
         # This process may hold sockets and threads: the others begin anew.
         context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(workers, context, _ignore_interrupt) as pool:
-                for future in as_completed([pool.submit(_compile, name) for name in names]):
-                    left.remove(future.result())
-                    yield future.result()
+            with ProcessPoolExecutor(workers, context, _begin) as pool:
+                names = {pool.submit(one): name for name, one in work.items()}
+                for future in as_completed(names):
+                    future.result()
+                    del left[names[future]]
+                    yield names[future]
         except (BrokenProcessPool, OSError):
             # No semaphores, or a main program that others cannot import: one alone can do it too.
             pass
-    for name in left:
-        yield _compile(name)
+    for name, one in left.items():
+        one()
+        yield name
 
 
-def _compile(name: str) -> str:
+def _compile(name: str) -> None:
     import_module(f"{WIRE}.{name}").warm()
-    return name
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C is for the process that waits for us."""
+def _begin() -> None:
+    """Ctrl-C is for the process that waits for us; and compilers make little garbage, and much to look through."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+
+
+def _names() -> list[str]:
+    return [module.__name__.removeprefix(f"{WIRE}.") for module in warmable()]
 
 
 def warmable() -> list[ModuleType]:

@@ -48,6 +48,14 @@ def test_where_nothing_may_be_written_nothing_is_kept(
     monkeypatch.setattr(kept, "kept_folder", lambda: folder)
     kept.keep("verdict", ROOMS, "text")
     assert kept.kept("verdict", ROOMS) is None
+    assert not kept.can_keep()
+
+
+def test_a_folder_that_is_not_there_yet_can_keep(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "kept_folder", lambda: house / "caches" / "dnsonde" / "0123")
+    assert kept.can_keep()
+    kept.keep("verdict", ROOMS, "text")
+    assert kept.kept("verdict", ROOMS) == "text"
 
 
 def test_octets_that_are_no_text_are_none(house: Path) -> None:

@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +53,44 @@ def test_who_measures_waits_for_no_more_than_that(folder: Path) -> None:
     assert set(said) == {"", *room.MEASURING}
     assert room.compile_all(lambda *step: said.append(step[2]))
     assert sorted(said[len(room.MEASURING) + 1 :]) == ["", *sorted(names - set(room.MEASURING))]
+
+
+def test_what_else_is_made_once_is_made_with_them(folder: Path) -> None:
+    del folder
+    made: list[str] = []
+    beside = {name: partial(made.append, name) for name in ("flood", "verdict")}
+    said: list[tuple[int, int, str]] = []
+    assert room.compile_all(lambda *step: said.append(step), ["permute"], beside)
+    assert made == ["flood", "verdict"]
+    assert said == [(0, 3, ""), (1, 3, "permute"), (2, 3, "flood"), (3, 3, "verdict")]
+    assert not room.compile_all(lambda *step: said.append(step), ["permute"])
+
+
+def test_without_kernels_to_compile_none_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "WORKERS", 1)
+    monkeypatch.delattr(room, "cache_folder")  # it imports them
+    made: list[str] = []
+    assert room.compile_all(lambda *_: None, (), {"flood": partial(made.append, "flood")})
+    assert made == ["flood"]
+    assert not room.compile_all(lambda *_: None, ())
+
+
+@pytest.mark.parametrize(
+    ("modules", "beside", "sentence"),
+    [
+        (["permute", "text"], 0, "Compiling 2 modules of inner loops, once; up to a minute ..."),
+        (["permute"], 2, "Compiling 1 module of inner loops and making 2 queries, once; up to a minute ..."),
+        ([], 1, "Making 1 query, once; some seconds ..."),
+        ([], 0, None),
+    ],
+)
+def test_the_sentence_says_what_is_waited_for(
+    folder: Path, modules: list[str], beside: int, sentence: str | None
+) -> None:
+    del folder
+    said: list[str] = []
+    room.compile_once(said.append, modules, {str(n): int for n in range(beside)})
+    assert said == [sentence] * (sentence is not None)
 
 
 def test_a_changed_kernel_is_compiled_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
