@@ -16,6 +16,7 @@ from dnsonde.wire.batch import MAPPED
 
 SECOND = 1_000_000  # microseconds
 SAMPLE = 10  # values that a finding shows of many
+SHARES = 256  # that many values are divided into
 
 Pair = tuple[ir.IntegerValue, ir.IntegerValue]
 
@@ -237,6 +238,23 @@ def sample(table: ir.Table, by: Sequence[str], column: str, name: str, most: int
 @ibis.udf.scalar.builtin(name="hex")  # type: ignore[untyped-decorator]
 def number_hex(value: int) -> str:  # type: ignore[empty-body]
     """A number as upper-case hexadecimal digits, negative ones as 16: `hex`, which both engines understand alike."""
+
+
+def sample_of_many(
+    table: ir.Table, by: Sequence[str], column: str, name: str, most: int = SAMPLE
+) -> ir.Table:
+    """The same as `sample`, where there may be millions of values, without sorting them.
+
+    Values fall into shares; of the least of each share the one at place `most` bounds those asked for.
+    """
+    held = table.filter(table[column].notnull())
+    shares = held.mutate(share=held[column].hash() % SHARES)
+    least = shares.group_by([*by, "share"]).aggregate(bound=shares[column].min())
+    place = ibis.row_number().over(ibis.window(group_by=list(by), order_by=least.bound))
+    bounds = least.mutate(place=place).filter(lambda t: t.place == most - 1).select(*by, "bound")
+    held = attach(held.select(*by, column), bounds, by)
+    few = held.filter(held.bound.isnull() | (held[column] <= held.bound)).drop("bound")
+    return sample(few, by, column, name, most)
 
 
 def sample_addresses(table: ir.Table, by: Sequence[str], role: str, name: str) -> ir.Table:

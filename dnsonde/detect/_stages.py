@@ -19,8 +19,11 @@ from dnsonde.intel.load import markers
 
 HOUR_S = 3600
 NAMES_LEAST = 40  # messages below a domain from which on its names are counted
+SOURCE_ROWS, SOURCE_PACKETS = 3, 25  # of a source that is looked at
 FAILED = (2, 3)  # SERVFAIL, NXDOMAIN
 LONG = 16  # octets of a long label
+# CNAME, NULL, MX, TXT, KEY, SRV, PRIVATE (iodine 65399), ANY and unassigned: types whose answers carry data.
+CARRIERS = (5, 10, 15, 16, 25, 33, 99, 255, 65399)
 
 Note = Callable[[ir.Table, bool], ir.Table]
 
@@ -84,8 +87,8 @@ def domains(message: ir.Table) -> ir.Table:
     """A row a registered domain: what its messages are, as far as that is told without a look at names.
 
     below, octets: messages about names below it that embed no address, and the octets left of it, of the longest
-    `octets_max`, and those of them for `rare_types`; templates: messages whose name embeds something; `answer_*`: the
-    least and the greatest halves of addresses that answers lead to. Detectors that ask for it share it.
+    `octets_max`, and those of them for CARRIERS and for `rare_types`; templates: messages whose name embeds something;
+    `answer_*`: the least and the greatest halves of addresses that answers lead to. Detectors that ask for it share it.
     """
     m = dns(message)
     plain = (m.sub_hash != 0) & m.embedded_kind.isnull()
@@ -93,6 +96,7 @@ def domains(message: ir.Table) -> ir.Table:
         below=plain.cast("int64").sum(),
         octets=plain.ifelse(m.sub_bytes, 0).cast("int64").sum(),
         octets_max=m.sub_bytes.max(),
+        carriers=(plain & m.qtype.isin(CARRIERS)).cast("int64").sum(),
         rare=(plain & m.qtype.isin(rare_types())).cast("int64").sum(),
         templates=m.template.count(),
         answer_net_least=m.answer_net.min(),
@@ -101,6 +105,18 @@ def domains(message: ir.Table) -> ir.Table:
         answer_host_most=m.answer_host.max(),
     )
     return stage(each)
+
+
+def sources(flow: ir.Table, *, rows: int = SOURCE_ROWS, packets: int = SOURCE_PACKETS) -> ir.Table:
+    """A row a source address with at least so many `rows` of flow, or `packets`; what sends less is left out, shared.
+
+    A flood's forged sources are millions, of a packet each. `rows` and `packets` count as SOURCE_ROWS and
+    SOURCE_PACKETS where they are more.
+    """
+    each = flow.group_by(["src_net", "src_host"]).aggregate(rows=flow.count(), packets=flow.packets.sum())
+    return stage(
+        each.filter((each.rows >= min(rows, SOURCE_ROWS)) | (each.packets >= min(packets, SOURCE_PACKETS)))
+    )
 
 
 def sides(message: ir.Table) -> ir.Table:

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, sample, sessions, window
-from dnsonde.detect._stages import stage
+from dnsonde.detect._stages import sources, stage
 
 SRC = keys("src")
 DST = keys("dst")
@@ -56,7 +56,9 @@ def backscatter(
     minute), for a telescope of a /8. Of the same flood a /23 gets two packets a minute: `addresses_min` (100) of yours
     are enough at any rate. `gap_s` is their five minutes of silence. `share_min` (0.9) and `addresses_min` are ours.
     """
+    often = sources(flow, packets=packets_min)
     inward = flow.filter(~flow.src_home & flow.dst_home)
+    inward = inward.semi_join(often.filter(often.packets >= packets_min), SRC)
     tcp = (inward.protocol == 6) & (inward.packets <= inward.synack + inward.rst)
     icmp = ((inward.protocol == 1) & inward.src_port.isin(ICMP4)) | (
         (inward.protocol == 58) & inward.src_port.isin(ICMP6)

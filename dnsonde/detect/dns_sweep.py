@@ -68,6 +68,10 @@ def dns_sweep(
     )
     asked = parties(dns(message)).filter(lambda t: t.server_home & ~t.client_home)
     asked = asked.mutate(bin=window(asked.time_us, gap_s)).select(*COLUMNS)
+    # Of forged sources each sends little.
+    often = asked.group_by(CLIENT).aggregate(messages=asked.count())
+    often = stage(often.filter(often.messages >= targets_min).select(*CLIENT), needed=True)
+    asked = asked.semi_join(often, CLIENT)
     recursive = asked.rd | (asked.qclass == CHAOS)
     each = asked.group_by([*CLIENT, *SERVER, "bin"]).aggregate(
         first_us=asked.time_us.min(),

@@ -20,16 +20,15 @@ from dnsonde.detect._relations import (
     pair,
     parties,
     sample,
+    sample_of_many,
     sessions,
     together,
 )
-from dnsonde.detect._stages import LONG, busy, domains, rare_types, stage
+from dnsonde.detect._stages import CARRIERS, LONG, busy, domains, rare_types, stage
 from dnsonde.detect._stages import names as names_below
 from dnsonde.intel.load import markers
 
 DOMAIN = ["domain"]
-# CNAME, NULL, MX, TXT, KEY, SRV, PRIVATE (iodine 65399), ANY and unassigned: types whose answers carry data.
-CARRIERS = (5, 10, 15, 16, 25, 33, 99, 255, 65399)
 COLUMNS = [
     *keys("src", "dst"), "src_port", "dst_port", "src_home", "dst_home", "time_us", "registered_domain", "qname",
     "qtype", "response", "dns_bytes", "sub_hash", "sub_bytes", "label_max", "entropy", "embedded_kind",
@@ -106,13 +105,17 @@ def dns_tunnel(
     `fresh_min` 0.4 (retries). For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min`
     35.
     """
-    least = (
-        min(names_min, plain_names_min),
-        min(octets_min, plain_octets_min),
-        min(length_min, plain_length_min),
-    )
     few = _few(message, few_names_min)
-    suspects = _suspects(message, window_s, *least, fresh_min)
+    suspects = _suspects(
+        message,
+        window_s,
+        names_min=min(names_min, plain_names_min),
+        octets_min=min(octets_min, plain_octets_min),
+        length_min=min(length_min, plain_length_min),
+        plain_length_min=plain_length_min,
+        carriers_min=names_min * carriers_min,
+        fresh_min=fresh_min,
+    )
     suspects = suspects.union(_windows(message, window_s, few), distinct=True)
     asked = parties(_of_suspects(message, window_s, suspects))
     direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= LONG)
@@ -194,7 +197,7 @@ def dns_tunnel(
         count_distinct(asked, held, keys("client"), "clients"),
         _first_client(asked, held),
         sample(asked, held, "types", "qtypes"),
-        sample(asked, held, "qname", "examples", most=3),
+        sample_of_many(asked, held, "qname", "examples", most=3),
     ):
         tunnels = attach(tunnels, more, held)
     tunnels = attach(tunnels, few, DOMAIN)
@@ -230,17 +233,26 @@ def dns_tunnel(
 
 
 def _suspects(
-    message: ir.Table, window_s: int, names_min: int, octets_min: int, length_min: float, fresh_min: float
+    message: ir.Table,
+    window_s: int,
+    *,
+    names_min: int,
+    octets_min: int,
+    length_min: float,
+    plain_length_min: float,
+    carriers_min: float,
+    fresh_min: float,
 ) -> ir.Table:
     """Domains, and windows, whose names can be a tunnel's by counts alone: `domain`, `window`.
 
-    Nearly all domains leave here. What has a label as long as a direct name's may be one, and not of the domain: it
-    counts where that speaks for a tunnel only.
+    Nearly all domains leave here, and floods of short names for plain types. What has a label as long as a direct
+    name's may be one, and not of the domain: it counts where that speaks for a tunnel only.
     """
     few = busy(message, names_min)
-    long = few.octets_max >= min(length_min, LONG)
+    few = few.mutate(length=(few.carriers >= carriers_min).ifelse(length_min, plain_length_min))
+    long = few.octets_max >= ibis.least(few.length, LONG)
     few = few.filter((few.below >= names_min) & (few.octets >= octets_min) & long)
-    few = stage(few.select("number", domain=few.registered_domain))
+    few = stage(few.select("number", "length", domain=few.registered_domain))
     each = overlapping(names_below(message, window_s, names_min).semi_join(few, "number"))
     short = each.label_max < LONG
     each = each.group_by(["number", "window", "sub_hash"]).aggregate(
@@ -252,13 +264,15 @@ def _suspects(
     spans = each.group_by(["number", "window"]).aggregate(
         names=each.count(), short=(each.short > 0).sum(), octets=each.octets.sum(), asks=each.asks.sum()
     )
-    spans = spans.filter(
-        (spans.names >= names_min)
-        & (spans.octets >= octets_min)
-        & (spans.octets >= spans.short * length_min)
-        & (spans.names >= spans.asks * fresh_min)
+    spans = spans.inner_join(few, "number").filter(
+        lambda t: (
+            (t.names >= names_min)
+            & (t.octets >= octets_min)
+            & (t.octets >= t.short * t.length)
+            & (t.names >= t.asks * fresh_min)
+        )
     )
-    return stage(spans.inner_join(few, "number").select(*DOMAIN, "window"))
+    return stage(spans.select(*DOMAIN, "window"))
 
 
 def _few(message: ir.Table, names_min: int) -> ir.Table:

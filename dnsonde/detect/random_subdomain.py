@@ -16,7 +16,7 @@ from dnsonde.detect._relations import (
     keys,
     overlapping,
     parties,
-    sample,
+    sample_of_many,
     sessions,
 )
 from dnsonde.detect._stages import FAILED, busy, names, sides, stage
@@ -89,6 +89,7 @@ def random_subdomain(
         answered=(asked.response & ~fails).fill_null(False).sum(),
         depth=(asked.labels - dots - 1).max().cast("int64"),
     )
+    each = stage(each)
     spans = _by_names(overlapping(each), [*DOMAIN, "window"])
     # Of other windows half may be missing.
     spans = spans.semi_join(suspects, [*DOMAIN, "window"])
@@ -106,7 +107,7 @@ def random_subdomain(
     for more in (
         count_distinct(asked, held, keys("client"), "clients"),
         count_distinct(asked, held, keys("server"), "servers"),
-        sample(asked, held, "qname", "examples", most=5),
+        sample_of_many(asked, held, "qname", "examples", most=5),
     ):
         attacks = attach(attacks, more, held)
     length = ibis.greatest((attacks.last_us - attacks.first_us) / SECOND, 1.0)

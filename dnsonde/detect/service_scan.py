@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._floods import USUAL_PROTOCOLS, told
 from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, sample, sessions
-from dnsonde.detect._stages import stage
+from dnsonde.detect._stages import sources, stage
 
 SRC = keys("src")
 DST = keys("dst")
@@ -75,7 +75,9 @@ def service_scan(
     so that slow scans are one: a real one took 72 hours for 7,307 addresses.
     """
     least = min(addresses_min, echo_min, ports_min, udp_ports_min, protocols_min, flags_min)
-    rows = _rows(flow, packets_max, gap_s, addresses_min, ports_min)
+    often = sources(flow, rows=least)
+    some = flow.semi_join(often.filter(often.rows >= least), SRC)
+    rows = _rows(some, packets_max, gap_s, addresses_min, ports_min)
     # Sources of so few rows, and then of so few pairs, need no further look.
     pairs = stage(_pairs(rows.semi_join(stage(_active(rows, least), needed=True), SRC)))
     pairs = stage(pairs.semi_join(_active(pairs, least), SRC), needed=True)

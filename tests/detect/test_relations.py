@@ -129,6 +129,30 @@ def test_sessions_break_where_nothing_happened_for_longer_than_the_gap() -> None
     assert set(got.column_names) == {"k", "first_us", "last_us", "session"}
 
 
+@pytest.mark.parametrize("column", ["text", "number"])
+def test_of_millions_of_values_the_same_sample_is_taken_without_sorting_them(column: str) -> None:
+    chance = random.Random(5)
+    given = [
+        *(("many", chance.randrange(10_000)) for _ in range(30_000)),
+        *(("few", n) for n in (7, 7, 3)),
+        *(("one", None), (None, 5)),
+    ]
+    table = ibis.memtable(
+        pa.table(
+            {
+                "k": [k for k, _ in given],
+                "text": [None if n is None else f"n{n}" for _, n in given],
+                "number": pa.array([n for _, n in given], pa.int64()),
+            }
+        )
+    )
+    for most in (1, 3, r.SHARES + 1):
+        wanted = r.sample(table, ["k"], column, "some", most).order_by("k").to_pyarrow().to_pylist()
+        told = r.sample_of_many(table, ["k"], column, "some", most).order_by("k").to_pyarrow().to_pylist()
+        assert told == wanted
+        assert len(told) == 3
+
+
 def test_samples_and_counts_do_not_depend_on_the_order_of_rows() -> None:
     values = [("x", 5), ("x", 3), ("x", 5), ("x", None), ("y", 7), ("x", 1), ("y", 8)]
     for given in (values, values[::-1]):

@@ -8,7 +8,7 @@ import pytest
 
 from dnsonde.detect._compiled import Query, Stages
 from dnsonde.detect._contract import Detector, detector, finding
-from dnsonde.detect._stages import busy, names, needs, stage
+from dnsonde.detect._stages import busy, names, needs, sources, stage
 from dnsonde.detect._to_sql import to_sql
 from dnsonde.table import store
 from tests.detect import rows
@@ -109,3 +109,21 @@ def test_names_below_a_domain_are_counted_by_window(connection: ibis.BaseBackend
         (0, 1, 1, 0)
     ] * 2
     assert len({row["sub_hash"] for row in told}) == 2
+
+
+def test_sources_that_sent_next_to_nothing_are_left_out_unless_asked_for() -> None:
+    backend = ibis.duckdb.from_connection(store.database())
+    sent = [("192.0.2.1", 1)] * 3 + [("192.0.2.2", 25), ("192.0.2.3", 24), ("192.0.2.4", 1)]
+    flows = [
+        rows.flow(source, "198.51.100.1", packets=packets, time_s=n)
+        for n, (source, packets) in enumerate(sent)
+    ]
+    flow = backend.create_table("seen_flow", rows.tables(flows=flows)["flow"])
+
+    def last(**least: int) -> set[int]:
+        return {row["src_host"] & 0xFF for row in sources(flow, **least).to_pyarrow().to_pylist()}
+
+    assert last() == {1, 2}
+    assert last(rows=100, packets=1000) == {1, 2}, "so that all share it"
+    assert last(packets=20) == {1, 2, 3}
+    assert last(rows=1) == {1, 2, 3, 4}
