@@ -125,7 +125,6 @@ def dns_tunnel(
         domain=asked.direct.ifelse(DIRECT, asked.registered_domain),
         # Without a domain the whole name tells names apart.
         whole=asked.direct.ifelse(asked.qname, ""),
-        piece=ibis.coalesce(*(_number(asked.qname, place) for place in range(1, NUMBERED + 1))),
         sub_hash=asked.direct.ifelse(0, asked.sub_hash).cast("int64"),
         sub_bytes=asked.direct.ifelse(asked.qname.length() - len(DIRECT) - 1, asked.sub_bytes).cast("int64"),
         entropy=asked.direct.ifelse(4.0, asked.entropy),
@@ -163,31 +162,40 @@ def dns_tunnel(
         entropy=asked.micro.max(),
         down=asked.down.sum(),
     )
+    names = stage(names)
     by = [*DOMAIN, "window"]
-    spans = _by_names(overlapping(names), by)
-    spans = attach(spans, _pieces(asked, by), by)
-    spans = attach(spans, _of_busiest(asked, by), by)
-    spans = attach(spans, _types(asked, by), by)
+    spans = _by_names(overlapping(names), by).semi_join(rough, by)
     spans = attach(spans, few, DOMAIN)
-    typed = spans.carriers >= spans.rows * carriers_min
-    random = spans.entropy >= spans.names * (entropy_min * 1_000_000)
+    spans = spans.mutate(
+        typed=spans.carriers >= spans.rows * carriers_min,
+        scattered=spans.entropy >= spans.names * (entropy_min * 1_000_000),
+        marked=spans.tool.notnull() | (spans.rare * 2 >= spans.rows) | (spans.domain == DIRECT),
+    )
+    spans = spans.mutate(
+        long=(spans.names >= names_min)
+        & (spans.bytes_up >= spans.names * spans.typed.ifelse(length_min, plain_length_min))
+        & spans.scattered,
+        few=(spans.names >= few_names_min) & (spans.marked | (spans.typed & spans.scattered)),
+    )
+    # Who asked, for what and in which order is dear to tell, and is told of few.
+    perhaps = spans.few | (spans.long & (spans.bytes_up >= min(octets_min, plain_octets_min)))
+    spans = stage(spans.filter(perhaps & (spans.names >= spans.asks * fresh_min)), needed=True)
+    some = asked.semi_join(both_halves(spans, *DOMAIN), [*DOMAIN, "half"])
+    for more in (_pieces(some, by), _of_busiest(some, by), _types(some, by)):
+        spans = attach(spans, more, by)
     # Each piece in a name or a few, and of ten nine there: in integers, on which engines agree.
     counted = (spans.pieces >= names_min) & (spans.pieces * PARTS >= spans.names)
     counted = (counted & (spans.span * 9 <= spans.pieces * 10)).fill_null(False)
     usual = (
-        (spans.names >= names_min)
-        & (typed | counted | (spans.of_busiest >= plain_names_min))
-        & (spans.bytes_up >= (typed | counted).ifelse(octets_min, plain_octets_min))
-        & (spans.bytes_up >= spans.names * typed.ifelse(length_min, plain_length_min))
-        & random
+        spans.long
+        & (spans.typed | counted | (spans.of_busiest >= plain_names_min))
+        & (spans.bytes_up >= (spans.typed | counted).ifelse(octets_min, plain_octets_min))
     )
-    marked = spans.tool.notnull() | (spans.rare * 2 >= spans.rows) | (spans.domain == DIRECT)
     full = spans.bytes_up >= spans.names * FULL
     turns = (spans.types >= TURNS) & (spans.typings <= spans.names)
     turns = turns & (spans.bytes_up >= spans.names * length_min)
-    odd = (spans.names >= few_names_min) & (marked | (typed & random & (full | turns)))
-    spans = spans.filter((usual | odd) & (spans.names >= spans.asks * fresh_min))
-    spans = stage(sessions(spans.semi_join(rough, by), DOMAIN, gap_s), needed=True)
+    spans = spans.filter(usual | (spans.few & (spans.marked | full | turns)))
+    spans = stage(sessions(spans, DOMAIN, gap_s), needed=True)
     held = [*DOMAIN, "session"]
     whole = both_halves(spans, *held)
     tunnels = _by_names(names.inner_join(whole, [*DOMAIN, "half"]), held)
@@ -322,7 +330,8 @@ def _number(name: ir.StringValue, place: int) -> ir.IntegerValue:
 
 def _pieces(asked: ir.Table, by: list[str]) -> ir.Table:
     """How many numbers stand as a label in names, `pieces`, and how many there are from the least to the greatest."""
-    rows = asked.filter(asked.piece.notnull()).select(*DOMAIN, "half", "piece").distinct()
+    piece = ibis.coalesce(*(_number(asked.qname, place) for place in range(1, NUMBERED + 1)))
+    rows = asked.select(*DOMAIN, "half", piece=piece).filter(lambda t: t.piece.notnull()).distinct()
     each = overlapping(rows).select(*by, "piece").distinct()
     return each.group_by(by).aggregate(pieces=each.count(), span=each.piece.max() - each.piece.min() + 1)
 
