@@ -16,6 +16,8 @@ from dnsonde.wire.batch import address_text
 
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
+BATCH_ROWS = 8192
+
 SubjectKind = Literal["address", "prefix", "domain"]
 
 # What every detector's relation has; all other columns are evidence.
@@ -40,7 +42,16 @@ class Wording:
 
 def findings(wording: Wording, rows: pa.Table) -> pa.Table:
     """Executed rows of a detector's relation as the `finding` table."""
+    # A telescope has as many findings as there are bots: as Python's objects they are large.
+    batches = rows.to_batches(max_chunksize=BATCH_ROWS)
+    told = [pa.Table.from_pylist(_told(wording, batch), FINDING.schema) for batch in batches]
+    return pa.concat_tables([FINDING.schema.empty_table(), *told])
+
+
+def _told(wording: Wording, rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows of `finding`, as plain values."""
     out: list[dict[str, Any]] = []
+    references = json.dumps(wording.references)
     for row in rows.to_pylist():
         subject = _subject(row)
         evidence = _evidence(row)
@@ -59,10 +70,10 @@ def findings(wording: Wording, rows: pa.Table) -> pa.Table:
                 "title": wording.title.format_map(facts),
                 "summary": wording.summary.format_map(facts),
                 "evidence": json.dumps(evidence, ensure_ascii=True, sort_keys=True),
-                "references": json.dumps(wording.references),
+                "references": references,
             }
         )
-    return pa.Table.from_pylist(out, FINDING.schema)
+    return out
 
 
 def _subject(row: Mapping[str, Any]) -> str:
