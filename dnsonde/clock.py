@@ -3,6 +3,8 @@
 import time
 from typing import Protocol
 
+LAST_US = 253_402_300_799_999_999  # the end of the year 9999: calendars know no more
+
 
 class Clock(Protocol):
     """What the rest of the house knows of time."""

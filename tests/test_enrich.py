@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -170,6 +171,7 @@ def test_what_strangers_wrote_is_checked(tmp_path: Path) -> None:
         b"nothing in it\n",
         b"{",
         b"[" * 100_000,
+        b"1\n" + b"[" * 100_000,
         b"\x1f\x8bdamaged",
         b'{"startAddress": "x"}',
         b"\xab\xcd\xefMaxMind.com",
@@ -178,6 +180,23 @@ def test_what_strangers_wrote_is_checked(tmp_path: Path) -> None:
 def test_a_file_of_nothing_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"x\.bin"):
         open_source(file(tmp_path, "x.bin", content))
+
+
+def test_a_damaged_database_ends_no_process(mmdb: Mmdb) -> None:
+    path = mmdb("asn.mmdb", {f"192.0.{n}.0/24": {"asn": 64500 + n, "as_name": "Example"} for n in range(40)})
+    whole, draw, refused = path.read_bytes(), Random(1), []
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            for number in range(0, 40, 5):
+                ask(path, f"192.0.{number}.7")
+        except UsageError as error:
+            refused.append(str(error))
+    assert 0 < len(refused) < 150
+    assert all(str(path) in said for said in refused)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from dnsonde.clock import LAST_US
 from dnsonde.errors import SystemRefusal
 from dnsonde.export._threats import Nature, nature
 from dnsonde.registry import entries, entry
@@ -29,7 +30,6 @@ from dnsonde.wire.batch import address_pair
 
 Network = IPv4Network | IPv6Network
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_US = 253_402_300_799_999_999  # the end of the year 9999: calendars know no more
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from dnsonde.clock import LAST_US
 from dnsonde.escape import utf8
 from dnsonde.formats._stream import Stream
 
@@ -43,6 +46,16 @@ class Account:
         """Keep a sentence for the person who asked; the same one once."""
         if sentence and sentence not in self.notes:
             self.notes.append(sentence)
+
+    def dated(self, time_us: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those times, each within 1970 to 9999: what no calendar has becomes the nearest that it has, and is noted.
+
+        A damaged timestamp is a number like any other, and its double would not fit where it is reckoned with.
+        """
+        if not len(time_us) or (time_us.min() >= 0 and time_us.max() <= LAST_US):
+            return time_us
+        self.note("some of its times cannot be, and were taken for the nearest of 1970 to 9999")
+        return np.clip(time_us, 0, LAST_US)
 
     def saw(self, first_us: int, last_us: int) -> None:
         """Widen the time that the file spans."""

@@ -1,6 +1,8 @@
 """What readers of text logs share: blocks of whole lines, columns of text to numbers, and rows of the two tables."""
 
-from collections.abc import Callable, Iterator, Mapping
+import codecs
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,9 +11,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pcsv
 import pyarrow.json as pj
 from numpy.typing import NDArray
 
+from dnsonde.clock import LAST_US
 from dnsonde.formats._columns import record_batch, words
 from dnsonde.formats._contract import Account, Options
 from dnsonde.formats._messages import TRANSPORTS
@@ -24,6 +28,7 @@ from dnsonde.wire.lines import parse_lines
 BLOCK = 1 << 24  # octets of text in memory at a time
 LONGEST_LINE = 1 << 20
 LONGEST_PACKET = (1 << 31) - 1
+MOST_PACKETS, MOST_OCTETS = 1 << 39, 1 << 47  # of a flow that is believed: an hour of a link of 400 Gbit/s
 
 NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 ISO = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
@@ -62,8 +67,73 @@ def blocks(stream: Stream, account: Account) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
+def object_at(text: bytes) -> dict[str, Any]:
+    """The JSON object that some octets begin with; empty where there is none."""
+    with suppress(ValueError, RecursionError):
+        found, _ = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def separated(
+    block: bytes,
+    names: Sequence[str],
+    separator: str,
+    on_odd: Callable[[str], None],
+    *,
+    quoted: bool = False,
+    nulls: Sequence[str] = (),
+) -> dict[str, pa.Array]:
+    """Columns of text by name, of two with one name the last; without those lines that have not one of each.
+
+    on_odd: hears each such line; nulls: what stands for nothing. ArrowInvalid where nothing in the block is a row.
+    """
+
+    def skip(row: Any) -> str:
+        on_odd(row.text)
+        return "skip"
+
+    table = pcsv.read_csv(
+        pa.BufferReader(_utf8(block, "backslashreplace")),
+        read_options=pcsv.ReadOptions(
+            column_names=[str(number) for number in range(len(names))],
+            block_size=len(block) * 4 + 1,
+            use_threads=False,
+        ),
+        parse_options=pcsv.ParseOptions(
+            delimiter=separator, quote_char='"' if quoted else False, invalid_row_handler=skip
+        ),
+        convert_options=pcsv.ConvertOptions(
+            column_types={str(number): pa.string() for number in range(len(names))},
+            null_values=list(nulls),
+            strings_can_be_null=bool(nulls),
+        ),
+    )
+    return {name: one(column) for name, column in zip(names, table.columns, strict=True)}
+
+
+def _utf8(block: bytes, errors: str) -> bytes:
+    r"""The block, with each octet that is no UTF-8 as Zeek writes it, `\xNN`: Arrow stumbles over it, late."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode(errors=errors).encode()
+    return block
+
+
+def _in_json(error: UnicodeError) -> tuple[str, int]:
+    r"""`\xNN`, as a text of JSON has it."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(f"\\\\x{octet:02x}" for octet in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("dnsonde.json", _in_json)
+
+
 def json_rows(block: bytes, schema: pa.Schema, account: Account) -> pa.Table:
     """The objects of a block, one a line; lines that are none are counted and left out."""
+    block = _utf8(block, "dnsonde.json")
     options = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     read = partial(
         pj.read_json, read_options=pj.ReadOptions(block_size=len(block) + 1), parse_options=options
@@ -85,7 +155,7 @@ def _fits(decode: Callable[[bytes], Any], read: Callable[[Any], pa.Table], line:
     try:
         decode(line)
         read(pa.BufferReader(line + b"\n"))
-    except (msgspec.DecodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (RecursionError, msgspec.DecodeError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return False
     return True
 
@@ -122,7 +192,7 @@ def booleans(column: pa.Array) -> NDArray[np.bool_]:
 
 
 def microseconds(column: pa.Array) -> Pair:
-    """Times in seconds since 1970, or as ISO 8601 text (UTC unless it says otherwise)."""
+    """Times in seconds since 1970, or as ISO 8601 text (UTC unless it says otherwise); what no calendar has is none."""
     if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "T")).as_py():
         text = pc.replace_substring_regex(column, ISO, r"\1T\2|\3|\4")
         parts = pc.split_pattern(text, "|")
@@ -137,11 +207,24 @@ def microseconds(column: pa.Array) -> Pair:
         sign = np.where(pc.starts_with(zone, "-").to_numpy(zero_copy_only=False), -1, 1)
         values = dates.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
         ahead = sign * (hours * 3600 + minutes * 60).astype(np.int64) * 1_000_000
-        valid = fits.to_numpy(zero_copy_only=False) & _valid(dates)
-        return np.where(valid, values + np.rint(fraction * 1e6).astype(np.int64) - ahead, 0), valid
-    seconds, valid = numbers(column)
-    valid &= np.abs(seconds) < 2.0**42
-    return np.rint(np.where(valid, seconds, 0) * 1e6).astype(np.int64), valid
+        values = values + np.rint(fraction * 1e6).astype(np.int64) - ahead
+        valid = fits.to_numpy(zero_copy_only=False) & _valid(dates) & (values >= 0) & (values <= LAST_US)
+        return np.where(valid, values, 0), valid
+    return scaled(column, 1e6)
+
+
+def scaled(column: pa.Array, scale: float) -> Pair:
+    """Times in microseconds of numbers, so many in each; what no calendar has is none."""
+    values, valid = numbers(column)
+    values = np.rint(values * scale)
+    valid &= (values >= 0) & (values <= LAST_US)
+    return np.where(valid, values, 0).astype(np.int64), valid
+
+
+def span(column: pa.Array) -> NDArray[np.int64]:
+    """Microseconds of spans in seconds, at most a century; 0 where there is none, or less."""
+    seconds, _ = numbers(column)
+    return np.rint(np.clip(seconds, 0, 2.0**32) * 1e6).astype(np.int64)
 
 
 def addresses(column: pa.Array) -> Ends:
@@ -273,11 +356,17 @@ def _answers(lists: pa.Array | None, count: int) -> dict[str, Any]:
 def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.bool_]) -> pa.RecordBatch:
     """Rows of `flow` from a log, those of `keep`; counters that it does not know are 0, lengths are the mean.
 
+    A counter that cannot be, as of a broken exporter, is cut and noted: sums of them, and products, must fit.
+
     `columns` has start_us, end_us, both ends, protocol, ports, packets and bytes at least.
     """
     taken = {name: value[keep] for name, value in columns.items()}
     count = int(keep.sum())
     zero = np.zeros(count, np.int64)
+    for name, most in (("packets", MOST_PACKETS), ("bytes", MOST_OCTETS), ("end_us", LAST_US)):
+        if count and taken[name].max() > most:
+            account.note(f"{name} of some flows cannot be that many: they were cut to {most:,}")
+            taken[name] = np.minimum(taken[name], most)
     mean = taken["bytes"] / np.maximum(taken["packets"], 1)
     length = np.minimum(mean, LONGEST_PACKET).astype(np.int32)  # counters may be anything
     filled = {

@@ -10,6 +10,7 @@ import bz2
 import gzip
 import json
 import re
+import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +39,9 @@ Range = tuple[Address, Address]
 
 MMDB_MARK = b"\xab\xcd\xefMaxMind.com"
 MMDB_TAIL = 128 * 1024  # octets at the end that hold the mark (MaxMind DB format 2.0)
+MMDB_FAULTS = (
+    ArithmeticError, LookupError, RecursionError, TypeError, ValueError, maxminddb.InvalidDatabaseError, struct.error,
+)  # fmt: skip
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
 PACKED_BY: dict[str, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
 HEAD = 12  # octets by which MRT is known
@@ -104,21 +108,31 @@ class Mmdb:
     """A MaxMind DB; what its record calls a thing differs by who made it."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
-            self._reader = maxminddb.open_database(path)
-        except maxminddb.InvalidDatabaseError as error:
-            raise UsageError(f"{path} is a damaged MaxMind DB ({error}): get it again") from error
+            # In Python: what is written in C reads outside of a damaged file, and ends the process.
+            self._reader = maxminddb.open_database(path, maxminddb.MODE_MMAP)
+        except MMDB_FAULTS as error:
+            raise self._damaged(error) from error
+        self._only_ipv4 = self._reader.metadata().ip_version == 4
 
     def find(self, address: Address) -> tuple[int, Facts]:
-        """See `Source`; a prefix of the database is none of routing, so it is not told."""
+        """See `Source`; UsageError where it is damaged. Its prefixes are none of routing, and not told."""
+        if self._only_ipv4 and address.version == 6:
+            return (1 << address.max_prefixlen) - 1, NOTHING
         try:
             record, bits = self._reader.get_with_prefix_len(address)
-        except ValueError:  # IPv6, of a database for IPv4
-            return (1 << address.max_prefixlen) - 1, NOTHING
+        except MMDB_FAULTS as error:
+            raise self._damaged(error) from error
         if address.version == 4 and bits > 32:
             bits -= 96
         spare = address.max_prefixlen - bits
         return int(address) | (1 << spare) - 1, _of_record(record)
+
+    def _damaged(self, error: Exception) -> UsageError:
+        return UsageError(
+            f"{self._path} is a damaged MaxMind DB ({error or type(error).__name__}): get it again"
+        )
 
 
 def _of_record(record: object) -> Facts:
@@ -280,12 +294,12 @@ def _of_rpsl(text: str) -> Iterator[Entry]:
 
 def _of_json(path: Path, text: str) -> Iterator[Entry]:
     try:
-        value = json.loads(text)
-    except ValueError:
         try:
+            value = json.loads(text)
+        except ValueError:
             value = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
-            raise UsageError(f"{path} is no JSON ({error}): get it again") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON ({error}): get it again") from error
     except RecursionError:
         raise UsageError(f"{path} is nested too deep to be an RDAP answer") from None
     for one in value if isinstance(value, list) else [value]:

@@ -55,7 +55,7 @@ class Traffic:
         if short.any():
             self._cut = True
             row["payload_length"][short & (row["status"] == PacketStatus.SHORT_TRANSPORT)] = 0
-        time_us = np.ascontiguousarray(entry["time_us"])
+        time_us = self._account.dated(np.ascontiguousarray(entry["time_us"]))
         number = np.arange(chunk.first, chunk.first + len(entry), dtype=np.int64)
         have = Packets(batch, row, time_us, number)
         status = np.zeros(256, np.int64)

@@ -6,12 +6,10 @@ since 1970 (`ra -u`).
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pcsv
 from numpy.typing import NDArray
 
 from dnsonde.formats import _logs as logs
@@ -52,23 +50,17 @@ def _read(stream: Stream, account: Account, options: Options) -> Tables:
 def _csv(stream: Stream, account: Account) -> Iterator[Columns]:
     names, between = _header(stream.head)
 
-    def skip(_: Any) -> str:
+    def count(_: str) -> None:
         account.malformed["damaged_line"] += 1
-        return "skip"
 
     for block in logs.blocks(stream, account):
         if not block.strip():
             continue
-        table = pcsv.read_csv(
-            pa.BufferReader(block),
-            read_options=pcsv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
-            parse_options=pcsv.ParseOptions(delimiter=between, quote_char=False, invalid_row_handler=skip),
-            convert_options=pcsv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), check_utf8=False),
-        )
-        lines = table.filter(pc.not_equal(table["StartTime"], "StartTime"))
-        empty = pa.nulls(len(lines), TEXT)
-        if len(lines):
-            yield {name: logs.one(lines[name]) if name in names else empty for name in USED}
+        rows = logs.separated(block, names, between, count)
+        body = pc.not_equal(rows["StartTime"], "StartTime")
+        rows = {name: rows[name].filter(body) for name in USED if name in rows}
+        if len(rows["StartTime"]):
+            yield dict.fromkeys(USED, pa.nulls(len(rows["StartTime"]), TEXT)) | rows
 
 
 def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
@@ -83,8 +75,7 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
         proto = proto.filter(mask)
         ends = [end.where(ip) for end in ends]
     first, timed = _times(rows["StartTime"], account)
-    duration, _ = logs.numbers(rows["Dur"])
-    last = first + np.rint(np.clip(duration, 0, 2.0**32) * 1e6).astype(np.int64)
+    last = first + logs.span(rows["Dur"])
     src, dst = ends
     protocol = logs.protocols(proto, src)
     icmp = (protocol == 1) | (protocol == 58)

@@ -16,6 +16,7 @@ import cbor2
 import numpy as np
 from numpy.typing import NDArray
 
+from dnsonde.clock import LAST_US
 from dnsonde.formats._contract import Account, Format, Options, Tables
 from dnsonde.formats._messages import MDNS, TCP, UDP, UNKNOWN, message_batch
 from dnsonde.formats._stream import Stream
@@ -285,7 +286,7 @@ class _Block:
         seconds, ticks = self._earliest
         whole, rest = divmod(ticks + offset, self._ticks)
         found = int((seconds + whole) * 1_000_000 + rest * 1_000_000 // self._ticks)
-        if abs(found) >> 62:
+        if not 0 <= found <= LAST_US:
             raise ValueError("a time that cannot be")
         return found
 

@@ -84,6 +84,7 @@ def _rows(frames: Batch, first: int, account: Account, options: Options) -> Tabl
     start = np.where(answer, row["response_start"], row["query_start"])
     seconds = np.where(answer, row["response_sec"], row["query_sec"])
     time_us = seconds * 1_000_000 + np.where(answer, row["response_nsec"], row["query_nsec"]) // 1000
+    time_us = account.dated(time_us)
     account.saw(int(time_us.min()), int(time_us.max()))
     if "message" not in options.tables:
         return

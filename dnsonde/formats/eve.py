@@ -3,8 +3,6 @@
 Version 1 has an event for each answer record; each becomes a message of its own.
 """
 
-import json
-from contextlib import suppress
 from typing import Any
 
 import dns.exception
@@ -47,8 +45,8 @@ SCHEMA = pa.schema(
 def _sniff(head: bytes) -> float:
     if not head.startswith(b"{"):
         return 0.0
-    with suppress(ValueError):
-        found = json.loads(head.split(b"\n", 1)[0])
+    found = logs.object_at(head)
+    if found:
         return 1.0 if {"timestamp", "event_type"} <= set(found) else 0.0
     return 0.5 if b'"event_type"' in head[:2000] and b'"timestamp"' in head[:2000] else 0.0
 
@@ -118,14 +116,13 @@ def _messages(rows: dict[str, pa.Array], account: Account, options: Options) -> 
     mdns &= ~of_dns
     single = pc.if_else(pc.is_valid(event["rdata"]), event["rdata"], None)
     answers = pc.if_else(_filled(event["answers"]), _texts(event["answers"]), _lists(single))
-    ttl, has_ttl = logs.numbers(event["ttl"])
     columns: dict[str, Any] = {
         "time_us": time_us[0], "packet": rows["number"].to_numpy(), **ends,
         "src_port": np.where(turned, ports[1], ports[0]), "dst_port": np.where(turned, ports[0], ports[1]),
         "id": logs.integers(event["id"], 65535), "response": response, "mixed_case": mixed,
         "qtype": _codes(rrtype, dns.rdatatype.from_text), "rcode": _codes(event["rcode"], dns.rcode.from_text),
         **{flag: logs.booleans(event[flag]) for flag in ("aa", "tc", "rd", "ra")},
-        "ttl_min": (ttl.astype(np.int64), has_ttl),
+        "ttl_min": logs.integers(event["ttl"], 0xFFFF_FFFF),
     }  # fmt: skip
     columns["rcode"] = (columns["rcode"][0], columns["rcode"][1] & response)
     columns = {k: (v[0][good], v[1][good]) if isinstance(v, tuple) else v[good] for k, v in columns.items()}

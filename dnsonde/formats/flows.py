@@ -3,16 +3,13 @@
 Sampled flows are scaled by their sampling rate. nfdump writes times without a zone; they are taken as UTC.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pcsv
 from numpy.typing import NDArray
 
 from dnsonde.formats import _logs as logs
@@ -60,12 +57,7 @@ Columns = dict[str, pa.Array]
 
 def _first(head: bytes) -> dict[str, Any]:
     """The first object of JSON lines, or of an array."""
-    text = head.lstrip(b"[ \r\n\t")
-    with suppress(ValueError):
-        found, _ = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
-        if isinstance(found, dict):
-            return found
-    return {}
+    return logs.object_at(head.lstrip(b"[ \r\n\t"))
 
 
 def _sniff(head: bytes) -> float:
@@ -91,23 +83,17 @@ def _csv(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
     account.note("times were written without a zone and taken as UTC")
     header = stream.head.split(b"\n", 1)[0].decode("latin-1").strip().split(",")
 
-    def skip(row: Any) -> str:
-        if not SUMMARY.match(row.text):
+    def count(line: str) -> None:
+        if not SUMMARY.match(line):
             account.ignored["other_line"] += 1
-        return "skip"
 
     for block in logs.blocks(stream, account):
         summary = block.rfind(b"\nSummary\n")
         body = block[: summary + 1] if summary >= 0 else block
         if not body.strip():
             continue
-        table = pcsv.read_csv(
-            pa.BufferReader(body),
-            read_options=pcsv.ReadOptions(column_names=header, block_size=len(body) + 1, use_threads=False),
-            parse_options=pcsv.ParseOptions(invalid_row_handler=skip),
-            convert_options=pcsv.ConvertOptions(column_types=dict.fromkeys(header, TEXT), check_utf8=False),
-        )
-        rows = {OURS[name]: logs.one(table[name]) for name in header if name in OURS}
+        table = logs.separated(body, header, ",", count, quoted=True)
+        rows = {OURS[name]: column for name, column in table.items() if name in OURS}
         named = pc.not_equal(rows["first"], header[0])  # header lines, as of joined files
         rows = {name: column.filter(named) for name, column in rows.items()}
         if len(rows["first"]):
@@ -156,26 +142,21 @@ def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     count = len(rows["proto"])
     first, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
     known, ended = np.zeros(count, bool), np.zeros(count, bool)
-    for name, scale in (("first_ns", 1e-3), ("first_s", 1e6), ("received_ns", 1e-3)):
-        values, valid = logs.numbers(rows[name])
-        take = ~known & valid & (values > 0)
-        first[take] = np.rint(values[take] * scale)
-        known |= take
-    for name, scale in (("last_ns", 1e-3), ("last_s", 1e6)):
-        values, valid = logs.numbers(rows[name])
-        take = ~ended & valid & (values > 0)
-        last[take] = np.rint(values[take] * scale)
-        ended |= take
+    for name, scale, out, mask in (
+        ("first_ns", 1e-3, first, known), ("first_s", 1e6, first, known), ("received_ns", 1e-3, first, known),
+        ("last_ns", 1e-3, last, ended), ("last_s", 1e6, last, ended),
+    ):  # fmt: skip
+        values, valid = logs.scaled(rows[name], scale)
+        take = ~mask & valid & (values > 0)
+        out[take] = values[take]
+        np.logical_or(mask, take, out=mask)
     for name, out, mask in (("first", first, known), ("last", last, ended)):
         if pa.types.is_string(rows[name].type):
             values, valid = logs.microseconds(pc.replace_substring(rows[name], " ", "T", max_replacements=1))
             take = ~mask & valid
             out[take] = values[take]
             np.logical_or(mask, take, out=mask)
-    duration, has = logs.numbers(rows["duration"])
-    last = np.where(
-        ended, last, first + np.where(has, np.rint(np.clip(duration, 0, 2**32) * 1e6), 0).astype(np.int64)
-    )
+    last = np.where(ended, last, first + logs.span(rows["duration"]))
     return first, np.maximum(first, last), known
 
 
@@ -189,6 +170,12 @@ def _flags(column: pa.Array) -> NDArray[np.int64]:
         ]
         return np.where(numeric, number, np.sum(letters, axis=0))
     return number
+
+
+def _times_rate(column: pa.Array, rate: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Counters of all that was, from those of a sample; a little more than `most` where they cannot be."""
+    counted = logs.integers(column, 1 << 53)[0]
+    return np.minimum(counted, most // rate + 1) * rate
 
 
 def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
@@ -216,8 +203,8 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
         account.note("sampled flows were scaled by their sampling rate")
     forth, back = (
         Way(
-            logs.integers(rows[f"{way}packets"], 1 << 53)[0] * rate,
-            logs.integers(rows[f"{way}bytes"], 1 << 53)[0] * rate,
+            _times_rate(rows[f"{way}packets"], rate, logs.MOST_PACKETS),
+            _times_rate(rows[f"{way}bytes"], rate, logs.MOST_OCTETS),
         )
         for way in ("", "out_")
     )

@@ -100,10 +100,10 @@ class _Pcapng:
         unit, offset, at = 6, 0, 16
         while at + 4 <= len(block) - 4:
             code, size = struct.unpack(f"{mark}HH", block[at : at + 4])
-            value = block[at + 4 : at + 4 + size]
-            if code == 9 and size == 1:
+            value = block[at + 4 : min(at + 4 + size, len(block) - 4)]
+            if code == 9 and len(value) == 1:
                 unit = value[0]
-            elif code == 14 and size == 8:
+            elif code == 14 and len(value) == 8:
                 (offset,) = struct.unpack(f"{mark}q", value)
             at += 4 + size + -size % 4
             if code == 0:

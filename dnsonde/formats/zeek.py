@@ -7,19 +7,17 @@ A dns.log line is a query and, where it has a response code, its response: two m
 flow each way, whatever its length in time.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pcsv
 from numpy.typing import NDArray
 
+from dnsonde.clock import LAST_US
 from dnsonde.formats import _logs as logs
 from dnsonde.formats._contract import Account, Format, Options, Tables
 from dnsonde.formats._messages import MDNS, TCP, UDP
@@ -60,7 +58,7 @@ class Style:
             text = line.decode("latin-1").rstrip("\r")
             if text.lstrip().startswith("#separator "):
                 told = ESCAPE.sub(lambda octet: chr(int(octet[1], 16)), text.partition("#separator ")[2])
-                separator = told if len(told) == 1 and told.isascii() and told not in '\r\n"' else "\t"
+                separator = told if len(told) == 1 and "\0" < told < "\x7f" and told not in '\r\n"' else "\t"
             elif text.startswith("#"):
                 name, _, value = text[1:].partition(separator)
                 found[name] = value
@@ -92,12 +90,7 @@ def _kind(fields: set[str]) -> str:
 
 def _object(head: bytes) -> dict[str, Any]:
     """The first JSON object among the lines of the head."""
-    for line in head.split(b"\n")[:20]:
-        with suppress(ValueError):
-            found = json.loads(line)
-            if isinstance(found, dict):
-                return found
-    return {}
+    return next(filter(None, map(logs.object_at, head.split(b"\n")[:20])), {})
 
 
 def _sniff(head: bytes) -> float:
@@ -157,39 +150,21 @@ def _parts(block: bytes) -> Iterator[bytes]:
 
 
 def _table(block: bytes, style: Style, account: Account) -> Columns:
-    fields = list(style.fields)
-
-    def skip(row: Any) -> str:
-        if not row.text.lstrip().startswith(COMMENT):
+    def count(line: str) -> None:
+        if not line.lstrip().startswith(COMMENT):
             account.malformed["damaged_line"] += 1
-        return "skip"
 
-    kept = dict.fromkeys(fields, TEXT)
     try:
-        table = pcsv.read_csv(
-            pa.BufferReader(block),
-            read_options=pcsv.ReadOptions(column_names=fields, block_size=len(block) + 1, use_threads=False),
-            parse_options=pcsv.ParseOptions(
-                delimiter=style.separator,
-                quote_char=False,
-                double_quote=False,
-                invalid_row_handler=skip,
-                ignore_empty_lines=True,
-            ),
-            convert_options=pcsv.ConvertOptions(
-                column_types=kept,
-                null_values=[style.unset, style.empty, ""],
-                strings_can_be_null=True,
-                check_utf8=False,
-            ),
+        columns = logs.separated(
+            block, style.fields, style.separator, count, nulls=(style.unset, style.empty, "")
         )
     except pa.ArrowInvalid as error:
         if style.separator.encode("latin-1") in block:
             account.note(f"a block of {len(block):,} octets is no table: {error}")
         return {}
-    columns = {name: logs.one(column) for name, column in zip(fields, table.columns, strict=True)}
     # A comment with as many separators as a row has columns, or a header line without its mark.
-    head = pc.or_(pc.starts_with(columns[fields[0]], COMMENT), pc.equal(columns[fields[0]], fields[0]))
+    first = columns[style.fields[0]]
+    head = pc.or_(pc.starts_with(first, COMMENT), pc.equal(first, style.fields[0]))
     body = pc.invert(head.fill_null(False))
     columns = {name: column.filter(body) for name, column in columns.items()}
     for name in ("answers", "TTLs"):
@@ -219,7 +194,6 @@ def _messages(rows: Columns, first: int, account: Account, options: Options) -> 
     rows, time_us, orig, resp = _ends(rows, account)
     number = rows["number"].to_numpy()
     orig_port, resp_port = (logs.integers(rows[f"id.{end}_p"], 65535)[0] for end in ("orig", "resp"))
-    rtt, has_rtt = logs.numbers(rows["rtt"])
     rcode = logs.integers(rows["rcode"], 4095)
     qname, mixed = logs.names(rows["query"])
     protocol = logs.protocols(rows["proto"], orig)
@@ -241,7 +215,7 @@ def _messages(rows: Columns, first: int, account: Account, options: Options) -> 
         return
     answers, ttls = (_lists(rows[name], kind) for name, kind in (("answers", TEXT), ("TTLs", REAL)))
     told = same | {
-        "time_us": time_us + np.where(has_rtt, np.rint(rtt * 1e6), 0).astype(np.int64), "src_net": resp.net,
+        "time_us": np.minimum(time_us + logs.span(rows["rtt"]), LAST_US), "src_net": resp.net,
         "src_host": resp.host, "dst_net": orig.net, "dst_host": orig.host, "src_port": resp_port, "dst_port": orig_port,
         "response": np.ones(count, bool), "rcode": rcode, "aa": logs.booleans(rows["AA"]),
         "tc": logs.booleans(rows["TC"]), "ra": logs.booleans(rows["RA"]), "ttl_min": _least(ttls, count),
@@ -262,7 +236,7 @@ def _messages(rows: Columns, first: int, account: Account, options: Options) -> 
 def _lists(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """A column of vectors, of text or of numbers in text."""
     if kind == REAL and pa.types.is_list(column.type) and pa.types.is_string(column.type.value_type):
-        flat, valid = logs.numbers(pc.list_flatten(column))
+        flat, valid = logs.integers(pc.list_flatten(column), 0xFFFF_FFFF)
         length = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
         offsets = np.zeros(len(column) + 1, np.int32)
         np.cumsum(length, out=offsets[1:])
@@ -271,7 +245,7 @@ def _lists(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _least(lists: pa.Array, count: int) -> logs.Pair:
-    values, valid = logs.numbers(pc.list_flatten(lists))
+    values, valid = logs.integers(pc.list_flatten(lists), 0xFFFF_FFFF)
     length = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     row = np.repeat(np.arange(count), length)[valid]
     least = np.full(count, np.inf)
@@ -282,8 +256,7 @@ def _least(lists: pa.Array, count: int) -> logs.Pair:
 
 def _flows(rows: Columns, account: Account) -> Tables:
     rows, start, orig, resp = _ends(rows, account)
-    duration, _ = logs.numbers(rows["duration"])
-    end = start + np.rint(np.clip(duration, 0, 2.0**32) * 1e6).astype(np.int64)
+    end = start + logs.span(rows["duration"])
     ports = [logs.integers(rows[f"id.{side}_p"], 65535)[0] for side in ("orig", "resp")]
     protocol = logs.protocols(rows["proto"], orig)
     history = rows["history"].cast(TEXT).fill_null("")

@@ -16,7 +16,7 @@ from dnsonde.clock import Clock
 from dnsonde.net.refusal import refusal
 from dnsonde.wire.batch import address_pair
 
-_READ_OCTETS = 65_536
+_READ_OCTETS = 4_096  # at once: the answers to all questions in it may be owed before anything is fetched
 _ACCEPTS_A_POLL = 64  # so that a flood of connections leaves time for those that are open
 
 

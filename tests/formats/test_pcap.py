@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import runpy
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from dnsonde.clock import LAST_US
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.formats import pcap as module
 from dnsonde.formats._contract import Account, Options
@@ -209,6 +211,23 @@ def test_damaged_pcapng_is_read_to_its_damage(tmp_path: Path, wrong: bytes) -> N
     _, account = read(write(tmp_path, data + wrong + make.enhanced(QUERY, 6)))
     assert account.packets == 1
     assert f"damaged at octet {len(data):,}" in account.row()["note"]
+
+
+def test_an_option_that_its_block_cuts_is_passed_over(tmp_path: Path) -> None:
+    announced = struct.pack("<HHIHH", 1, 0, 0, 14, 8)  # an offset of eight octets, and none of them there
+    data = make.section() + make.block("<", 1, announced) + make.enhanced(make.ether(QUERY), 5)
+    tables, account = read(write(tmp_path, data))
+    assert tables["message"]["time_us"].to_pylist() == [5]
+    assert account.notes == []
+
+
+def test_times_that_no_calendar_has_become_the_nearest_that_it_has(tmp_path: Path) -> None:
+    ticks = (1 << 63) - 1, (1 << 64) - 1, 5  # the second is negative
+    packets = b"".join(make.enhanced(QUERY, time) for time in ticks)
+    tables, account = read(write(tmp_path, make.section() + make.interface() + packets))
+    assert tables["message"]["time_us"].to_pylist() == [LAST_US, 0, 5]
+    assert (account.first_us, account.last_us) == (0, LAST_US)
+    assert account.notes == ["some of its times cannot be, and were taken for the nearest of 1970 to 9999"]
 
 
 def test_snoop_captures(tmp_path: Path) -> None:
