@@ -38,6 +38,11 @@ class Supply:
         """Nobody is left to ask in this round."""
         return self._waiting == 0 and self._at >= len(self._ready) and self.position >= self._order.size
 
+    @property
+    def share(self) -> float:
+        """How much of the order has been gone through, 0 to 1; a shard may have nobody in it."""
+        return self.position / self._order.size if self._order.size else 1.0
+
     def next(self, count: int, pace: Pace) -> tuple[I64, NDArray[np.void]]:
         """At most `count` targets that may be asked now: positions in the scope, and addresses.
 

@@ -454,7 +454,7 @@ class Prober:
         number = min(self._state.round, len(self._rounds) - 1)
         asked, counts = self._rounds[number], self._counts
         supply = getattr(self, "_supply", None)
-        share = 1.0 if self._state.complete else supply.position / self._order.size if supply else 0.0
+        share = 1.0 if self._state.complete else supply.share if supply else 0.0
         left = None
         if self._state.complete:
             left = 0.0

@@ -442,3 +442,14 @@ def test_target_addresses_are_what_the_plan_names(respond: Any, make_plan: Any, 
     assert set(responder.targets()) == expected
     hosts = {(r["target_net"], r["target_host"]) for r in table(tmp_path / "run", "probe")}
     assert hosts == {address_pair(".".join(str(b) for b in bytes.fromhex(t))) for t in expected}
+
+
+def test_a_shard_of_nobody_is_complete_and_asks_nobody(respond: Any, make_plan: Any, tmp_path: Path) -> None:
+    responder = respond(refused)
+    plan = make_plan(responder.port, prefixes="127.9.0.1", shard='"2/2"', attempts=2)
+    told: list[Progress] = []
+    done = Prober(plan, tmp_path / "run", device="lo").run(told.append)
+    assert (done.complete, done.targets, done.sent) == (True, 0, 0)
+    assert {one.share for one in told} == {1.0}
+    assert not responder.asked
+    assert run(plan, tmp_path / "run").complete
