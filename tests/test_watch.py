@@ -15,7 +15,7 @@ from dnsonde.detect._allow import Allowed, load_allowed
 from dnsonde.detect._compiled import detector_names, detector_of, query_of
 from dnsonde.detect._engines import OnDuckDB
 from dnsonde.detect._home import Guess, guess
-from dnsonde.detect._sides import Seen, prefixes
+from dnsonde.detect._sides import Seen, below, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.table import kept
 from dnsonde.table import lake as lakes
@@ -142,6 +142,12 @@ def test_a_mistake_in_an_allow_list_is_named_with_its_line(tmp_path: Path, line:
     (tmp_path / "allow").write_text(f"192.0.2.1\n{line}\n")
     with pytest.raises(UsageError, match="line 2"):
         load_allowed(tmp_path / "allow")
+
+
+@pytest.mark.parametrize("line", ["-", "_", "-a.example.net", "_dmarc.example.net"])
+def test_what_an_allow_list_takes_can_be_left_out(tmp_path: Path, line: str) -> None:
+    (tmp_path / "allow").write_text(f"{line}\n")
+    assert f"= '{line}'" in below("qname", load_allowed(tmp_path / "allow").domains)
 
 
 def test_an_allow_list_of_octets_is_a_sentence(tmp_path: Path) -> None:

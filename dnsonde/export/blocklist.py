@@ -2,10 +2,11 @@
 
 from typing import Annotated, BinaryIO
 
+from dnsonde.detect._home import NO_HOST, PRIVATE
 from dnsonde.errors import UsageError
 from dnsonde.escape import terminal
 from dnsonde.export._campaigns import name_of
-from dnsonde.export._contract import Incident, View, rfc3339
+from dnsonde.export._contract import Incident, Network, View, rfc3339
 from dnsonde.export._documents import SEVERITIES
 
 KINDS = ("all", "address", "domain")
@@ -21,13 +22,15 @@ def blocklist(
 ) -> None:
     """Write who attacks or scans, and the domains of campaigns, one a line, the reason behind a `#`.
 
-    Never in it: the operator's own addresses, victims, reflectors (their address is forged or misused), and probers
-    who say who they are and why.
+    Never in it: the operator's own addresses, private ones and such as no host has (only a forged packet comes from
+    them), victims, reflectors (their address is forged or misused), and probers who say who they are and why.
     """
     if kind not in KINDS:
         raise UsageError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
     if severity not in SEVERITIES:
         raise UsageError(f"severity is one of {', '.join(SEVERITIES)}, not {severity!r}")
+    if not view.home and kind != "domain":
+        view.warn("which addresses are yours is not known: see that none of them is listed, or give --home")
     out.write(b"# dnsonde: who attacks or scans. Look at it before you block by it.\n")
     told: set[str] = set()
     for incident in view.incidents():
@@ -42,6 +45,11 @@ def blocklist(
         out.write(line.encode("ascii"))
 
 
+def _is_nobodys(place: Network) -> bool:
+    """Whether nobody outside has such an address: whoever blocks it blocks himself, or nothing."""
+    return any(place.version == one.version and place.overlaps(one) for one in (*PRIVATE, *NO_HOST))
+
+
 def _kind(incident: Incident) -> str:
     return "domain" if incident.kind == "domain" else "address"
 
@@ -51,6 +59,6 @@ def _entry(incident: Incident, view: View) -> str | None:
         name = name_of(incident)
         return None if name is None else name.to_text(omit_final_dot=True)
     place = incident.network
-    if incident.nature.role != "source" or place is None or view.is_home(place):
+    if incident.nature.role != "source" or place is None or view.is_home(place) or _is_nobodys(place):
         return None
     return str(place.network_address) if place.prefixlen == place.max_prefixlen else str(place)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_network
 
 import dns.name
@@ -26,6 +27,25 @@ def test_we_ourselves_victims_reflectors_and_researchers_are_not(lake: View, wri
     found = set(entries(written(blocklist, lake)))
     ours = {"192.0.2.66", "192.0.2.1", "192.0.2.10", "192.0.2.0/24"}
     assert not found & (ours | {"198.51.100.1", "openresolverproject.org", "victim.example", "203.0.113.68"})
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "0.0.0.0", "10.1.2.3", "192.168.1.1", "169.254.1.1", "224.0.0.5", "255.255.255.255", "::", "::1",
+     "fe80::1", "fd00::1", "ff02::1"],
+)  # fmt: skip
+def test_an_address_that_nobody_outside_has_is_not(address: str, written: Written) -> None:
+    view = make_view(findings=[finding("mirai_scan", a, "address") for a in (address, "203.0.113.1")])
+    assert entries(written(blocklist, view)) == ["203.0.113.1"]
+
+
+def test_who_does_not_know_what_is_home_is_told(written: Written) -> None:
+    said: list[str] = []
+    view = make_view(findings=[finding("mirai_scan", "203.0.113.1", "address")])
+    written(blocklist, replace(view, home=(), warn=said.append))
+    written(blocklist, replace(view, home=(), warn=said.append), kind="domain")
+    written(blocklist, replace(view, warn=said.append))
+    assert ["which addresses are yours" in sentence for sentence in said] == [True]
 
 
 def test_every_entry_is_an_address_a_prefix_or_a_name(lake: View, written: Written) -> None:
