@@ -8,15 +8,15 @@ Stages (`_stages`) become temporary tables, named by what they are made of: dete
 """
 
 import base64
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 
 from dnsonde import registry
@@ -139,8 +139,8 @@ def detector_of(name: str) -> "Detector":
 def _kept(name: str) -> Query | None:
     said = kept(_named(name), SOURCES)
     if said is not None:
-        with suppress(ValueError, TypeError, LookupError, pa.ArrowException):
-            return _read(json.loads(said))
+        with suppress(ValueError, pa.ArrowException):  # damaged, or of another shape
+            return msgspec.json.decode(said, type=Query, dec_hook=_schema_of)
     return None
 
 
@@ -148,25 +148,13 @@ def _named(name: str) -> str:
     return f"query_{name}"
 
 
-def _read(said: Mapping[str, Any]) -> Query:
-    wording = {**said["wording"], "references": tuple(said["wording"]["references"])}
-    return Query(
-        steps=tuple(Step(**step) for step in said["steps"]),
-        sql=said["sql"],
-        schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["schema"]))),
-        tables=tuple(said["tables"]),
-        home=said["home"],
-        wording=Wording(**wording),
-    )
+def _schema_of(_kind: type, octets: str) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(octets)))
+
+
+def _octets_of(schema: pa.Schema) -> bytes:
+    return bytes(schema.serialize())
 
 
 def _keep(query: Query) -> None:
-    told = {
-        "steps": [asdict(step) for step in query.steps],
-        "sql": query.sql,
-        "schema": base64.b64encode(query.schema.serialize()).decode(),
-        "tables": query.tables,
-        "home": query.home,
-        "wording": asdict(query.wording),
-    }
-    keep(_named(query.wording.name), SOURCES, json.dumps(told))
+    keep(_named(query.wording.name), SOURCES, msgspec.json.encode(query, enc_hook=_octets_of).decode())

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from dnsonde.errors import SystemRefusal
 from dnsonde.table.kept import can_keep, is_kept, keep, kept
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
@@ -89,9 +91,8 @@ def _sql(zone_mode: "ZoneMode", *, owned: bool, sliced: bool) -> tuple[list[str]
     name = _named(zone_mode, owned=owned, sliced=sliced)
     found = kept(name, SOURCES)
     if found is not None:
-        with suppress(ValueError, TypeError):
-            first, select = json.loads(found)
-            return first, select
+        with suppress(ValueError):
+            return msgspec.json.decode(found, type=tuple[list[str], str])
     # It makes SQL of relations, and brings Ibis along.
     from dnsonde.probe._judging import judging_sql  # noqa: PLC0415 - the slow way, seldom gone
 

@@ -1,5 +1,6 @@
 """A lake keeps what was found in it: what was computed is read again while nothing has changed, and only then."""
 
+import json
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from dnsonde import watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect import _compiled, _kept
+from dnsonde.detect import _compiled, _kept, _to_sql
 from dnsonde.detect._allow import Allowed
 from dnsonde.detect._home import Guess
 from dnsonde.detect._sides import prefixes
@@ -211,6 +212,33 @@ def test_a_guess_comes_back_as_it_was(tmp_path: Path) -> None:
     assert known is not None
     assert known[0] == look
     assert known[1].equals(pa.Table.from_pylist([], FINDING.schema))
+
+
+def test_a_query_that_is_kept_in_another_shape_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "kept_folder", lambda: tmp_path / "queries")
+    _compiled.query_of.cache_clear()
+    made = _compiled.query_of("mirai_scan")
+    (place,) = (tmp_path / "queries").iterdir()
+    whole = json.loads(place.read_text())
+    monkeypatch.setattr(_to_sql, "to_sql", lambda *_: made)
+    odd: list[object] = [
+        None,
+        5,
+        "ab",
+        [],
+        {},
+        *({**whole, name: None} for name in whole),
+        {**whole, "steps": [[]]},
+    ]
+    odd += [{**whole, "steps": [{"table": "t"}]}, {**whole, "wording": {}}, {**whole, "sql": 5}]
+    for shape in odd:
+        place.write_text(json.dumps(shape))
+        _compiled.query_of.cache_clear()
+        assert _compiled.query_of("mirai_scan") == made
+        assert json.loads(place.read_text()) == whole
+    _compiled.query_of.cache_clear()
 
 
 def test_what_takes_long_the_first_time_is_said(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dnsonde.probe import judge
+from dnsonde.probe import _judging, judge
 from dnsonde.probe.judge import write_verdicts
 from dnsonde.table import kept
 from dnsonde.table.schema import BOOL, PROBE, REPLY, SIGHTING, TEXT, VERDICT, Table
@@ -144,4 +144,21 @@ def test_sql_that_is_damaged_is_made_anew(
         (place,) = caches.iterdir()
         assert json.loads(place.read_text())[0] == []
         place.write_text("[")
+    judge._sql.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "odd", ["5", "null", '"ab"', "[[1], 2]", "[[], null]", '[[], "", ""]', '{"first": []}']
+)
+def test_sql_that_is_kept_in_another_shape_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setattr(kept, "kept_folder", lambda: tmp_path)
+    monkeypatch.setattr(_judging, "judging_sql", lambda *_, **__: (["first"], "select"))
+    for _ in range(2):
+        judge._sql.cache_clear()
+        assert judge._sql("known", owned=False, sliced=True) == (["first"], "select")
+        (place,) = tmp_path.iterdir()
+        assert json.loads(place.read_text()) == [["first"], "select"]
+        place.write_text(odd)
     judge._sql.cache_clear()
