@@ -15,6 +15,7 @@ import uvicorn
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.net.refusal import refusal
 from dnsonde.web._app import application
+from dnsonde.web._patience import Patience
 from dnsonde.web._site import Site, new_token
 
 TOKEN_LEAST = 16  # characters
@@ -73,7 +74,7 @@ def serve(site: Site, place: Place, say: Callable[[str], None], ready: Callable[
     listening = _listen(place)
     config = uvicorn.Config(
         application(site, place.names),
-        http="h11",
+        http=Patience,
         ws="none",
         loop="asyncio",
         lifespan="off",
