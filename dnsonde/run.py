@@ -33,6 +33,7 @@ from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
+from dnsonde.table.in_place import put
 from dnsonde.table.schema import PROBE, SIGHTING
 
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
@@ -164,15 +165,11 @@ def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _keep_plan(plan_path: Path, folder: Path, *, again: bool = False) -> None:
     """Copy the plan into its run, once unless `again`, whole or not at all."""
-    copy = folder / f"{states.PLAN}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if again or not (folder / states.PLAN).exists():
-            copy.write_bytes(plan_path.read_bytes())
-            copy.rename(folder / states.PLAN)
+            put(folder / states.PLAN, plan_path.read_bytes())
     except OSError as error:
-        with suppress(OSError):
-            copy.unlink()
         raise SystemRefusal(
             f"cannot write {folder / states.PLAN}: {error.strerror}; choose another folder"
         ) from error

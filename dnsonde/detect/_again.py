@@ -10,10 +10,8 @@ killed in between tells it again.
 
 import hashlib
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +20,7 @@ import msgspec
 
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._findings import SEVERITIES
+from dnsonde.table import in_place
 from dnsonde.table.store import refusal
 
 FILE = "told.jsonl"
@@ -143,18 +142,7 @@ def _rfc3339(time_us: int) -> str:
 
 
 def _write(folder: Path, events: Sequence[Event]) -> None:
-    """All of it, or what was there before."""
-    temporary = folder / f".{FILE}.{os.getpid()}.tmp"
     try:
-        temporary.unlink(missing_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(msgspec.json.Encoder().encode_lines(events))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(folder / FILE)
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
+        in_place.put(folder / FILE, msgspec.json.Encoder().encode_lines(events))
     except OSError as error:
         raise refusal(folder, error) from error

@@ -17,6 +17,7 @@ from dnsonde.errors import RunError
 from dnsonde.probe.order import Ranges, Scope
 from dnsonde.probe.plan import Plan
 from dnsonde.probe.state import Exclusion, State
+from dnsonde.table.in_place import put
 from dnsonde.table.store import refusal
 
 FILE = "scope.parquet"
@@ -33,10 +34,10 @@ OTHER_PLAN = (
 def keep(folder: Path, scope: Scope) -> None:
     """Write the scope that a run begins with, one row a range. SystemRefusal where the disk will not have it."""
     columns = {name: pa.array(getattr(scope.ranges, name).view(np.int64)) for name in COLUMNS}
-    temporary = Path(folder) / f"{FILE}.tmp"
+    octets = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), octets, compression="zstd")
     try:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
-        temporary.rename(Path(folder) / FILE)
+        put(Path(folder) / FILE, octets.getvalue().to_pybytes())
     except OSError as error:
         raise refusal(folder, error) from error
 

@@ -6,9 +6,7 @@ only keeps what rows cannot tell: the key, the run's label, the plan's digest an
 
 import fcntl
 import json
-import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Self
@@ -16,6 +14,7 @@ from typing import Annotated, Self
 import msgspec
 
 from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.table import in_place
 from dnsonde.table.store import refusal
 from dnsonde.wire.name import run_text
 
@@ -87,24 +86,10 @@ def load(folder: Path) -> State | None:
 
 def save(folder: Path, state: State) -> None:
     """Put the state in place of the old one, whole or not at all; readable by its owner only, for it holds the key."""
-    path = Path(folder) / FILE
-    temporary = path.with_suffix(".tmp")
     text = json.dumps(msgspec.to_builtins(state), indent=1) + "\n"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        in_place.put(Path(folder) / FILE, text.encode(), 0o600)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise refusal(folder, error) from error
 
 

@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.table.in_place import put, sync
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
 from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal, require_utf8
 from dnsonde.table.versions import other_version
@@ -124,7 +125,7 @@ class Lake:
         ready.mkdir(exist_ok=True)
         (self.folder / INCOMING / file).rename(ready / file)
         if self.durable:
-            _sync(ready)
+            sync(ready)
         self._finish()
 
     def clean(self) -> int:
@@ -150,9 +151,11 @@ class Lake:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / INCOMING).mkdir(exist_ok=True)
             (self.folder / LOCK).touch()
-            temporary = about.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps({"dnsonde": "lake", "version": VERSION}) + "\n", encoding="ascii")
-            temporary.rename(about)
+            said = (json.dumps({"dnsonde": "lake", "version": VERSION}) + "\n").encode()
+            if self.durable:
+                put(about, said)
+            else:
+                about.write_bytes(said)
         except OSError as error:
             raise refusal(self.folder, error) from error
 
@@ -171,7 +174,7 @@ class Lake:
                     final.parent.mkdir(parents=True, exist_ok=True)
                     part.rename(final)
                     if self.durable:
-                        _sync(final.parent)
+                        sync(final.parent)
                 shutil.rmtree(place)
 
     def _account(self, file: str) -> Path:
@@ -358,11 +361,3 @@ def _locked(place: Path, *, wait: bool) -> int | None:
         raise
     os.close(descriptor)
     return None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from dnsonde.errors import RunError
 from dnsonde.table import schema
+from dnsonde.table.in_place import put
 from dnsonde.table.lake import ABOUT, LOCK, is_lake
 from dnsonde.table.store import parquet_writer, refusal
 from dnsonde.table.versions import brought_here, is_within_reach, other_version
@@ -97,9 +98,7 @@ def _about(folder: Path) -> dict[str, object]:
 
 
 def _say_so(folder: Path) -> None:
-    beside = folder / f"{ABOUT}.tmp"
-    beside.write_text(json.dumps(_about(folder) | {"version": schema.VERSION}) + "\n", encoding="ascii")
-    beside.replace(folder / ABOUT)
+    put(folder / ABOUT, (json.dumps(_about(folder) | {"version": schema.VERSION}) + "\n").encode())
 
 
 @contextmanager

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import utf8
 from dnsonde.table._block import Block
+from dnsonde.table.in_place import sync
 from dnsonde.table.schema import FLOW, TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.versions import other_version
 
@@ -399,11 +400,7 @@ def _write_part(
         temporary.unlink(missing_ok=True)
         raise
     try:
-        parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        sync(folder)
     except OSError:
         if not replace:  # it will be written again, and must not be there twice
             final.unlink(missing_ok=True)
