@@ -3,24 +3,20 @@
 The SQL reads the views `seen_message` and `seen_flow`, so it depends on the code and on the settings only. What is made
 with the defaults is kept, with the words for what it finds, so that neither detectors nor Ibis are imported to run it;
 it changes with the sources of this room and the libraries.
-
-Stages (`_stages`) become temporary tables, named by what they are made of: detectors that begin alike share them.
 """
 
 import base64
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 import pyarrow as pa
 
 from dnsonde import registry
-from dnsonde.detect._findings import Wording
+from dnsonde.detect._queries import Query
 from dnsonde.errors import UsageError
 from dnsonde.table.kept import can_keep, is_kept, keep, kept
 
@@ -31,56 +27,6 @@ PACKAGE = "dnsonde.detect"
 SOURCES = ("detect", "intel", "table", "wire")
 
 Settings = tuple[tuple[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A stage: the table that it is kept in, its SQL, and whether without a row of it nothing is found."""
-
-    table: str
-    sql: str
-    needed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Steps and SQL, the columns it gives, the tables it reads, and whether it asks which addresses are home.
-
-    wording: of what it finds.
-    """
-
-    steps: tuple[Step, ...]
-    sql: str
-    schema: pa.Schema
-    tables: tuple[str, ...]
-    home: bool
-    wording: Wording
-
-
-class Stages:
-    """Queries at work on one connection, which has the views; a table of a step is made once, for all that need it."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._made: set[str] = set()
-
-    def rows(self, query: Query) -> pa.Table:
-        """What it gives."""
-        for step in query.steps:
-            if step.table not in self._made:  # to ask DuckDB costs as much as to plan the whole step
-                self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {step.table} AS {step.sql}")
-                self._made.add(step.table)
-            if step.needed and not self._connection.table(step.table).limit(1).fetchall():
-                return query.schema.empty_table()
-        # DuckDB sums to 128 bits, whatever ibis promised.
-        return self._connection.execute(query.sql).fetch_arrow_table().cast(query.schema)
-
-    def drop(self, done: Query, left: Iterable[Query]) -> None:
-        """Drop the tables of a query that ran, but for those that others need."""
-        kept = {step.table for query in left for step in query.steps}
-        for table in {step.table for step in done.steps} & self._made - kept:
-            self._connection.execute(f"DROP TABLE {table}")
-            self._made.remove(table)
 
 
 def detector_names() -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from dnsonde.detect._compiled import Settings, Stages, detector_of, query_of
+from dnsonde.detect._compiled import Settings, detector_of, query_of
+from dnsonde.detect._queries import Stages
 from dnsonde.detect._sides import Seen
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake

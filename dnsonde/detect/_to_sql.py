@@ -7,8 +7,8 @@ from typing import Any
 import ibis
 import ibis.expr.operations as ops
 
-from dnsonde.detect._compiled import Query, Step
 from dnsonde.detect._contract import Detector
+from dnsonde.detect._queries import Query, Step
 from dnsonde.detect._stages import noting
 from dnsonde.table.as_sql import as_sql, named
 from dnsonde.table.schema import FLOW, MESSAGE

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dnsonde.detect._compiled import Stages, query_of
+from dnsonde.detect._compiled import query_of
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._findings import findings
+from dnsonde.detect._queries import Stages
 from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.formats._names import name_columns
 from dnsonde.table import store

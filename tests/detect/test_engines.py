@@ -18,11 +18,12 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._compiled import Stages, query_of
+from dnsonde.detect._compiled import query_of
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._engines import opened
 from dnsonde.detect._findings import findings
 from dnsonde.detect._home import guess
+from dnsonde.detect._queries import Stages
 from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.detect._stages import by_stages
 from dnsonde.errors import SystemRefusal, UsageError

@@ -6,8 +6,8 @@ import ibis
 import ibis.expr.types as ir
 import pytest
 
-from dnsonde.detect._compiled import Query, Stages
 from dnsonde.detect._contract import Detector, detector, finding
+from dnsonde.detect._queries import Query, Stages
 from dnsonde.detect._stages import busy, names, needs, sources, stage
 from dnsonde.detect._to_sql import to_sql
 from dnsonde.table import store
