@@ -135,8 +135,8 @@ class View:
 
     tables: relations of `connection` by name, those without rows too. findings: rows of `finding`, worst first. home:
     the operator's own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn:
-    where an export says what its reader must know and the format has no place for. enriched: whether `enrichment` has
-    rows, if known.
+    where an export says what its reader must know and the format has no place for. knows_owners: `dnsonde enrich`
+    learned of something whose it is.
     """
 
     kind: Literal["run", "lake"]
@@ -147,7 +147,7 @@ class View:
     contact: str = ""
     port: int = 53
     warn: Callable[[str], None] = field(default=lambda _: None)
-    enriched: bool | None = None
+    knows_owners: bool = False
 
     def hosts(self, *, only_open: bool = True, most: int | None = None) -> Iterator[Host]:
         """Judged hosts, open ones or all that answered; the worst `most` if given, else by address.
@@ -183,13 +183,6 @@ class View:
     def measured_us(self) -> int:
         """When the last probe was sent; 0 where none was."""
         return int(value(self.tables["probe"], "max(time_us)") or 0)
-
-    @cached_property
-    def knows_owners(self) -> bool:
-        """Whether `dnsonde enrich` learned of anything whose it is."""
-        if self.enriched is not None:
-            return self.enriched
-        return bool(len(self.tables["enrichment"]))
 
     def incidents(self) -> Sequence[Incident]:
         """The findings, worst first."""

@@ -30,11 +30,13 @@ def open_view(
     warn: Callable[[str], None] = lambda _: None,
 ) -> View:
     """A run or a lake with its findings: those given, or those that it keeps. RunError for what is neither."""
-    enriched = bool(store.row_count(folder, ENRICHMENT))
+    knows_owners = bool(store.row_count(folder, ENRICHMENT))
     connection = store.database(memory_limit_mib=MEMORY_MIB)
     if is_lake(folder):
         lake = _Tables(Lake(folder), connection)
-        return View("lake", connection, lake, _findings(lake, findings), home, warn=warn, enriched=enriched)
+        return View(
+            "lake", connection, lake, _findings(lake, findings), home, warn=warn, knows_owners=knows_owners
+        )
     tables = store.open_folder(folder, connection)
     if not store.row_count(folder, VERDICT):
         raise RunError(
@@ -44,7 +46,9 @@ def open_view(
     plan = plan_of(folder)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)
     contact, port = plan.identity.contact, plan.space.port
-    return View("run", connection, tables, _findings(tables, findings), own, contact, port, warn, enriched)
+    return View(
+        "run", connection, tables, _findings(tables, findings), own, contact, port, warn, knows_owners
+    )
 
 
 def plan_of(folder: Path) -> Plan:

@@ -129,7 +129,8 @@ def make_view(
         nullable = pa.schema([pa.field(f.name, f.type) for f in table.schema])
         tables[name] = connection.from_arrow(pa.Table.from_pylist(list(given.get(name, ())), nullable))
     rows = pa.Table.from_pylist(list(findings), FINDING.schema)
-    return View(kind, connection, tables, rows, **{"home": (ip_network("192.0.2.0/24"),)} | more)  # type: ignore[arg-type]
+    usual = {"home": (ip_network("192.0.2.0/24"),), "knows_owners": bool(owners)}
+    return View(kind, connection, tables, rows, **usual | more)  # type: ignore[arg-type]
 
 
 OWNER = {
