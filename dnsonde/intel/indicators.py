@@ -25,6 +25,7 @@ MISP_ADDRESS = ("ip-dst", "ip-src", "ip-dst|port", "domain|ip")
 VALUES = ("indicator", "value", "ioc", "ioc_value", "domain", "address", "ip", "dst_ip", "host")
 FAMILIES = ("malware", "family", "malware_printable", "threat", "tag")
 PORTS = ("port", "dst_port")
+PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 
 
@@ -91,7 +92,7 @@ def load_indicators(path: Path) -> tuple[Indicator, ...]:
 def _of_toml(text: str, name: str) -> Iterator[Indicator]:
     try:
         rows = msgspec.toml.decode(text, type=_File).indicator
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: {error}") from None
     for row in rows:
         for domain in row.domains:
@@ -121,7 +122,7 @@ def _of_csv(text: str, name: str) -> Iterator[Indicator]:
         port = row[ports].strip() if ports is not None and ports < len(row) else ""
         for at in columns or [0]:
             if at < len(row):
-                yield from _indicator(row[at], malware, int(port) if port.isdecimal() else 0)
+                yield from _indicator(row[at], malware, _port(port))
 
 
 def _of_json(text: str, name: str) -> Iterator[Indicator]:
@@ -130,9 +131,7 @@ def _of_json(text: str, name: str) -> Iterator[Indicator]:
     except (ValueError, RecursionError):
         raise UsageError(f"{name} is no JSON") from None
     things = held if isinstance(held, list) else [held]
-    for thing in things:
-        if not isinstance(thing, dict):
-            continue
+    for thing in _objects(things):
         if isinstance(thing.get("objects"), list):
             yield from _of_stix(thing["objects"])
         elif thing.get("type") == "indicator":
@@ -146,8 +145,8 @@ def _of_json(text: str, name: str) -> Iterator[Indicator]:
 
 def _of_stix(objects: list[Any]) -> Iterator[Indicator]:
     """Patterns of indicators that are not revoked: equality of domains and addresses, with the port beside it."""
-    for thing in objects:
-        if not isinstance(thing, dict) or thing.get("type") != "indicator" or thing.get("revoked"):
+    for thing in _objects(objects):
+        if thing.get("type") != "indicator" or thing.get("revoked"):
             continue
         pattern = str(thing.get("pattern", ""))
         malware = str(thing.get("name", ""))
@@ -155,15 +154,14 @@ def _of_stix(objects: list[Any]) -> Iterator[Indicator]:
         for _, value in STIX.findall(pattern):
             yield from _indicator(value, malware)
         for value in STIX_REFERENCE.findall(pattern):
-            yield from _indicator(value, malware, int(port[1]) if port else 0)
+            yield from _indicator(value, malware, _port(port[1] if port else ""))
 
 
 def _of_misp(event: dict[str, Any]) -> Iterator[Indicator]:
     """Attributes for detection (`to_ids`) of an event and of its objects."""
-    groups = [event, *(o for o in event.get("Object") or [] if isinstance(o, dict))]
-    for group in groups:
-        for attribute in group.get("Attribute") or []:
-            if not isinstance(attribute, dict) or not attribute.get("to_ids", True):
+    for group in (event, *_objects(event.get("Object"))):
+        for attribute in _objects(group.get("Attribute")):
+            if not attribute.get("to_ids", True):
                 continue
             kind, parts = str(attribute.get("type")), str(attribute.get("value")).split("|")
             malware = str(event.get("info", ""))
@@ -173,7 +171,17 @@ def _of_misp(event: dict[str, Any]) -> Iterator[Indicator]:
                 if kind == "domain|ip":
                     yield from _indicator(second, malware)
             elif kind in MISP_ADDRESS:
-                yield from _indicator(parts[0], malware, int(second) if second.isdecimal() else 0)
+                yield from _indicator(parts[0], malware, _port(second))
+
+
+def _objects(held: object) -> list[dict[str, Any]]:
+    """The objects of a list, where it is one."""
+    return [one for one in held if isinstance(one, dict)] if isinstance(held, list) else []
+
+
+def _port(text: str) -> int:
+    """A port; 0 where the text is none."""
+    return int(text) if PORT.fullmatch(text) and int(text) <= 65535 else 0
 
 
 def _indicator(text: str, malware: str, port: int = 0) -> Iterator[Indicator]:
@@ -185,7 +193,7 @@ def _indicator(text: str, malware: str, port: int = 0) -> Iterator[Indicator]:
         return
     if value.count(":") == 1:
         value, _, after = value.partition(":")
-        port = int(after) if after.isdecimal() and int(after) <= 65535 else port
+        port = _port(after) or port
     address = _address(value.strip("[]"))
     if address is not None:
         if not (address.is_unspecified or address.is_loopback or address.is_multicast):

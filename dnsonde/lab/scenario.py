@@ -136,7 +136,7 @@ def load_scenario(name: str | Path) -> Scenario:
         )
     try:
         return checked(msgspec.convert(tomllib.loads(text), Scenario))
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise LabError(f"scenario {name}: {error}") from error
 
 

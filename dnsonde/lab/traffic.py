@@ -101,7 +101,7 @@ def load_traffic(name: str | Path) -> Traffic:
         raise UsageError(f"there is no traffic scenario {str(name)!r}; give a .toml file or one of: {known}")
     try:
         return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Traffic)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise LabError(f"traffic scenario {name}: {error}") from error
 
 

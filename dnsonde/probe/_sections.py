@@ -114,7 +114,9 @@ def parse(text: str, where: str) -> Sections:
     """A plan's text to its sections, each value checked by itself. `where` names the plan in messages."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise PlanError(f"{where} is no plan: its lists are nested too deep") from None
+    except ValueError as error:
         raise PlanError(f"{where} is not TOML: {_toml_complaint(str(error), text)}") from error
     for section, names in _LISTS.items():
         part = raw.get(section)

@@ -83,6 +83,42 @@ def test_what_would_accuse_everybody_is_left_out(tmp_path: Path) -> None:
     assert [i.value for i in load_indicators(written(tmp_path, "x.txt", text))] == ["c2.example.com"]
 
 
+DIGITS = "9" * 5000  # more than Python makes a number of
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", f"indicator,port\n203.0.113.9,{DIGITS}\n"),
+        ("x.txt", f"203.0.113.9:{DIGITS}\n"),
+        ("x.txt", "203.0.113.9:\u0663\n"),
+        (
+            "x.json",
+            json.dumps({"Event": {"Attribute": [{"type": "ip-dst|port", "value": f"203.0.113.9|{DIGITS}"}]}}),
+        ),
+    ],
+)
+def test_a_port_that_is_none_is_any(tmp_path: Path, name: str, text: str) -> None:
+    (found,) = load_indicators(written(tmp_path, name, text))
+    assert (found.value, found.port) == ("203.0.113.9", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.json", '{"Event": {"Object": 5}}'),
+        ("x.json", '{"Event": {"Attribute": true, "Object": [7, {"Attribute": 7}]}}'),
+        ("x.json", '{"objects": [5, {"type": "indicator", "pattern": [1]}]}'),
+        ("x.json", '[1, [2], {"response": [{"Event": 3}, 4]}]'),
+        ("x.toml", "indicator = " + "[" * 20_000),
+        ("x.toml", f"indicator = {DIGITS}"),
+    ],
+)
+def test_a_file_of_another_shape_is_told_in_a_sentence(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        load_indicators(written(tmp_path, name, text))
+
+
 def test_files_that_hold_none_say_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no indicator"):
         load_indicators(written(tmp_path, "x.csv", "a,b\n1,2\n"))

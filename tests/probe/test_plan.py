@@ -296,6 +296,8 @@ def test_an_empty_target_file_names_nobody(tmp_path: Path) -> None:
         ("[zone]\nxyz = 1", "[zone] has no setting `xyz`: it may have name, authority"),
         ('[scope]\nport = "53"\n[zone]', "[scope] port: expected int, got str"),
         ("[scope]\nprefixes = [1]\n[zone]", "[scope] prefixes: expected str, got int"),
+        ("[scope]\nprefixes = " + "[" * 20_000, "nested too deep"),
+        (f"[scope]\nport = {'9' * 5000}\n[zone]", "is not TOML"),
     ],
 )
 def test_a_broken_file_is_told_with_its_place(text: str, sentence: str) -> None:
