@@ -79,7 +79,7 @@ class Visit:
     def number(self, name: str, default: int = 1) -> int:
         """A whole number above 0."""
         text = self.text(name) or str(default)
-        if not text.isdecimal() or not 0 < int(text[:12]) < 10**9:
+        if not text.isdecimal() or not 0 < int(text) < 10**9:
             raise UsageError(f"{name} is a whole number above 0, not {text!r}")
         return int(text)
 

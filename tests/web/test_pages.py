@@ -144,6 +144,12 @@ def test_what_cannot_be_meant_is_a_sentence(query: str, web: TestClient) -> None
     assert '<p class="lead">' in answer.text
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1000000000", "000000000001" + "9" * 200])
+def test_a_page_is_a_number_that_there_may_be(number: str, web: TestClient) -> None:
+    for path in ("/read/march", "/findings/march", "/"):
+        assert web.get(path, params={"page": number}).status_code == 400
+
+
 def test_a_host_has_everything_that_is_known_of_it(web: TestClient) -> None:
     said = text_of(web.get("/host/127.1.0.0/runs/november").text)
     for part in (
