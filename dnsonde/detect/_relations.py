@@ -11,7 +11,7 @@ from operator import and_, or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._sides import Prefix, halves_of
+from dnsonde.detect._sides import Prefix, by_length, halves_of
 from dnsonde.wire.batch import MAPPED
 
 SECOND = 1_000_000  # microseconds
@@ -44,8 +44,15 @@ def _int64(value: int) -> ir.IntegerScalar:
 def below(qname: ir.StringValue, zones: Iterable[str]) -> ir.BooleanValue:
     """The name is one of the zones, or below one."""
     tidy = sorted({zone.lower().strip(".") for zone in zones})
-    exact = qname.isin(tidy) if tidy else ibis.literal(False)
-    return reduce(or_, [qname.endswith(f".{zone}") for zone in tidy], exact)
+    return qname.isin(tidy) | under(qname, tidy) if tidy else ibis.literal(False)
+
+
+def under(name: ir.StringValue, zones: Iterable[str]) -> ir.BooleanValue:
+    """The name ends with a dot and one of the zones, of which there may be very many."""
+    tests = [
+        name.right(size + 1).isin([f".{zone}" for zone in alike]) for size, alike in by_length(zones).items()
+    ]
+    return reduce(or_, tests) if tests else ibis.literal(False)
 
 
 # ---- addresses

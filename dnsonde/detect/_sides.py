@@ -50,15 +50,28 @@ def halves_of(prefix: Prefix) -> list[Half]:
 
 
 def inside(role: str, within: Sequence[Prefix]) -> str:
-    """SQL: the address in columns `<role>_net` and `<role>_host` lies in one of the prefixes."""
-    tests = [" AND ".join(_test(role, half) for half in halves_of(prefix)) or "TRUE" for prefix in within]
+    """SQL: the address in columns `<role>_net` and `<role>_host` lies in one of the prefixes.
+
+    Prefixes that differ in their last half alone are one look into a list: a provider has thousands.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for prefix in within:
+        halves = halves_of(prefix)
+        if not halves:
+            return "TRUE"
+        *first, last = ((_masked(role, half), _number(half.value)) for half in halves)
+        alike.setdefault((*(f"{column} = {value}" for column, value in first), last[0]), []).append(last[1])
+    tests = [" AND ".join((*first, _among(column, values))) for (*first, column), values in alike.items()]
     return f"({' OR '.join(f'({test})' for test in tests)})" if tests else "FALSE"
 
 
-def _test(role: str, half: Half) -> str:
+def _masked(role: str, half: Half) -> str:
     column = f"{role}_{half.name}"
-    masked = column if half.mask == -1 else f"({column} & {_number(half.mask)})"
-    return f"{masked} = {_number(half.value)}"
+    return column if half.mask == -1 else f"({column} & {_number(half.mask)})"
+
+
+def _among(column: str, values: Sequence[str]) -> str:
+    return f"{column} = {values[0]}" if len(values) == 1 else f"{column} IN ({', '.join(values)})"
 
 
 def _number(value: int) -> str:
@@ -68,12 +81,24 @@ def _number(value: int) -> str:
 
 def below(column: str, zones: Iterable[str]) -> str:
     """SQL: the name is one of the zones, or below one; ValueError for what no allow-list lets through."""
-    tests = []
-    for zone in sorted({zone.lower().strip(".") for zone in zones}):
+    tidy = sorted({zone.lower().strip(".") for zone in zones})
+    for zone in tidy:
         if not NAME.fullmatch(zone):
             raise ValueError(f"{zone!r} is no domain")
-        tests.append(f"{column} = '{zone}' OR right({column}, {len(zone) + 1}) = '.{zone}'")
-    return f"({' OR '.join(tests)})" if tests else "FALSE"
+    if not tidy:
+        return "FALSE"
+    tests = [_among(column, [f"'{zone}'" for zone in tidy])]
+    for size, alike in by_length(tidy).items():
+        tests.append(_among(f"right({column}, {size + 1})", [f"'.{zone}'" for zone in alike]))
+    return f"({' OR '.join(tests)})"
+
+
+def by_length(texts: Iterable[str]) -> dict[int, list[str]]:
+    """Texts by how long they are: the ends of names of one length are looked for in one list."""
+    found: dict[int, list[str]] = {}
+    for text in texts:
+        found.setdefault(len(text), []).append(text)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

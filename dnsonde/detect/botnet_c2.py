@@ -15,24 +15,28 @@ from dnsonde.detect._contract import CERTAIN, confidence, detector, finding
 from dnsonde.detect._floods import octets_hex
 from dnsonde.detect._relations import (
     attach,
+    below,
     count_distinct,
     dns,
+    is_ipv4,
     keys,
     pair,
     sample,
     sample_addresses,
     sessions,
     together,
+    under,
     window,
 )
 from dnsonde.detect._stages import domains as registered_domains
 from dnsonde.detect._stages import stage
 from dnsonde.intel.indicators import Indicator, indicators, load_indicators
-from dnsonde.wire.batch import address_pair
+from dnsonde.wire.batch import MAPPED, address_pair
 
 HOST = ["host_net", "host_host"]
 ASKED = [*keys("src", "dst"), "time_us", "qname", "registered_domain"]
 HELLO = "00000001"  # the first that a Mirai bot says
+LOW_32 = 0xFFFF_FFFF
 REPORT_PORT = 48101  # where it reports what it scanned
 LISTED, SAID, SUFFIX = "indicator", "mirai protocol", "suffix"
 
@@ -137,13 +141,8 @@ def _asked(message: ir.Table, known: Iterable[Indicator]) -> ir.Table:
         message, {name for some in (domains, suffixes) for names in some.values() for name in names}
     )
     tests: list[tuple[ir.BooleanValue, str, str]] = []
-    for malware, names in domains.items():
-        deep = [asked.qname.endswith(f".{name}") for name in names if name.count(".") > 1]
-        hit = asked.qname.isin(names) | asked.registered_domain.isin(names)
-        tests.append((reduce(or_, deep, hit).fill_null(False), malware, LISTED))
-    for malware, names in suffixes.items():
-        hit = reduce(or_, [asked.qname.endswith(f".{name}") for name in names])
-        tests.append((hit, malware, SUFFIX))
+    tests += [(below(asked.qname, names), malware, LISTED) for malware, names in domains.items()]
+    tests += [(under(asked.qname, names), malware, SUFFIX) for malware, names in suffixes.items()]
     text = ibis.null("string")
     asked = asked.mutate(
         malware=ibis.cases(*[(hit, malware) for hit, malware, _ in tests]) if tests else text,
@@ -161,10 +160,8 @@ def _below_any(message: ir.Table, names: Iterable[str]) -> ir.Table:
     listed = sorted(names)
     ends = {name.split(".", cut)[-1] for name in listed for cut in range(name.count(".") + 1)}
     rd = registered_domains(message)
-    longer = [rd.registered_domain.endswith(f".{name}") for name in listed]
-    few = stage(
-        rd.filter(reduce(or_, longer, rd.registered_domain.isin(sorted(ends)))).select("registered_domain")
-    )
+    rd = rd.filter(rd.registered_domain.isin(sorted(ends)) | under(rd.registered_domain, listed))
+    few = stage(rd.select("registered_domain"))
     asked = dns(message).filter(lambda t: ~t.response & t.src_home)
     # A public suffix itself has no registered domain.
     bare = stage(asked.filter(asked.registered_domain.isnull()).select(*ASKED))
@@ -176,14 +173,11 @@ def _sent(flow: ir.Table, known: Iterable[Indicator], hello_most: int) -> ir.Tab
     out = flow.filter(flow.src_home & ~flow.dst_home & (flow.synack == 0) & (flow.packets > flow.rst))
     out = out.filter(out.protocol.isin([6, 17]))
     out = out.mutate(begin=octets_hex(out.payload))
-    groups: dict[tuple[str, int], list[str]] = defaultdict(list)
+    groups: dict[str, list[Indicator]] = defaultdict(list)
     for one in known:
         if one.kind == "address":
-            groups[one.malware, one.port].append(one.value)
-    tests: list[tuple[ir.BooleanValue, str, str]] = []
-    for (malware, port), values in sorted(groups.items()):
-        hit = _among(out, values)
-        tests.append((hit & (out.dst_port == port) if port else hit, malware, LISTED))
+            groups[one.malware].append(one)
+    tests = [(_to_any(out, places), malware, LISTED) for malware, places in sorted(groups.items())]
     tcp = (out.protocol == 6) & (out.payload_bytes > 0)
     hello = tcp & (out.begin == HELLO) & (out.payload_bytes <= hello_most)
     report = tcp & (out.dst_port == REPORT_PORT) & (out.syn > 0)
@@ -231,11 +225,24 @@ def _families(known: Iterable[Indicator], kind: str) -> dict[str, list[str]]:
     return {malware: sorted(values) for malware, values in sorted(found.items())}
 
 
-def _among(flow: ir.Table, values: Iterable[str]) -> ir.BooleanValue:
-    """The destination is one of these addresses: by host half within each network half."""
-    halves: dict[int, set[int]] = defaultdict(set)
-    for value in values:
-        net, host = address_pair(ip_address(value))
-        halves[net].add(host)
-    tests = [(flow.dst_net == net) & flow.dst_host.isin(sorted(some)) for net, some in sorted(halves.items())]
+def _to_any(flow: ir.Table, places: Iterable[Indicator]) -> ir.BooleanValue:
+    """The destination is one of these, of which there may be thousands: by host half within each network half.
+
+    An address of IPv4 and its port are one number, for lists have as many ports as addresses.
+    """
+    halves: dict[tuple[int, int], set[int]] = defaultdict(set)
+    ported: set[int] = set()
+    for one in places:
+        net, host = address_pair(ip_address(one.value))
+        if one.port and net == 0 and host >> 32 == MAPPED >> 32:
+            ported.add((host & LOW_32) << 16 | one.port)
+        else:
+            halves[one.port, net].add(host)
+    tests = []
+    if ported:
+        number = (flow.dst_host & ibis.literal(LOW_32, "int64")) * (1 << 16) + flow.dst_port.cast("int64")
+        tests.append(is_ipv4(*pair(flow, "dst")) & number.isin(sorted(ported)))
+    for (port, net), hosts in sorted(halves.items()):
+        hit = (flow.dst_net == net) & flow.dst_host.isin(sorted(hosts))
+        tests.append(hit & (flow.dst_port == port) if port else hit)
     return reduce(or_, tests)

@@ -72,6 +72,23 @@ def test_further_indicators_come_from_files(tmp_path: Path) -> None:
     )
 
 
+def test_a_list_of_thousands_is_looked_through(tmp_path: Path) -> None:
+    listed = tmp_path / "feed.txt"
+    places = [f"c{n}.bots{n}.example" if n % 2 else f"203.{n >> 8}.{n & 255}.7:{n + 1}" for n in range(3000)]
+    listed.write_text("\n".join(places))
+    asked = [query(HOST, RESOLVER, "x.c2999.bots2999.example"), query(HOST, RESOLVER, "bots2999.example")]
+    sent = flow(HOST, "203.11.182.7", syn=1, dst_port=2999)
+    (row,) = found(botnet_c2, asked, [sent], intel=str(listed))
+    assert (row["count"], row["evidence"]["places"]) == (2, 2)
+
+
+def test_all_below_a_listed_name_counts_where_strangers_register_below_it_too(tmp_path: Path) -> None:
+    listed = tmp_path / "feed.txt"
+    listed.write_text("duckdns.org\n")  # a public suffix, of the list's private part
+    (row,) = found(botnet_c2, [query(HOST, RESOLVER, "bot.duckdns.org")], intel=str(listed))
+    assert row["evidence"]["names"] == ["bot.duckdns.org"]
+
+
 def test_ordinary_names_and_strangers_are_not_it() -> None:
     assert (
         found(botnet_c2, [query(HOST, RESOLVER, "notrebirth.st"), query(HOST, RESOLVER, "www.geek.example")])

@@ -59,6 +59,20 @@ def test_inside_is_what_ipaddress_says(prefix: str) -> None:
     assert [one for (one,) in said] == got
 
 
+def test_inside_many_is_inside_one_of_them() -> None:
+    draw = random.Random(5)
+    texts = [f"{draw.choice(ADDRESSES)}" for _ in range(400)]
+    within = prefixes(f"{text}/{draw.randrange(1, 129 if ':' in text else 33)}" for text in texts)
+    connection = database()
+    connection.register("given", addresses(a=ADDRESSES).to_pyarrow())
+    for some in (within[:1], within[:7], within[7:60], within):
+        sql = inside("a", some)
+        said = [one for (one,) in connection.execute(f"FROM given SELECT {sql}").fetchall()]
+        assert said == [any(ip_address(a) in n for n in some) for a in ADDRESSES]
+    lists = prefixes(f"20.{n >> 8}.{n & 255}.0/24" for n in range(5000))
+    assert inside("a", lists).count(" IN ") == 1
+
+
 def test_no_home_is_nowhere_and_a_bad_prefix_is_refused() -> None:
     table = addresses(a=ADDRESSES)
     assert not any(table.mutate(x=r.inside(*r.pair(table, "a"), ())).x.to_pyarrow().to_pylist())
@@ -77,6 +91,23 @@ def test_below_is_the_domain_and_what_ends_in_a_dot_and_it() -> None:
     ]  # fmt: skip
     with pytest.raises(ValueError, match="is no domain"):
         below("qname", ["x' OR TRUE"])
+
+
+def test_below_many_is_below_one_of_them() -> None:
+    draw = random.Random(7)
+    names = [
+        ".".join(draw.choice(("a", "bb", "example", "x")) for _ in range(draw.randrange(1, 5)))
+        for _ in range(200)
+    ]
+    zones = [name for name in names if name.count(".") > 1][:40]
+    wanted = [any(name == zone or name.endswith(f".{zone}") for zone in zones) for name in names]
+    connection = database()
+    connection.register("given", pa.table({"qname": names}))
+    said = connection.execute(f"FROM given SELECT {below('qname', zones)}").fetchall()
+    table = ibis.memtable(pa.table({"qname": names}))
+    told = table.select(x=r.below(table.qname, zones), y=r.under(table.qname, zones)).to_pyarrow()
+    assert [one for (one,) in said] == told["x"].to_pylist() == wanted
+    assert told["y"].to_pylist() == [any(n.endswith(f".{zone}") for zone in zones) for n in names]
 
 
 def test_who_is_allowed_is_not_seen_and_who_is_home_is_told() -> None:
