@@ -4,7 +4,6 @@ A line tells of both ways of a conversation. Its times have no zone and are take
 since 1970 (`ra -u`).
 """
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,7 +22,6 @@ NEEDED = {"StartTime", "Proto", "SrcAddr", "DstAddr", "TotPkts", "TotBytes"}
 WORDS = {"REQ": "S_", "S0": "S_", "ACC": "S_SA", "REJ": "S_RA"}
 USED = NEEDED | {"Dur", "Sport", "Dir", "Dport", "State", "SrcPkts", "SrcBytes"}
 NO_IP = ("arp", "rarp", "llc", "man")  # and others whose ends are no addresses
-SECONDS = re.compile(r"^[0-9.]+$")
 
 Columns = dict[str, pa.Array]
 

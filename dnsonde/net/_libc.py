@@ -22,7 +22,6 @@ MSG_ERRQUEUE = 0x2000
 
 POLLIN = 0x001
 POLLOUT = 0x004
-POLLERR = 0x008
 
 
 class _PollFd(ctypes.Structure):

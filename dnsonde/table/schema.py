@@ -14,7 +14,6 @@ VERSION = 1
 I64 = pa.int64()
 I32 = pa.int32()
 I16 = pa.int16()
-U8 = pa.uint8()
 BOOL = pa.bool_()
 TEXT = pa.string()
 REAL = pa.float64()

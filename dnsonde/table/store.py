@@ -31,7 +31,7 @@ ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread
 DICTIONARY_OCTETS = 1 << 23  # to which a column's dictionary grows before its texts are written as they come
 SQL_TYPES = {
-    pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.uint8(): "UTINYINT", pa.float64(): "DOUBLE",
+    pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
 COMMON_MIB = 2048  # of the database that many share, before it spills to disk

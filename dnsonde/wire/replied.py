@@ -6,7 +6,7 @@ address and message id, which is keyed as well. What is nobody's is counted as w
 """
 
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,14 +65,6 @@ REPLIED = np.dtype(
     ],
     align=True,
 )
-
-
-class Lesson(IntFlag):
-    """What a reply teaches of its target."""
-
-    CONCLUSIVE = 1  # the sweep is over for it
-    PROVEN = 2  # it gave our control address, so it resolves
-    PLAIN = 4  # it may not know EDNS, and is to be asked again without (RFC 6891, 6.2.2)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,9 @@ from dnsonde.wire._kernels.siphash import tag
 from dnsonde.wire.codes import Class, Flag, Rcode
 
 ANSWERED, ICMP, MISMATCHED, FORGED, MALFORMED = 0, 1, 2, 3, 4
+CONCLUSIVE = 1  # a lesson: the sweep is over for the target
+PROVEN = 2  # it gave our control address, so it resolves
+PLAIN = 4  # it may not know EDNS, and is to be asked again without (RFC 6891, 6.2.2)
 NO_KIND = 255
 KEPT = 4  # addresses that MESSAGE keeps of an answer
 IN = int(Class.IN)
@@ -233,24 +236,24 @@ def _final(row):
 
 @helper
 def _lesson(row):
-    """(conclusive, proven, plain), as bits 1, 2 and 4 (`wire.replied.Lesson`)."""
+    """What a reply teaches of its target: CONCLUSIVE, PROVEN and PLAIN, as bits."""
     if row.kind != SWEEP:
         return 0
     if row.outcome == ICMP:
-        return 1 if _final(row) else 0
+        return CONCLUSIVE if _final(row) else 0
     if row.outcome != ANSWERED:
         return 0
     flags = np.int64(row.flags)
     rcode = np.int64(row.rcode)
     cut = flags & TC != 0 and row.answers == 0
     if flags & QR == 0:
-        return 0 if cut or rcode == SERVFAIL else 1
+        return 0 if cut or rcode == SERVFAIL else CONCLUSIVE
     told = 0
     if rcode == NOERROR and row.control:
-        told = 2
+        told = PROVEN
     if row.attempt == 1 and rcode in (FORMERR, NOTIMP, BADVERS):
-        return told | 4
-    return told if cut or rcode == SERVFAIL else told | 1
+        return told | PLAIN
+    return told if cut or rcode == SERVFAIL else told | CONCLUSIVE
 
 
 @kernel
@@ -269,9 +272,9 @@ def learn(rows, answered, recursive, plain, heard, kind, attempt, outcomes, fres
         if heard.size > 0 and row.kind == kind and row.attempt == attempt:
             fresh[3] += _set(heard, index)
         told = _lesson(row)
-        if told & 1 != 0:
+        if told & CONCLUSIVE != 0:
             fresh[0] += _set(answered, index)
-        if told & 2 != 0:
+        if told & PROVEN != 0:
             fresh[1] += _set(recursive, index)
-        if told & 4 != 0:
+        if told & PLAIN != 0:
             fresh[2] += _set(plain, index)
