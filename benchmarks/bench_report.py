@@ -85,7 +85,7 @@ def write_open(folder: Path, hosts: int, *, opened: bool) -> None:
 
 def write_findings(lake: Path, number: int) -> None:
     """A lake that keeps so many findings."""
-    write_lake(lake, 1000, 1000)
+    write_lake(lake, 1000, 1000, attack=False)
     names, kinds, severities = cycle(sorted(detectors())), cycle(PLACES), cycle(SEVERITIES)
     rows = []
     for n in range(number):

@@ -108,6 +108,7 @@ def separated(
             column_types={str(number): pa.string() for number in range(len(names))},
             null_values=list(nulls),
             strings_can_be_null=bool(nulls),
+            check_utf8=False,  # it is
         ),
     )
     return {name: one(column) for name, column in zip(names, table.columns, strict=True)}
