@@ -129,7 +129,7 @@ def cases(asked: argparse.Namespace, folder: Path) -> dict[str, Callable[[], lis
 
     def lake(*how: str) -> list[str | Path]:
         if not (folder / "lake").exists():
-            write_lake(folder / "lake", asked.rows, 0)
+            write_lake(folder / "lake", asked.rows, 0, attack=False)
             report(folder / "lake", "-o", folder / "first.html", "--home", HOME)
         return [folder / "lake", "--home", HOME, *how]
 

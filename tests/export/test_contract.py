@@ -7,9 +7,9 @@ from types import FunctionType
 import pytest
 
 from dnsonde.cli.export import FORMATS
+from dnsonde.clock import LAST_US
 from dnsonde.errors import SystemRefusal
 from dnsonde.export._contract import (
-    LAST_US,
     View,
     form_of,
     forms,
