@@ -7,6 +7,7 @@ that cannot be meant, 3 the work could not be done, 130 stopped by Ctrl-C.
 import os
 import sys
 import traceback
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -40,15 +41,17 @@ class Commands(click.Group):
 
 HELP = """See your network's DNS as a prober like SecShow sees it.
 
-dnsonde finds the open resolvers in networks that you are authorised to probe, tells what kind each one is
-and how it can be told, and what changed since the last time.
+dnsonde measures which hosts of networks that you are authorised to probe resolve for strangers, finds in
+captures, logs and flows who probes and attacks you, and tells what to do about both.
 
 \b
-Try it on loopback:     dnsonde lab demo
-Write a plan:           dnsonde plan new > plan.toml
-See what it would send: dnsonde plan check plan.toml
-Measure:                dnsonde probe plan.toml -o runs/first
-Look:                   dnsonde show runs/first
+Try it on loopback:         dnsonde lab demo
+What is in this capture:    dnsonde detect trace.pcap --home 192.0.2.0/24
+Write a plan, and check it: dnsonde plan new > plan.toml
+                            dnsonde plan check plan.toml
+Measure:                    dnsonde probe plan.toml -o runs/first
+Look:                       dnsonde show runs/first
+A report to read:           dnsonde report runs/first -o report.html
 
 Exit codes: 0 done; 1 findings that you asked to fail on; 2 a command or plan that cannot be meant; 3 the
 work could not be done; 130 stopped by Ctrl-C. DNSONDE_TRACEBACK=1 shows where an unexpected error came from.
@@ -82,7 +85,8 @@ def answer(arguments: list[str] | None = None) -> int:
         # would mean findings; keep the interpreter's last flush quiet too.
         if isinstance(error, SystemExit) and error.code != 1:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(ValueError):  # closed already
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
         if os.environ.get("DNSONDE_TRACEBACK"):

@@ -12,7 +12,7 @@ from dnsonde import look, run, take, watch
 from dnsonde.beside import Ready
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.export._contract import Incident
-from dnsonde.export._open import open_view, target
+from dnsonde.export._open import open_view
 from dnsonde.export._page_both import Agreement, agreement
 from dnsonde.export._page_html import write_html
 from dnsonde.export._page_lake import Watching
@@ -23,6 +23,7 @@ from dnsonde.lab.secshow import PROBER, SecShowNames, as_secshow, secshow
 from dnsonde.lab.serve import serve
 from dnsonde.lang.words import DEFAULT, words
 from dnsonde.probe.plan import load_plan
+from dnsonde.whole import whole
 
 CAPTURE, LAKE, SWEEP, REPORT = "secshow.pcap", "lake", "secshow", "report.html"
 
@@ -79,7 +80,7 @@ def loop(
         Part(seen, Watching(str(lake), tuple(map(str, home)))),
     ]
     report = folder / REPORT
-    with target(report) as out:
+    with whole(report) as out:
         write_html(page(parts, words(DEFAULT)), out)
     campaigns = tuple(i for i in seen.incidents() if i.detector == "probing_campaign")
     packets = sum(account["packets"] for account in taken.accounts)

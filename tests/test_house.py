@@ -13,7 +13,7 @@ HOUSE = ROOT / "dnsonde"
 
 FLOORS = (
     {"errors", "clock", "registry", "escape"},
-    {"wire", "settings"},
+    {"wire", "settings", "whole"},
     {"table", "net", "beside", "intel", "lang"},
     {"formats", "authority", "probe", "detect"},
     {"report", "lab", "take"},

@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import UTC, datetime, timedelta
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,14 +60,12 @@ def tell(
         return
     from rich.console import Console
 
-    from dnsonde.errors import SystemRefusal
+    from dnsonde.whole import whole
 
-    try:
-        with output.open("w", encoding="utf-8") as file:
-            out = Console(file=file, width=100, markup=False, highlight=False, emoji=False)
-            show(found, out, limit, owners, before, lake)
-    except OSError as error:
-        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error
+    with whole(output) as file, TextIOWrapper(file, encoding="utf-8", write_through=True) as text:
+        out = Console(file=text, width=100, markup=False, highlight=False, emoji=False)
+        show(found, out, limit, owners, before, lake)
+        text.detach()
 
 
 def _owners(lake: Path, found: "Found") -> "Mapping[str, Owner]":

@@ -42,7 +42,7 @@ def diff(
     *,
     listed: bool,
 ) -> int:
-    r"""Tell what changed between two runs.
+    """Tell what changed between two runs.
 
     Newly open, closed, and of another class, by prefix; or by system or country, where `dnsonde enrich` learned them.
 

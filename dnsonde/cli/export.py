@@ -114,7 +114,8 @@ def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool
 
 def _write_rows(form: "FunctionType", view: "View", table: str | None, output: Path | None) -> None:
     from dnsonde import watch
-    from dnsonde.export._open import table_rows, target
+    from dnsonde.export._open import table_rows
+    from dnsonde.whole import target
 
     chosen = table or ("verdict" if view.kind == "run" else "finding")
     rows = watch.rows_of(view.findings) if chosen == "finding" else table_rows(view, chosen)

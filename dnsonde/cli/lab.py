@@ -38,11 +38,11 @@ def lab() -> None:
 def demo(
     name: str, hosts: int | None, seed: int | None, folder: Path | None, mode: str, *, no_loop: bool
 ) -> int:
-    """Measure a lab and hold the verdicts against the truth; then let a prober like SecShow's come, and watch it.
+    """Measure a lab, then watch a prober like SecShow's come.
 
-    65,536 DNS hosts of every kind come up on 127.0.0.0/8 and are measured like a real network. Then the lab's own
-    prober sweeps them with names like SecShow's, its traffic is captured to a file and watched, and a report shows both
-    views side by side. No packet leaves the machine. About a minute.
+    65,536 DNS hosts of every kind come up on 127.0.0.0/8 and are measured like a real network, and the verdicts held
+    against the truth. Then the lab's own prober sweeps them with names like SecShow's, its traffic is captured to a
+    file and watched, and a report shows both views side by side. No packet leaves the machine. About a minute.
     """
     from dnsonde import run, watch
     from dnsonde.cli import _loop, _summary
@@ -118,7 +118,7 @@ def scenarios() -> None:
 @click.argument("name", metavar="[SCENARIO]", required=False)
 @click.option("-o", "output", metavar="FILE.pcap", type=click.Path(path_type=Path), help="File to write.")
 def traffic(name: str | None, output: Path | None) -> None:
-    """Write labelled traffic to a capture file, or list what there is.
+    """Write labelled traffic to a file, or list what there is.
 
     Each threat that dnsonde finds, over traffic that means no harm. What is true of it goes to FILE.truth.jsonl.
     Nothing is ever sent. SCENARIO is a name or a .toml file.

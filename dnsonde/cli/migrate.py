@@ -8,10 +8,10 @@ import click
 @click.command()
 @click.argument("folder", metavar="RUN|LAKE", type=click.Path(path_type=Path))
 def migrate(folder: Path) -> None:
-    """Bring a run or a lake of an older version to this one, in its place.
+    """Bring an older version's run or lake to this one.
 
-    Needed only where another command says so. Files are rewritten one after the other; stopped half way, the same
-    command goes on. An older dnsonde does not read it any more: keep a copy if you need one.
+    Needed only where another command says so. Files are rewritten in their place, one after the other; stopped half
+    way, the same command goes on. An older dnsonde does not read it any more: keep a copy if you need one.
     """
     from dnsonde.table.migrate import migrate as bring
 

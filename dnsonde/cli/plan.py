@@ -30,7 +30,7 @@ def plan() -> None:
 @click.option("--known", metavar="NAME", help="Instead of a zone: a name whose right answer you know.")
 @click.option("--answer", multiple=True, metavar="ADDRESS", help="That answer; may be repeated.")
 def new(**filled: str | tuple[str, ...] | None) -> None:
-    r"""Print a plan to fill in, every setting explained.
+    """Print a plan to fill in, every setting explained.
 
     \b
     dnsonde plan new --prefix 192.0.2.0/24 --contact noc@example.net > plan.toml

@@ -25,7 +25,7 @@ LIMIT = 50
 @_options.output
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
 def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | None) -> None:
-    r"""Ask a lake with SQL, as DuckDB has it.
+    """Ask a lake with SQL, as DuckDB has it.
 
     The tables are message, flow, account, enrichment (what `dnsonde enrich` learned) and, where somebody has looked,
     finding. A pair of columns X_net and X_host becomes the address X. The lake is only read, and nothing else can be.

@@ -46,7 +46,7 @@ def report(
     *,
     fresh: bool,
 ) -> None:
-    r"""Write a report of a run, of a lake, or of one of each.
+    """Write a report of a run, of a lake, or of one of each.
 
     One file with charts, the hosts to fix first, what was found and what to do about it, as configuration. The HTML
     fetches nothing and runs nothing. PDF and PNG need `pip install 'dnsonde[pdf]'`.
@@ -56,12 +56,12 @@ def report(
     dnsonde report runs/november -o report.pdf --lang ja
     dnsonde report runs/november lake -o report.html --since runs/october
     """
-    from dnsonde.export._open import target
     from dnsonde.export._page_html import write_html
     from dnsonde.export._page_print import write_pdf, write_png
     from dnsonde.export._page_whole import page
     from dnsonde.export.markdown import write_markdown
     from dnsonde.lang.words import words
+    from dnsonde.whole import target
 
     texts = words(lang)
     lakes = _checked(folders, since)

@@ -51,7 +51,7 @@ def show(
     *,
     only_open: bool,
 ) -> None:
-    """Show a run's summary, or its hosts; of a lake, the findings that it keeps.
+    """Show a run's summary or hosts, or a lake's findings.
 
     With a class, a prefix, --open or a format the hosts are listed, one a row, with the sentence that says why, and
     whose they are where `dnsonde enrich` learned it. With --by they are counted, and so are a lake's findings, by whose

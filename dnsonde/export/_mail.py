@@ -17,6 +17,7 @@ from dnsonde.errors import SystemRefusal
 from dnsonde.escape import terminal
 from dnsonde.export._documents import release
 from dnsonde.export.xarf import MAIL
+from dnsonde.whole import whole
 
 UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]")
 
@@ -35,7 +36,7 @@ def write_mails(reports: Iterable[tuple[Mapping[str, Any], str | None]], folder:
                 left += 1
                 continue
             name = f"{UNSAFE.sub('_', contact)}-{report['report_id']}.eml"
-            with (folder / name).open("wb") as file:
+            with whole(folder / name) as file:
                 BytesGenerator(file).flatten(mail(report, contact))
             written += 1
     except OSError as error:

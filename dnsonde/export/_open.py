@@ -1,8 +1,6 @@
-"""A run or a lake, opened to be exported; and the file that an export goes to."""
+"""A run or a lake, opened to be exported."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType
@@ -11,7 +9,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.errors import RunError, UsageError
 from dnsonde.export._contract import Network, View, network
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan, load_plan
@@ -19,6 +17,7 @@ from dnsonde.report import TARGET, Relation, owned, readable
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
+from dnsonde.whole import target
 
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
 
@@ -102,21 +101,3 @@ def write_view(form: FunctionType, view: View, output: Path | BinaryIO, settings
     """Write a view in a format; a file appears whole or not at all."""
     with target(output) as out:
         form(view, out, **settings)
-
-
-@contextmanager
-def target(output: Path | BinaryIO) -> Iterator[BinaryIO]:
-    """Where to write: a stream as it is, a file beside its place until it is whole. SystemRefusal if it cannot be."""
-    if not isinstance(output, Path):
-        yield output
-        return
-    beside = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with beside.open("wb") as file:
-                yield file
-            beside.replace(output)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise SystemRefusal(f"cannot write {output}: {error.strerror}") from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dnsonde.clock import Clock
-from dnsonde.errors import SystemRefusal
+from dnsonde.whole import whole
 
 TCP, UDP, GRE, ICMP, ICMP6 = 6, 17, 47, 1, 58
 FIN, SYN, RST, PUSH, ACK = 1, 2, 4, 8, 16
@@ -270,14 +270,11 @@ class Tape:
     def write(self, path: Path) -> None:
         """Write a pcap (microseconds, Ethernet) in order of time; SystemRefusal when the disk does not let it."""
         self._frames.sort(key=lambda frame: frame[0])
-        try:
-            with path.open("wb") as file:
-                file.write(PCAP.pack(0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
-                for time_us, frame in self._frames:
-                    size = len(frame)
-                    file.write(RECORD.pack(*divmod(time_us, 1_000_000), size, size) + frame)
-        except OSError as error:
-            raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
+        with whole(path) as file:
+            file.write(PCAP.pack(0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1))
+            for time_us, frame in self._frames:
+                size = len(frame)
+                file.write(RECORD.pack(*divmod(time_us, 1_000_000), size, size) + frame)
 
 
 def hops(address: bytes) -> int:

@@ -20,13 +20,14 @@ from typing import Annotated, Any
 import msgspec
 
 from dnsonde.clock import Clock
-from dnsonde.errors import LabError, SystemRefusal, UsageError
+from dnsonde.errors import LabError, UsageError
 from dnsonde.lab import _traffic_benign as benign
 from dnsonde.lab import _traffic_bots as bots
 from dnsonde.lab import _traffic_floods as floods
 from dnsonde.lab import _traffic_names as names
 from dnsonde.lab import _traffic_tools as tools
 from dnsonde.lab._traffic_tape import HOME, Label, Tape
+from dnsonde.whole import whole
 
 __all__ = [
     "EVENTS",
@@ -130,10 +131,8 @@ def write_truth(capture: Capture, path: Path) -> None:
         })
         for label in capture.labels
     ]  # fmt: skip
-    try:
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    except OSError as error:
-        raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
+    with whole(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _play(tape: Tape, event: Mapping[str, Any], span_s: float) -> None:

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len, set_cell_size
 
 from dnsonde import registry
 from dnsonde.escape import terminal
 from dnsonde.export.csv import csv
 from dnsonde.export.jsonl import jsonl
 from dnsonde.export.parquet import parquet
-from dnsonde.export.table import table
+from dnsonde.export.table import WIDE, table
 
 HOSTILE = [
     "plain.example",
@@ -97,8 +98,52 @@ def test_a_table_carries_nothing_that_steers_a_terminal() -> None:
     assert len(text.splitlines()) == len(HOSTILE) + 1
 
 
+def only_letters(text: str) -> str:
+    """Without spaces, and without what takes no cell: nobody can tell on which side of a border that stands."""
+    return "".join(letter for letter in text if letter != " " and cell_len(letter))
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=300)), st.sampled_from([1, 2, 3]))
+def test_a_table_is_no_wider_than_it_may_be_and_loses_nothing(texts: list[str], columns: int) -> None:
+    batch = pa.record_batch({f"text_{number}": pa.array(texts, pa.string()) for number in range(columns)})
+    out = io.BytesIO()
+    table(pa.RecordBatchReader.from_batches(batch.schema, [batch]), out)
+    lines = out.getvalue().decode().splitlines()
+    assert max(map(cell_len, lines)) <= WIDE
+    first = lines[0].index("text_1") if columns > 1 else WIDE
+    said = "".join(set_cell_size(line, first) for line in lines[1:])
+    assert only_letters(said) == only_letters("".join(terminal(text, keep="") for text in texts))
+
+
+def test_a_table_folds_between_words_and_aligns_by_cells() -> None:
+    batch = pa.record_batch({
+        "host": ["\u65e5\u672c.example", "a.example"],
+        "sent": [7, 1_000],
+        "why": ["The right answer, " * 9 + "x" * 200, "short"],
+    })  # fmt: skip
+    out = io.BytesIO()
+    table(pa.RecordBatchReader.from_batches(batch.schema, [batch]), out)
+    head, *lines = out.getvalue().decode().splitlines()
+    assert head.split() == ["host", "sent", "why"]
+    assert lines[0].startswith("\u65e5\u672c.example     7  The right answer, The right")
+    assert lines[0].endswith("The right")
+    assert lines[1].strip().startswith("answer, The right answer,")
+    assert lines[-1] == "a.example     1000  short"
+
+
 @pytest.mark.parametrize("write", [csv, jsonl, parquet, table])
 def test_no_rows_are_no_error(write: FunctionType) -> None:
     out = io.BytesIO()
     write(reader_of(), out)
     assert write is jsonl or out.getvalue()
+
+
+def test_who_stops_reading_a_table_finds_the_stream_as_it_was() -> None:
+    class Gone(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise BrokenPipeError
+
+    out = Gone()
+    with pytest.raises(BrokenPipeError):
+        table(reader_of(*HOSTILE), out)
+    assert not out.closed
