@@ -191,6 +191,7 @@ class Prober:
         self._checkpointed_us = self._reported_us = now
         self._began_us = now
         self._rate, self._rate_sent = 0.0, self._counts["sent"]
+        self._rate_sending = 0.0  # while there was somebody to ask
         self._sent_before: int = self._counts["sent"]
 
     def _open(self) -> list[Udp]:
@@ -444,7 +445,9 @@ class Prober:
     def _report(self, now: int) -> None:
         elapsed = max(now - self._reported_us, 1)
         lately = (self._counts["sent"] - self._rate_sent) * 1e6 / elapsed
-        self._rate = lately if self._rate == 0 else 0.7 * self._rate + 0.3 * lately
+        self._rate = _smooth(self._rate, lately)
+        if not self._supply.exhausted or self._rate_sending == 0:
+            self._rate_sending = _smooth(self._rate_sending, lately)
         self._rate_sent, self._reported_us = self._counts["sent"], now
         self._dropped = sum(socket.dropped for socket in self._sockets)
         if self._on_progress is not None:
@@ -455,21 +458,38 @@ class Prober:
         asked, counts = self._rounds[number], self._counts
         supply = getattr(self, "_supply", None)
         share = 1.0 if self._state.complete else supply.share if supply else 0.0
-        left = None
-        if self._state.complete:
-            left = 0.0
-        elif self._rate > 0:
-            silent = self._order.size - self._marks.answered.count
-            attempts = max(self._plan.probe.attempts - asked.attempt, 0) if asked.kind == Kind.SWEEP else 0
-            open_rounds = len(self._rounds) - max(number + 1, self._plan.probe.attempts)
-            here = silent if asked.kind == Kind.SWEEP else self._marks.recursive.count
-            probes = (1 - share) * here + attempts * silent + open_rounds * self._marks.recursive.count
-            left = probes / self._rate + (len(self._rounds) - number) * self._timeout_us / 1e6
         return Progress(
             kind=KINDS[asked.kind], attempt=asked.attempt, round=number + 1, of=len(self._rounds), share=share,
             targets=self._order.size - self._left_out, sent=counts["sent"],
             answered=self._marks.answered.count - self._marks.refused,
             recursive=self._marks.recursive.count, rate=self._rate, replies=counts["answered"], icmp=counts["icmp"],
             forged=counts["forged"], malformed=counts["malformed"], mismatched=counts["mismatched"],
-            errors=counts["errors"], dropped=self._dropped, time_left_s=left, complete=self._state.complete,
+            errors=counts["errors"], dropped=self._dropped, time_left_s=self._time_left_s(share),
+            complete=self._state.complete,
         )  # fmt: skip
+
+    def _time_left_s(self, share: float) -> float | None:
+        """How long the rest will take, with that share of this round asked: to send it, and to wait as `_linger` does.
+
+        None while nobody can tell.
+        """
+        if self._state.complete:
+            return 0.0
+        if self._rate_sending <= 0:
+            return None
+        later = self._rounds[self._state.round + 1 :]
+        sweeps = sum(asked.kind == Kind.SWEEP for asked in later)
+        sweeping = self._rounds[self._state.round].kind == Kind.SWEEP
+        silent, recursive = self._order.size - self._marks.answered.count, self._marks.recursive.count
+        here = (1 - share) * (silent if sweeping else recursive)
+        probes = here + sweeps * silent + (len(later) - sweeps) * recursive
+        waits = sweeps + (len(later) > sweeps)
+        wait_us = self._timeout_us if sweeping or not later else 0
+        if self._supply.exhausted and wait_us:
+            last_us = self._unsettled[-1][0] if self._unsettled else 0
+            wait_us = max(last_us + self._timeout_us - self._clock.monotonic_us(), 0)
+        return probes / self._rate_sending + (wait_us + waits * self._timeout_us) / 1e6
+
+
+def _smooth(rate: float, lately: float) -> float:
+    return lately if rate == 0 else 0.7 * rate + 0.3 * lately

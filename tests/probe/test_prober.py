@@ -76,6 +76,21 @@ def test_every_target_is_asked_once_and_every_reply_kept(
     assert all(int(text, 16) == tag for text, tag in tags.items())
 
 
+def test_the_time_left_shrinks_while_nothing_but_waiting_is_left(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prober, "REPORT_US", 20_000)
+    responder = respond(lambda *_: [])
+    seen: list[Progress] = []
+    Prober(make_plan(responder.port, attempts=2), tmp_path / "run", device="lo").run(seen.append)
+    for attempt in (1, 2):
+        waiting = [p.time_left_s for p in seen if p.kind == "sweep" and p.attempt == attempt and p.share == 1]
+        assert len(waiting) > 2
+        assert all(left is not None for left in waiting)
+        assert waiting == sorted(waiting, key=lambda left: -(left or 0))
+    assert seen[-1].time_left_s == 0
+
+
 def test_complete_run_sends_nothing_more(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     responder = respond(refused)
     plan = make_plan(responder.port)
