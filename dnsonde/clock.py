@@ -4,6 +4,22 @@ import time
 from typing import Protocol
 
 LAST_US = 253_402_300_799_999_999  # the end of the year 9999: calendars know no more
+UNITS = (("d", 86400, 3600), ("h", 3600, 60), ("min", 60, 1))  # seconds, and those of the unit below
+
+
+def spoken(length_us: float) -> tuple[str, int, int]:
+    """A length of time as people say it: unit (d, h, min, s, ms), so many of it, and the rest in the unit below.
+
+    Every face says it by this, so that all say the same.
+    """
+    ms = max(round(length_us / 1000), 0)
+    if 0 < ms < 1000:
+        return "ms", ms, 0
+    seconds = round(ms / 1000)
+    for unit, size, below in UNITS:
+        if seconds >= size:
+            return unit, seconds // size, seconds % size // below
+    return "s", seconds, 0
 
 
 class Clock(Protocol):

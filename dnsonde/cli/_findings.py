@@ -164,9 +164,8 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
         out.print(_line([Text(name, style="bold") for name in names], subject, count))
     for row in rows:
         style = STYLES[row["severity"]]
-        lasted = (row["last_seen"] - row["first_seen"]) / 1e6
         since, sure, times = moment(row["first_seen"]), f"{row['confidence']:.0%}", f"{row['count']:,}"
-        for_ = duration(lasted) if lasted >= 1 else f"{lasted * 1000:.0f} ms"
+        for_ = duration((row["last_seen"] - row["first_seen"]) / 1e6)
         if narrow:
             out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))
             out.print(Padding(Text(f"since {since} UTC, for {for_}; count {times}, {sure} sure"), indent))

@@ -1,5 +1,6 @@
 """The demo's second part: a prober like SecShow's comes, and is watched."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dnsonde.lab.scenario import Scenario
     from dnsonde.loop import Loop
 
+NARROW = 100  # columns: below it the two views stand one below the other
 STOPPED = 130
 
 
@@ -42,16 +44,21 @@ def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, 
 
 def show(seen: "Loop", out: "Console") -> None:
     """Print what the prober learned, how it was seen to come, whether the two agree, and where the report lies."""
-    table = Table(box=None, pad_edge=False, padding=(0, 4, 0, 0), header_style="bold")
-    table.add_column("what the prober learned", ratio=1)
-    table.add_column("how we saw it come", ratio=1)
-    learned, saw = _learned(seen), _saw(seen)
-    for number in range(max(len(learned), len(saw))):
-        table.add_row(
-            *(Text(terminal(lines[number] if number < len(lines) else "")) for lines in (learned, saw))
-        )
-    out.print(table)
-    out.print()
+    views = {"what the prober learned": _learned(seen), "how we saw it come": _saw(seen)}
+    if out.width < NARROW:
+        for heading, lines in views.items():
+            out.print(Text(heading, style="bold"))
+            for line in lines:
+                out.print(Text(terminal(line)))
+            out.print()
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 4, 0, 0), header_style="bold")
+        for heading in views:
+            table.add_column(heading, ratio=1)
+        for pair in zip_longest(*views.values(), fillvalue=""):
+            table.add_row(*(Text(terminal(line)) for line in pair))
+        out.print(table)
+        out.print()
     both = seen.agreement
     total, opened, resolved, passed, unseen, closed = (
         both.total(name) for name in ("hosts", "open", "resolved", "passed", "unseen", "closed_resolved")
@@ -60,8 +67,7 @@ def show(seen: "Loop", out: "Console") -> None:
     out.print(
         f"Of {opened:,} open hosts {resolved:,} were seen to answer with recursion, {passed:,} only to pass the "
         f"question on, {unseen:,} neither: those are answered for from elsewhere. {closed:,} that answer with wrong "
-        "data look open to whoever only watches.",
-        soft_wrap=True,
+        "data look open to whoever only watches."
     )
     out.print()
     out.print(f"Capture: {terminal(str(seen.capture))}, {seen.packets:,} packets", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from dnsonde.clock import spoken
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Phrases = Callable[[Any], list[str]]  # of the caller's kind of progress
 
+BELOW = {"d": "h", "h": "min", "min": "s"}
 PLAIN_FIRST_S, PLAIN_SHARE, PLAIN_LAST_S = 2.0, 0.1, 60.0
 
 MODES = click.Choice(["auto", "line", "plain", "jsonl", "none"])
@@ -142,7 +144,7 @@ def probing(progress: "run.Progress") -> list[str]:
         return [f"{progress.sent:,} queries", answered, rate]
     told = [f"{100 * progress.done // progress.total:3d} %", f"{progress.sent:,} sent", answered, rate]
     if progress.left_s is not None:
-        told.append(f"{duration(progress.left_s)} left")
+        told.append(f"{duration(round(progress.left_s))} left")
     return told
 
 
@@ -153,7 +155,7 @@ def reading(progress: "take.Progress") -> list[str]:
     if progress.phase != "reading":
         told = [share]
     elif progress.left_s is not None:
-        told.append(f"{duration(progress.left_s)} left")
+        told.append(f"{duration(round(progress.left_s))} left")
     return [*told, terminal(progress.item, keep="")]
 
 
@@ -167,12 +169,6 @@ def octets(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it: 8 s, 2 min 5 s, 3 h 20 min, 4 d 6 h."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    """A length of time as people say it: 230 ms, 8 s, 2 min 5 s, 3 h 20 min, 4 d 6 h."""
+    unit, number, rest = spoken(seconds * 1e6)
+    return f"{number} {unit}" + (f" {rest} {BELOW[unit]}" if unit in BELOW else "")

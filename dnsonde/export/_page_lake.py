@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from dnsonde.clock import spoken
 from dnsonde.export._charts import STEPS_S, moment
 from dnsonde.export._contract import NOBODY, Incident, View
 from dnsonde.export._page import (
@@ -454,14 +455,5 @@ def _bots(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[B
 
 def lasted(time_us: int, words: Words) -> str:
     """How long, in the two units that matter."""
-    if time_us < 1_000_000:
-        return words("time.ms", n=max(time_us, 0) // 1000)
-    seconds = time_us // 1_000_000
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return words(f"time.{unit}", n=seconds // size, rest=_rest(seconds % size, unit))
-    return words("time.s", n=seconds)
-
-
-def _rest(seconds: int, unit: str) -> int:
-    return seconds // {"d": 3600, "h": 60, "min": 1}[unit]
+    unit, number, rest = spoken(time_us)
+    return words(f"time.{unit}", n=number, rest=rest)

@@ -1,0 +1,26 @@
+"""A length of time, said the same by every face."""
+
+import pytest
+
+from dnsonde.cli._progress import duration
+from dnsonde.export._page_lake import lasted
+from dnsonde.lang.words import words
+
+
+@pytest.mark.parametrize(
+    ("us", "said"),
+    [
+        (-5, "0 s"),
+        (0, "0 s"),
+        (499, "0 s"),
+        (230_000, "230 ms"),
+        (999_600, "1 s"),
+        (3_600_000, "4 s"),
+        (59_600_000, "1 min 0 s"),
+        (125_000_000, "2 min 5 s"),
+        (12_000_000_000, "3 h 20 min"),
+        (367_200_000_000, "4 d 6 h"),
+    ],
+)
+def test_the_terminal_and_the_page_round_alike(us: int, said: str) -> None:
+    assert duration(us / 1e6) == lasted(us, words("en")) == said
