@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", "info": "dim"}
 SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done
 FILES = 20  # shown one by one
+TYPED = 3  # files of a command to type next
 SUBJECT_WIDTH = 24
 NARROW = 90  # columns of a terminal, below which a finding has lines of its own instead of a row
 NAMED = 4  # detectors; of more, their number is told
@@ -116,14 +117,20 @@ def show(
         out.print(Text(before))
     if rows:
         out.print()
-        out.print(f"Next: {_following(rows[0]['detector'], lake)}", soft_wrap=True)
+        lines = _following(rows[0]["detector"], found, lake)
+        out.print("Next: " + "\n      ".join(lines), soft_wrap=True)
 
 
-def _following(detector: str, lake: Path | None) -> str:
-    """What to type next: what the worst finding is, and what says what to do about all of them."""
-    if lake is None:
-        return f"dnsonde explain {detector}\n      dnsonde ingest FILES -o LAKE, of which a report says what to do"
-    return f"dnsonde report {typed(lake)} -o report.html\n      dnsonde explain {detector}"
+def _following(detector: str, found: "Found", lake: Path | None) -> tuple[str, ...]:
+    """What to type next: what the worst finding is, and the report, which says what to do about all of them."""
+    explain = f"dnsonde explain {detector}"
+    if lake is not None:
+        return f"dnsonde report {typed(lake)} -o report.html", explain
+    paths = [row["path"] for row in found.taken.accounts]
+    few = len(paths) <= TYPED and all(Path(path).is_file() for path in paths)
+    files = " ".join(typed(Path(path)) for path in paths) if few else "FILES"
+    home = "" if found.guessed else "".join(f" --home {prefix}" for prefix in found.home)
+    return explain, f"dnsonde ingest {files} -o lake", f"dnsonde report lake{home} -o report.html"
 
 
 def assumed(found: "Found", out: "Console") -> None:
@@ -168,7 +175,12 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
         for_ = duration((row["last_seen"] - row["first_seen"]) / 1e6)
         if narrow:
             out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))
-            out.print(Padding(Text(f"since {since} UTC, for {for_}; count {times}, {sure} sure"), indent))
+            span = (
+                f"since {since} UTC, for {for_}"
+                if row["last_seen"] > row["first_seen"]
+                else f"at {since} UTC"
+            )
+            out.print(Padding(Text(f"{span}; count {times}, {sure} sure"), indent))
         else:
             what = row["title"].removeprefix(f"{row['subject']} ")
             told = (

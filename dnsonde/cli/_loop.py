@@ -66,8 +66,12 @@ def show(seen: "Loop", out: "Console") -> None:
     out.print(Text(f"The two agree on {both.agreed:,} of {total:,} hosts.", style="bold"))
     out.print(
         f"Of {opened:,} open hosts {resolved:,} were seen to answer with recursion, {passed:,} only to pass the "
-        f"question on, {unseen:,} neither: those are answered for from elsewhere. {closed:,} that answer with wrong "
-        "data look open to whoever only watches."
+        f"question on, {unseen:,} neither: those are answered for from elsewhere."
+        + (
+            f" Wrong data of {closed:,} more looks like an open host to whoever only watches."
+            if closed
+            else ""
+        )
     )
     out.print()
     out.print(f"Capture: {terminal(str(seen.capture))}, {seen.packets:,} packets", soft_wrap=True)

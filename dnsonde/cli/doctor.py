@@ -18,6 +18,8 @@ def doctor() -> None:
     from dnsonde.escape import terminal
 
     table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column(overflow="fold")
     wrong = 0
     for check in room.checks():
         wrong += not check.good

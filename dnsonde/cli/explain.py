@@ -1,6 +1,14 @@
-"""`dnsonde explain`: how a detector works."""
+"""`dnsonde explain`: how a detector works, and what to do about what it finds."""
+
+import re
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PART = re.compile(r"\*\*(.+?)\*\* *(.*)", re.DOTALL)  # of a docstring: what it is about, and its text
 
 
 @click.command()
@@ -8,7 +16,8 @@ import click
 def explain(name: str) -> None:
     """Explain a detector.
 
-    What it finds and why it matters, what looks like it and is not, its parameters and where its rule is from.
+    What it finds and why it matters, what looks like it and is not, what to do about it, its parameters and where its
+    rule is from.
     """
     from rich.padding import Padding
     from rich.table import Table
@@ -23,8 +32,15 @@ def explain(name: str) -> None:
     out.print(Text(f"{name}: {one.threat}, about {article} {one.subject_kind}", style="bold"))
     out.print()
     for paragraph in one.explanation.split("\n\n"):
-        out.print(_prose(" ".join(paragraph.split())))
+        text = " ".join(paragraph.split())
+        part = PART.fullmatch(text)
+        if part is None:
+            out.print(Text(text))
+        else:
+            out.print(Text(part[1], style="bold"))
+            out.print(Padding(Text(part[2]), (0, 0, 0, 2)))
         out.print()
+    _advise(name, out)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("parameter", no_wrap=True)
     table.add_column("default", justify="right", no_wrap=True)
@@ -42,12 +58,27 @@ def explain(name: str) -> None:
         out.print(Padding(Text(reference), (0, 0, 0, 2)))
 
 
-def _prose(text: str) -> object:
-    """A paragraph of a docstring: `**words**` are bold."""
+def _advise(name: str, out: "Console") -> None:
+    """What to do, by one software; of the firewall, if it has a part in it, since everybody has one."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    parts = text.split("**")
-    said = Text()
-    for number, part in enumerate(parts):
-        said.append(part, style="bold" if number % 2 else "")
-    return said
+    from dnsonde.intel.remedies import remedies
+    from dnsonde.lang.words import DEFAULT, words
+
+    known, texts = remedies(), words(DEFAULT)
+    measure = known.of_detector(name)
+    if measure is None:
+        return
+    out.print(Text("What to do", style="bold"))
+    title, why = (texts(f"measure.{measure.name}.{part}") for part in ("title", "why"))
+    out.print(Padding(Text(f"{title}. {why}"), (0, 0, 0, 2)))
+    shown = next((r for r in measure.remedy if r.software == "firewall"), measure.remedy[0])
+    software = known.title(shown.software)
+    out.print(Padding(Text(f"{software.title}, {software.place}:"), (1, 0, 0, 2)))
+    for line in shown.config.strip().splitlines():
+        out.print(Text(f"    {line}"), soft_wrap=True)
+    others = ", ".join(known.title(r.software).title for r in measure.remedy if r is not shown)
+    if others:
+        out.print(Padding(Text(f"A report (dnsonde report LAKE) has it for {others}, too."), (1, 0, 0, 2)))
+    out.print()

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from dnsonde import watch
 from dnsonde.__main__ import dnsonde
+from dnsonde.intel.remedies import remedies
 
 
 def every(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
@@ -38,3 +41,15 @@ def test_examples_keep_their_lines() -> None:
     context = {context.command_path: command.get_help(context) for command, context in COMMANDS}
     assert "\n  dnsonde report runs/november -o report.html\n" in context["dnsonde report"]
     assert "\n  opened           resolves for strangers now, did not before\n" in context["dnsonde diff"]
+
+
+@pytest.mark.parametrize("name", sorted(watch.detectors()))
+def test_who_asks_for_an_explanation_hears_what_to_do(name: str) -> None:
+    said = CliRunner().invoke(dnsonde, ["explain", name]).output
+    assert "\nWhy it matters\n  " in "\n".join(line.rstrip() for line in said.splitlines())
+    assert "**" not in said
+    measure = remedies().of_detector(name)
+    assert ("\nWhat to do\n" in said) == (measure is not None)
+    if measure is not None:
+        shown = [r for r in measure.remedy if r.config.strip().splitlines()[-1] in said]
+        assert shown, "the lines to copy"
