@@ -1,7 +1,7 @@
 """The command line: finds the commands, and turns errors into a sentence and an exit code.
 
 0 done, 1 findings at or above `--fail-on` (or differences, where they were asked for), 2 a command or a plan
-that cannot be meant, 3 the work could not be done, 130 stopped by Ctrl-C.
+that cannot be meant, 3 the work could not be done, 130 stopped by Ctrl-C (128 and the number of another signal).
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from dnsonde import escape, registry
+from dnsonde import escape, registry, stopping
 from dnsonde.errors import DnsondeError, unexpected
 
 ON_TABLES = {  # commands that read or write tables
@@ -74,12 +74,14 @@ def answer(arguments: list[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code
-    except click.ClickException as error:
-        return complain(advice(error), error.exit_code)
-    except DnsondeError as error:
-        return complain(str(error), error.exit_code)
+    except (click.ClickException, DnsondeError) as error:
+        if stopping.told:
+            return stopped()
+        return complain(
+            advice(error) if isinstance(error, click.ClickException) else str(error), error.exit_code
+        )
     except (KeyboardInterrupt, click.Abort):
-        return complain("Stopped.", STOPPED)
+        return stopped()
     except (BrokenPipeError, SystemExit) as error:
         # Whoever read our output has seen enough (`| head`), for which click and rich end everything with a 1, which
         # would mean findings; keep the interpreter's last flush quiet too.
@@ -89,6 +91,8 @@ def answer(arguments: list[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
+        if stopping.told:  # libraries have their own errors for it
+            return stopped()
         if os.environ.get("DNSONDE_TRACEBACK"):
             traceback.print_exc()
         return complain(unexpected(error), FAILED)
@@ -103,20 +107,35 @@ def advice(error: click.ClickException) -> str:
     return f"{said} Try: {context.command_path} --help" if context else said
 
 
+def stopped() -> int:
+    """Say so; 128 and the signal is how shells say which one it was."""
+    return complain("Stopped.", 128 + stopping.told[0] if stopping.told else STOPPED)
+
+
 def complain(sentence: str, code: int) -> int:
     """Say a sentence on stderr, harmless to a terminal, and hand back the code."""
-    click.echo(f"dnsonde: {escape.terminal(sentence)}", err=True)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(f"dnsonde: {escape.terminal(sentence)}", err=True)
     return code
 
 
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
+    stopping.listen()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever called: no file of ours may come in its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
-    if sys.argv[1:2] and sys.argv[1] in ON_TABLES and not any("spark" in word for word in sys.argv):
-        _without_pandas()
-    sys.exit(answer())
+    try:
+        if sys.argv[1:2] and sys.argv[1] in ON_TABLES and not any("spark" in word for word in sys.argv):
+            _without_pandas()
+        code = answer()
+    except BaseException:
+        if not stopping.told:
+            raise
+        code = stopped()
+    if stopping.told and code:
+        os._exit(code)  # an import that was cut short may not survive the interpreter's own end
+    sys.exit(code)
 
 
 def _without_pandas() -> None:

@@ -32,6 +32,7 @@ from dnsonde.probe import state as states
 from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
+from dnsonde.stopping import heard
 from dnsonde.table import store
 from dnsonde.table.in_place import put
 from dnsonde.table.schema import PROBE, SIGHTING
@@ -151,11 +152,11 @@ def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> 
 
 @contextmanager
 def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, SIGINT and SIGTERM call `stop`. Only the main thread can ask for that; others go without."""
+    """While inside, signals that ask to stop call `stop`. Only the main thread can ask for that; others go without."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {n: signal.signal(n, lambda *_: stop()) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: signal.signal(n, lambda *_: stop()) for n in heard()}
     try:
         yield
     finally:

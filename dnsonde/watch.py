@@ -1,7 +1,6 @@
 """The use cases of Watch, shared by both faces: find the threats in a lake, ask it anything."""
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from dnsonde.detect._sides import Prefix, Seen, between
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
+from dnsonde.scratch import scratch
 from dnsonde.table import store
 from dnsonde.table.lake import TIME, Lake, is_lake
 from dnsonde.table.readable import readable
@@ -124,7 +124,7 @@ def detect(
         known = kept(Path(lakes[0]), asked.home)
         if known is not None:
             return known
-    with tempfile.TemporaryDirectory(prefix="dnsonde-") as room:
+    with scratch() as room:
         if lakes:
             lake = Lake(Path(lakes[0]))
             taken = Taken(lake.accounts())

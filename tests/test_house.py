@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSE = ROOT / "dnsonde"
 
 FLOORS = (
-    {"errors", "clock", "registry", "escape"},
+    {"errors", "clock", "registry", "escape", "scratch", "stopping"},
     {"wire", "settings", "whole"},
     {"table", "net", "beside", "intel", "lang"},
     {"formats", "authority", "probe", "detect"},

@@ -23,6 +23,7 @@ from dnsonde.clock import Clock
 from dnsonde.errors import SystemRefusal
 from dnsonde.net.tcp import Connection, TcpServer
 from dnsonde.net.udp import Udp
+from dnsonde.stopping import heard
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import ADDRESS, Batch
@@ -383,13 +384,13 @@ def serve(
 
 @contextmanager
 def stopped_by_signals(stop: Event) -> Iterator[None]:
-    """While inside, SIGINT and SIGTERM set `stop`; a second one ends the process. Main thread only."""
+    """While inside, signals that ask to stop set `stop`; a second one ends the process. Main thread only."""
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.set()
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in heard()}
     try:
         yield
     finally:

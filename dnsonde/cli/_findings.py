@@ -3,7 +3,7 @@
 import os
 import sys
 from datetime import UTC, datetime, timedelta
-from io import TextIOWrapper
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,17 @@ def tell(
 
     from dnsonde.whole import whole
 
-    with whole(output) as file, TextIOWrapper(file, encoding="utf-8", write_through=True) as text:
-        out = Console(file=text, width=100, markup=False, highlight=False, emoji=False)
-        show(found, out, limit, owners, before, lake)
-        text.detach()
+    text = StringIO()
+    show(
+        found,
+        Console(file=text, width=100, markup=False, highlight=False, emoji=False),
+        limit,
+        owners,
+        before,
+        lake,
+    )
+    with whole(output) as file:
+        file.write(text.getvalue().encode())
 
 
 def _owners(lake: Path, found: "Found") -> "Mapping[str, Owner]":

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde.cli import _findings, _progress
+from dnsonde.cli._terminal import typed
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, 
         watcher.say("Now the lab's own prober, with names like SecShow's, sweeps the same network.")
         seen = loop(scenario, folder, clock, on_progress=watcher.tell, on_watch=watcher.tell, say=watcher.say)
     if not seen.measured.finished:
-        out.print("Stopped before the end.")
+        out.print(
+            f"Stopped before the end: the same command with -o {typed(folder)} goes on.", soft_wrap=True
+        )
         return STOPPED
     show(seen, out)
     return 0
@@ -76,8 +79,8 @@ def show(seen: "Loop", out: "Console") -> None:
     out.print()
     out.print(f"Capture: {terminal(str(seen.capture))}, {seen.packets:,} packets", soft_wrap=True)
     out.print(f"Report: {terminal(str(seen.report))}", soft_wrap=True)
-    report = terminal(str(seen.report))
-    out.print(Text(f"Next: xdg-open {report}"), soft_wrap=True)
+    out.print(Text(f"Next: xdg-open {typed(seen.report)}"), soft_wrap=True)
+    out.print(Text(f"      dnsonde web {typed(seen.lake.parent)}"), soft_wrap=True)
 
 
 def _learned(seen: "Loop") -> list[str]:

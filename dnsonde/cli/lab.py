@@ -46,7 +46,7 @@ def demo(
     """
     from dnsonde import run, watch
     from dnsonde.cli import _loop, _summary
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, typed
     from dnsonde.clock import SystemClock
     from dnsonde.probe import judge
     from dnsonde.wire.compile import MEASURING, compile_once
@@ -65,7 +65,9 @@ def demo(
     # Half a measurement is right about nothing.
     _summary.show(measured, out, truth if measured.finished else None)
     if not measured.finished:
-        out.print("Stopped before the end.")
+        out.print(
+            f"Stopped before the end: the same command with -o {typed(folder)} goes on.", soft_wrap=True
+        )
         return STOPPED
     if not no_loop:
         return _loop.run_and_show(scenario, folder, clock, mode, out)

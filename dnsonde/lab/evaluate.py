@@ -5,7 +5,6 @@ event is one finding. Labels that need not be found, but may be, count for neith
 """
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._sides import Seen, prefixes
 from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME, Capture, Label, load_traffic, record, scenario_names
+from dnsonde.scratch import scratch
 from dnsonde.table import store
 from dnsonde.table.schema import FLOW, MESSAGE
 
@@ -138,7 +138,7 @@ def evaluate(names: Sequence[str] = (), told: Told | None = None) -> Evaluation:
     result = Evaluation(scores={name: Score() for name in detector_names()})
     chosen = names or scenario_names()
     looker = Looker()
-    with tempfile.TemporaryDirectory(prefix="dnsonde-") as folder:
+    with scratch() as folder:
         for number, name in enumerate(chosen):
             if told is not None:
                 told(name, number, len(chosen))

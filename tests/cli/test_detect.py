@@ -482,6 +482,12 @@ def test_new_needs_a_lake_and_says_where_it_may_not_write(
         assert "\nWhat was told cannot be noted, so it is new again next time: " in said.stderr
 
 
+def test_a_table_goes_to_a_file_as_to_a_pipe(dnsonde: Type, capture: Path) -> None:
+    said = dnsonde("detect", capture, "--home", HOME)
+    assert dnsonde("detect", capture, "--home", HOME, "-o", "f.txt").returncode == 0
+    assert (capture.parent / "f.txt").read_text() == said.stdout
+
+
 def test_where_the_terminal_is_narrow_a_finding_has_lines_of_its_own(
     capture: Path,
 ) -> None:

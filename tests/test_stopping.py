@@ -1,0 +1,96 @@
+"""Who is told to stop puts things in order first, whichever signal says it; and who was killed is tidied up after."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import dnsonde.__main__ as face
+from dnsonde import scratch, stopping
+from dnsonde.errors import RunError
+
+WORK = """
+import signal, sys
+import dnsonde.__main__ as face
+from dnsonde.scratch import scratch
+def work(*_, **__):
+    with scratch() as folder:
+        print(folder, flush=True)
+        signal.pause()
+face.dnsonde.main = work
+face.main()
+"""
+
+
+def working(folder: Path, *before: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*before, sys.executable, "-c", WORK],
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_each_signal_ends_with_a_word_and_leaves_nothing(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with working(tmp_path) as work:
+        assert work.stdout is not None
+        assert Path(work.stdout.readline().strip()).is_dir()
+        work.send_signal(number)
+        _, said = work.communicate(timeout=30)
+    assert (work.returncode, said) == (code, "dnsonde: Stopped.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    assert signal.SIGHUP in stopping.heard()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert stopping.heard() == (signal.SIGINT, signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Query interrupted"), ImportError("initialization failed"), RunError("damaged")]
+)
+def test_what_a_library_makes_of_it_is_no_fault(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(face.dnsonde, "main", refuse)
+    monkeypatch.setattr(stopping, "told", [int(signal.SIGINT)])
+    assert face.answer([]) == 130
+    assert capsys.readouterr().err == "dnsonde: Stopped.\n"
+
+
+def test_what_the_killed_left_goes_and_what_is_in_use_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{scratch.PREFIX}left"
+    (left / "lake").mkdir(parents=True)
+    link = tmp_path / f"{scratch.PREFIX}link"
+    other = tmp_path / "other"
+    other.mkdir()
+    link.symlink_to(other)
+    with scratch.scratch() as first:
+        assert left.is_dir(), "its maker may be about to lock it"
+        for folder in (left, Path(first)):
+            os.utime(folder, (0, 0))
+        with scratch.scratch() as second:
+            assert not left.exists()
+            assert Path(first).is_dir()
+            assert first != second
+    assert sorted(tmp_path.iterdir()) == [link, other]
