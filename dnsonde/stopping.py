@@ -1,6 +1,9 @@
 """Being told to stop: by Ctrl-C, by SIGTERM (systemd, `timeout`), or by SIGHUP, of a terminal that is gone."""
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -17,6 +20,23 @@ def listen() -> None:
     """From now on each of them raises KeyboardInterrupt, so that whoever works puts things in order."""
     for number in heard():
         signal.signal(number, _stop)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """While inside, who asks to stop is heard and waits: for what must not be left half done. It has to be short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where signals are not heard anyhow
+        return
+    waiting: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: waiting.append(number)) for n in heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,16 +14,18 @@ import pyarrow as pa
 from dnsonde import errors
 from dnsonde.clock import Clock
 from dnsonde.errors import DnsondeError, SystemRefusal, UsageError
-from dnsonde.formats._contract import Format, Options
+from dnsonde.formats._contract import Account, Format, Options
 from dnsonde.formats._reading import PACKAGE, Reading
 from dnsonde.net.frames import listens
 from dnsonde.registry import entries
+from dnsonde.stopping import deferred
 from dnsonde.table import engine
 from dnsonde.table.lake import Lake, is_lake
 
 STDIN = "-"
 OPTIONS = Options(repeating=True)
 TELL_EVERY_US = 200_000
+PART_S = 60.0  # of what is heard on a socket, until it can be looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,24 @@ def ingest(
     """Read files, and folders of files, into a lake; each file's rows become visible together.
 
     A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
-    With Spark many files are read at once, one a core; the lake is the same.
+    With Spark many files are read at once, one a core; the lake is the same. A socket is listened on, after the files,
+    until somebody interrupts: one sender after another, visible every PART_S.
     """
     files = files_of(paths)
+    sockets = [path for path, _ in files if listens(path)]
+    if len(sockets) > 1:
+        raise UsageError(
+            f"only one of {', '.join(sockets)} can be listened on by one command: start another for each of the "
+            "others, they may all write into one lake"
+        )
     require_known([path for path, named in files if named])
     lake = Lake(folder, create=True)
     lake.clean()
     if engine_name == "duckdb":
-        return take(files, lake, clock, on_progress, options)
+        taken = take([f for f in files if f[0] not in sockets], lake, clock, on_progress, options)
+        for path in sockets:
+            _listen(path, taken, lake, clock, on_progress, options)
+        return taken
     if any(_comes_once(path) for path, _ in files):
         raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
     with engine.connected(engine_name) as connection:
@@ -122,6 +135,57 @@ def take(
     return taken
 
 
+def _listen(path: str, taken: Taken, lake: Lake, clock: Clock, on_progress: Told, options: Options) -> None:
+    """Keep what senders tell on a socket, one after the other, in parts that become visible, until interrupted."""
+    pace = _Pace(clock, on_progress, 0)
+    heard = Account("", path, "dnstap")
+    over = False
+    with suppress(KeyboardInterrupt):
+        while not over:
+            with Reading(path, options) as reading:
+                rows = iter(reading)
+                while _take_part(reading, rows, lake, clock, pace, heard):
+                    pass
+                pace.done(reading.consumed)
+                over = reading.stream.interrupted
+    if heard.packets or heard.notes:
+        taken.accounts.append(heard.row())
+
+
+def _take_part(
+    reading: Reading,
+    rows: Iterator[tuple[str, pa.RecordBatch]],
+    lake: Lake,
+    clock: Clock,
+    pace: "_Pace",
+    heard: Account,
+) -> bool:
+    """Take in what a sender tells for PART_S, if anything, and count it; whether more may come of it."""
+    account, before = reading.account, reading.consumed
+    account.begin(os.urandom(16).hex())
+    ends_us = clock.monotonic_us() + round(PART_S * 1e6)
+    more, interrupted = False, None
+    with lake.take(account.file) as intake:
+        assert intake is not None  # nobody else has this name
+        try:
+            for table, batch in rows:
+                intake.append(table, batch)
+                pace.tell(account.path, reading.consumed, account.messages)
+                if clock.monotonic_us() >= ends_us:
+                    more = True
+                    break
+        except KeyboardInterrupt as asked:
+            interrupted = asked
+        account.bytes = reading.consumed - before
+        with deferred():
+            if account.packets:
+                intake.commit(account.row())
+            heard.add(account)
+    if interrupted is not None:
+        raise interrupted
+    return more
+
+
 def _take_one(
     path: str, reading: Reading, lake: Lake, on_read: Callable[[int, int], None]
 ) -> dict[str, Any] | None:
@@ -139,7 +203,8 @@ def _take_one(
             reading.account.note("stopped by Ctrl-C; what had come by then is kept")
         _note_growth(path, reading)
         row = reading.account.row()
-        intake.commit(row)
+        with deferred():
+            intake.commit(row)
         return row
 
 

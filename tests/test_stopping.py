@@ -60,6 +60,20 @@ def test_what_nohup_ignores_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_what_must_not_be_left_half_done_is_done_first() -> None:
+    done = []
+
+    def work() -> None:
+        with stopping.deferred():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["all of it"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError("Query interrupted"), ImportError("initialization failed"), RunError("damaged")]
 )

@@ -26,6 +26,8 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
 
     A lake is a folder of Parquet. Each file is read once, however often it is named: it is known by its content. Its
     rows become visible together; after a Ctrl-C or worse the same command continues.
+
+    `unix:/path` and `tcp:port` listen for a resolver's dnstap until Ctrl-C; what came can be looked into every minute.
     """
     from dnsonde import take
     from dnsonde.cli import _findings

@@ -62,6 +62,26 @@ class Account:
         self.first_us = first_us if self.first_us is None else min(self.first_us, first_us)
         self.last_us = last_us if self.last_us is None else max(self.last_us, last_us)
 
+    def begin(self, file: str) -> None:
+        """Begin anew, for what comes from now on under another name; what was counted is forgotten."""
+        self.file, self.bytes, self.parsed, self.messages = file, 0, 0, 0
+        self.ignored.clear()
+        self.malformed.clear()
+        self.first_us = self.last_us = None
+        self.notes.clear()
+
+    def add(self, other: "Account") -> None:
+        """Count another's too."""
+        self.bytes += other.bytes
+        self.parsed += other.parsed
+        self.messages += other.messages
+        self.ignored += other.ignored
+        self.malformed += other.malformed
+        if other.first_us is not None and other.last_us is not None:
+            self.saw(other.first_us, other.last_us)
+        for sentence in other.notes:
+            self.note(sentence)
+
     @property
     def packets(self) -> int:
         """All that were in the file."""

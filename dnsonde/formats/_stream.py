@@ -110,6 +110,11 @@ class Stream:
         self.head = self._fill(HEAD)
         self.content_hash = self._hash(raw)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a live input ended since somebody wants no more of it, and not with its sender."""
+        return self.live and self._file.interrupted
+
     def _open(self) -> Any:
         if self.path == "-":
             return sys.stdin.buffer

@@ -32,11 +32,12 @@ class Receiver:
     """Listens at once, accepts the first sender at the first `read`, and ends with it, or when interrupted.
 
     Raises SystemRefusal where the socket cannot be opened, UsageError where its name is none. `damage` is "" or what
-    went wrong with the sender.
+    went wrong with the sender; `interrupted`: somebody wants no more.
     """
 
     def __init__(self, name: str) -> None:
         self.damage = ""
+        self.interrupted = False
         self._sender: socket.socket | None = None
         self._asked = False  # the sender wants answers
         self._early = b""  # came with the handshake
@@ -88,7 +89,7 @@ class Receiver:
                 self._welcome()
             return self._receive(min(size, PIECE))
         except KeyboardInterrupt:  # whoever stops a listener wants what it has heard
-            self._done = True
+            self.interrupted = self._done = True
             return b""
         except (OSError, ValueError) as error:
             self.damage = f"the sender was lost: {error}"

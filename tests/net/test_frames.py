@@ -1,18 +1,24 @@
 """Frame Streams over sockets: the handshake, data, the goodbye, and senders that do otherwise."""
 
+import os
+import signal
 import socket
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from dnsonde import take
+from dnsonde.clock import SystemClock
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.formats._contract import Account
 from dnsonde.formats._reading import Reading
 from dnsonde.net.frames import ACCEPT, CONTENT, FINISH, READY, START, STOP, Receiver, listens
+from dnsonde.table.lake import Lake
 
 QUERY = bytes.fromhex("00070100000100000000000003777777076578616d706c6503636f6d0000010001")
 STOPPED = struct.pack(">III", 0, 4, STOP)
@@ -174,3 +180,57 @@ def test_only_sockets_are_listened_on() -> None:
     assert listens("unix:/run/x")
     assert listens("tcp:6000")
     assert not listens("trace.pcap")
+
+
+def visible(lake: Path) -> int:
+    return len(list(lake.glob("account/part-*.parquet")))
+
+
+@pytest.mark.parametrize(("part_s", "parts"), [(60.0, 2), (0.0, 3)])
+def test_senders_are_heard_one_after_the_other_until_somebody_interrupts(
+    tmp_path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, part_s: float, parts: int
+) -> None:
+    """What came is in the lake, and visible, while more may come."""
+    monkeypatch.setattr(take, "PART_S", part_s)
+    place, lake = tmp_path / "dnstap.sock", tmp_path / "lake"
+
+    def resolver(count: int) -> None:
+        def connected() -> bool:
+            with suppress(ConnectionError, FileNotFoundError):
+                assert send(str(place), [dnstap(QUERY)] * count) == control(FINISH)
+                return True
+            return False
+
+        assert eventually(connected)
+
+    def both() -> None:
+        resolver(3)
+        assert eventually(lambda: visible(lake) >= 1)
+        resolver(2)
+        assert eventually(lambda: visible(lake) >= 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    talking = pool.submit(both)
+    taken = take.ingest([f"unix:{place}"], lake, SystemClock(), lambda _: None)
+    talking.result()
+    (heard,) = taken.accounts
+    assert (heard["packets"], heard["messages"], heard["note"]) == (5, 5, None)
+    kept = Lake(lake).accounts()
+    assert 2 <= len(kept) <= parts
+    assert sum(row["packets"] for row in kept) == 5
+    assert sum(row["bytes"] for row in kept) == heard["bytes"]
+    assert not place.exists()
+
+
+def test_one_command_listens_on_one_socket(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="start another for each"):
+        take.ingest(["tcp:0", "unix:/run/x"], tmp_path / "lake", SystemClock(), lambda _: None)
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + 20
+    while not holds():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.01)
+    return True
