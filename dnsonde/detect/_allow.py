@@ -2,16 +2,18 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from pathlib import Path
 
 from dnsonde.detect._sides import Prefix
 from dnsonde.errors import SystemRefusal, UsageError
 
+MOST = 10_000  # entries; each detector's query holds every row against all of them
 DOMAIN = re.compile(r"\*?\.?(?P<name>[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*)\.?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Allowed:
     """Prefixes (addresses among them) and domains, each with all below it."""
 
@@ -20,16 +22,30 @@ class Allowed:
 
     def covers(self, subject: str) -> bool:
         """Whether a finding's subject is one of them, or within one."""
-        if any(subject == name or subject.endswith(f".{name}") for name in self.domains):
+        labels = subject.split(".")
+        if any(".".join(labels[number:]) in self._names for number in range(len(labels))):
             return True
         try:
             whole = ip_network(subject, strict=False)
         except ValueError:
             return False
         return any(
-            whole.version == p.version and whole.network_address in p and whole.prefixlen >= p.prefixlen
-            for p in self.prefixes
+            whole.supernet(new_prefix=length) in self._networks
+            for version, length in self._lengths
+            if version == whole.version and length <= whole.prefixlen
         )
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.domains)
+
+    @cached_property
+    def _networks(self) -> frozenset[Prefix]:
+        return frozenset(self.prefixes)
+
+    @cached_property
+    def _lengths(self) -> frozenset[tuple[int, int]]:
+        return frozenset((p.version, p.prefixlen) for p in self.prefixes)
 
 
 def load_allowed(path: Path) -> Allowed:
@@ -54,6 +70,16 @@ def load_allowed(path: Path) -> Allowed:
         if named is None or _is_number(entry):
             raise UsageError(f"{path}, line {number}: {entry!r} is no address, prefix or domain")
         domains.append(named["name"].lower())
+    if len(found) > MOST:  # neighbours together, and what stands there twice once
+        found = [
+            *collapse_addresses(p for p in found if isinstance(p, IPv4Network)),
+            *collapse_addresses(p for p in found if isinstance(p, IPv6Network)),
+        ]
+    if len(found) + len(domains) > MOST:
+        raise UsageError(
+            f"{path} has {len(found) + len(domains):,} entries, and each row is held against all of them: {MOST:,} "
+            "are the most, so name prefixes instead of single addresses, and domains instead of the names below"
+        )
     return Allowed(tuple(found), tuple(domains))
 
 
