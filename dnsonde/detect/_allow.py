@@ -59,6 +59,8 @@ def load_allowed(path: Path) -> Allowed:
     found: list[Prefix] = []
     domains: list[str] = []
     for number, line in enumerate(lines, 1):
+        if len(found) > 10 * MOST:
+            break
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
@@ -70,15 +72,15 @@ def load_allowed(path: Path) -> Allowed:
         if named is None or _is_number(entry):
             raise UsageError(f"{path}, line {number}: {entry!r} is no address, prefix or domain")
         domains.append(named["name"].lower())
-    if len(found) > MOST:  # neighbours together, and what stands there twice once
+    if MOST < len(found) <= 10 * MOST:  # neighbours together, and what stands there twice once
         found = [
             *collapse_addresses(p for p in found if isinstance(p, IPv4Network)),
             *collapse_addresses(p for p in found if isinstance(p, IPv6Network)),
         ]
     if len(found) + len(domains) > MOST:
         raise UsageError(
-            f"{path} has {len(found) + len(domains):,} entries, and each row is held against all of them: {MOST:,} "
-            "are the most, so name prefixes instead of single addresses, and domains instead of the names below"
+            f"{path} has {len(found) + len(domains):,} entries or more, and each row is held against all of them: "
+            f"{MOST:,} are the most, so name prefixes instead of single addresses, and domains for names below them"
         )
     return Allowed(tuple(found), tuple(domains))
 
