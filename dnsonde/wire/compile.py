@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib import import_module
 from importlib.metadata import version
@@ -136,10 +137,8 @@ def _made(work: Mapping[str, Work]) -> Iterator[str]:
     left = dict(work)
     workers = min(len(work), len(os.sched_getaffinity(0)), WORKERS)
     if workers > 1:
-        # This process may hold sockets and threads: the others begin anew.
-        context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(workers, context, _begin) as pool:
+            with _processes(workers) as pool:
                 names = {pool.submit(one): name for name, one in work.items()}
                 for future in as_completed(names):
                     future.result()
@@ -151,6 +150,21 @@ def _made(work: Mapping[str, Work]) -> Iterator[str]:
     for name, one in left.items():
         one()
         yield name
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that begin anew, as this one may hold sockets and threads; whoever is interrupted does not wait."""
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for one in set(multiprocessing.active_children()) - others:
+            one.kill()
+        raise
+    pool.shutdown()
 
 
 def _compile(name: str) -> None:

@@ -5,8 +5,10 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +93,46 @@ def test_the_sentence_says_what_is_waited_for(
     said: list[str] = []
     room.compile_once(said.append, modules, {str(n): int for n in range(beside)})
     assert said == [sentence] * (sentence is not None)
+
+
+WAITING = """
+import time
+from functools import partial
+from dnsonde.wire.compile import compile_all
+if __name__ == "__main__":
+    compile_all(lambda *_: print("begun", flush=True), (), {str(n): partial(time.sleep, 300) for n in range(8)})
+"""
+
+
+def works(process: str) -> bool:
+    """Whether it is there, and not only waits to be buried."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor works alone")
+def test_who_is_interrupted_does_not_wait_for_the_others(tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(WAITING)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "work.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as work:
+        assert work.stdout is not None
+        work.stdout.readline()
+        children = Path(f"/proc/{work.pid}/task/{work.pid}/children")
+        while len(others := children.read_text().split()) < 3:  # two, and who tracks what they share
+            assert work.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.5)
+        work.send_signal(signal.SIGINT)
+        _, said = work.communicate(timeout=30)
+    assert "KeyboardInterrupt" in said
+    assert work.returncode != 0
+    ends_s = time.monotonic() + 10
+    while any(map(works, others)):
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
 
 
 def test_a_changed_kernel_is_compiled_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
