@@ -8,6 +8,7 @@ from dnsonde.escape import terminal
 from dnsonde.export._campaigns import name_of
 from dnsonde.export._contract import Incident, Network, View, rfc3339
 from dnsonde.export._documents import SEVERITIES
+from dnsonde.intel.load import relied_on
 
 KINDS = ("all", "address", "domain")
 
@@ -23,7 +24,8 @@ def blocklist(
     """Write who attacks or scans, and the domains of campaigns, one a line, the reason behind a `#`.
 
     Never in it: the operator's own addresses, private ones and such as no host has (only a forged packet comes from
-    them), victims, reflectors (their address is forged or misused), and probers who say who they are and why.
+    them), victims, reflectors (their address is forged or misused), public resolvers and root servers (the same, and
+    your users need them), and probers who say who they are and why.
     """
     if kind not in KINDS:
         raise UsageError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
@@ -31,23 +33,39 @@ def blocklist(
         raise UsageError(f"severity is one of {', '.join(SEVERITIES)}, not {severity!r}")
     if not view.home and kind != "domain":
         view.warn("which addresses are yours is not known: see that none of them is listed, or give --home")
-    out.write(b"# dnsonde: who attacks or scans. Look at it before you block by it.\n")
+    out.write(
+        b"# dnsonde: who attacks or scans. Look at it before you block by it: whoever sends UDP, or SYNs and nothing "
+        b"more, can forge where it comes from.\n"
+    )
     told: set[str] = set()
+    spared: dict[str, str] = {}
     for incident in view.incidents():
         if SEVERITIES[incident.severity] < SEVERITIES[severity] or incident.confidence < confidence:
             continue
         entry = _entry(incident, view)
         if entry is None or entry in told or kind not in {"all", _kind(incident)}:
             continue
+        owner = incident.network and _relied_on(incident.network)
+        if owner:
+            spared[entry] = owner
+            continue
         told.add(entry)
         why = terminal(incident.title, keep="").encode("ascii", "backslashreplace").decode("ascii")
         line = f"{entry} # {incident.detector}, {incident.severity}, {rfc3339(incident.last_us)}: {why}\n"
         out.write(line.encode("ascii"))
+    if spared:
+        named = ", ".join(f"{entry} ({owner})" for entry, owner in spared.items())
+        view.warn(f"left out, since your users may need it and its address is easily forged: {named}")
 
 
 def _is_nobodys(place: Network) -> bool:
     """Whether nobody outside has such an address: whoever blocks it blocks himself, or nothing."""
     return any(place.version == one.version and place.overlaps(one) for one in (*PRIVATE, *NO_HOST))
+
+
+def _relied_on(place: Network) -> str | None:
+    """Whose name server, which very many depend on, has an address in it; None where none has."""
+    return next((owner for address, owner in relied_on().items() if address in place), None)
 
 
 def _kind(incident: Incident) -> str:

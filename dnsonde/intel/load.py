@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.resources import files
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal, TypeVar
 
 import msgspec
@@ -103,6 +104,17 @@ class Amplifier(_Row, frozen=True, kw_only=True):
         return min(self.ports) >= 1 << 15
 
 
+class Resolver(_Row, frozen=True, kw_only=True):
+    """Name servers that very many depend on."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+class _Resolvers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    resolver: tuple[Resolver, ...]
+
+
 class _Amplifiers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amplifier: tuple[Amplifier, ...]
 
@@ -147,6 +159,13 @@ def markers() -> Markers:
 def amplifiers() -> tuple[Amplifier, ...]:
     """The services that reflect, `amplifiers.toml`."""
     return _read("amplifiers", _Amplifiers).amplifier
+
+
+@cache
+def relied_on() -> dict[IPv4Address | IPv6Address, str]:
+    """Addresses of name servers that very many depend on, and whose they are, `resolvers.toml`."""
+    rows = _read("resolvers", _Resolvers).resolver
+    return {ip_address(address): row.name for row in rows for address in row.addresses}
 
 
 def _read(name: str, kind: type[Kind]) -> Kind:

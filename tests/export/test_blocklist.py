@@ -77,3 +77,22 @@ def test_a_hostile_title_stays_on_its_line(name: str, written: Written) -> None:
 def test_settings_that_cannot_be_meant(settings: dict[str, str], lake: View, written: Written) -> None:
     with pytest.raises(UsageError):
         written(blocklist, lake, **settings)
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "owner"),
+    [
+        ("8.8.8.8", "address", "Google Public DNS"),
+        ("2620:fe::fe", "address", "Quad9"),
+        ("193.0.14.129", "address", "root servers"),
+        ("9.9.9.0/24", "prefix", "Quad9"),
+    ],
+)
+def test_a_name_server_that_very_many_depend_on_is_not_whoever_forged_its_address(
+    subject: str, kind: str, owner: str, written: Written
+) -> None:
+    found = [finding("dns_sweep", "203.0.113.1", "address"), finding("dns_sweep", subject, kind)]
+    said: list[str] = []
+    view = make_view(findings=found, warn=said.append)
+    assert entries(written(blocklist, view)) == ["203.0.113.1"]
+    assert any(f"{subject} ({owner})" in sentence for sentence in said)

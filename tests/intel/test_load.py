@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dnsonde.intel.load import Amplifier, Campaign, amplifiers, campaigns, markers
+from dnsonde.intel.load import Amplifier, Campaign, amplifiers, campaigns, markers, relied_on
 
 
 @pytest.mark.parametrize("campaign", campaigns(), ids=lambda c: c.name)
@@ -57,3 +57,9 @@ def test_an_amplifier_has_a_factor_or_says_that_none_is_known(service: Amplifier
 def test_no_port_reflects_two_protocols() -> None:
     ports = [port for service in amplifiers() for port in service.ports]
     assert len(ports) == len(set(ports))
+
+
+def test_servers_that_many_depend_on_are_hosts_of_the_internet_each_named_once() -> None:
+    known = relied_on()
+    assert all(address.is_global for address in known)
+    assert len([owner for owner in known.values() if owner == "root servers"]) == 2 * 14  # b has moved
