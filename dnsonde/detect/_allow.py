@@ -9,7 +9,7 @@ from pathlib import Path
 from dnsonde.detect._sides import Prefix
 from dnsonde.errors import SystemRefusal, UsageError
 
-MOST = 10_000  # entries; each detector's query holds every row against all of them
+MOST = 10_000  # entries; every query names them all
 DOMAIN = re.compile(r"\*?\.?(?P<name>[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*)\.?", re.IGNORECASE)
 
 
@@ -79,7 +79,7 @@ def load_allowed(path: Path) -> Allowed:
         ]
     if len(found) + len(domains) > MOST:
         raise UsageError(
-            f"{path} has {len(found) + len(domains):,} entries or more, and each row is held against all of them: "
+            f"{path} has {len(found) + len(domains):,} entries or more, and every query names them all: "
             f"{MOST:,} are the most, so name prefixes instead of single addresses, and domains for names below them"
         )
     return Allowed(tuple(found), tuple(domains))

@@ -73,7 +73,7 @@ def unprepared(names: Iterable[str]) -> dict[str, Callable[[], object]]:
 
 
 def _prepare(name: str) -> None:
-    query_of(name)
+    query_of(name)  # which is kept, and need not travel back from another process
 
 
 def detector_of(name: str) -> "Detector":

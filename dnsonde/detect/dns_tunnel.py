@@ -175,10 +175,10 @@ def dns_tunnel(
         long=(spans.names >= names_min)
         & (spans.bytes_up >= spans.names * spans.typed.ifelse(length_min, plain_length_min))
         & spans.scattered,
-        few=(spans.names >= few_names_min) & (spans.marked | (spans.typed & spans.scattered)),
+        odd=(spans.names >= few_names_min) & (spans.marked | (spans.typed & spans.scattered)),
     )
     # Who asked, for what and in which order is dear to tell, and is told of few.
-    perhaps = spans.few | (spans.long & (spans.bytes_up >= min(octets_min, plain_octets_min)))
+    perhaps = spans.odd | (spans.long & (spans.bytes_up >= min(octets_min, plain_octets_min)))
     spans = stage(spans.filter(perhaps & (spans.names >= spans.asks * fresh_min)), needed=True)
     some = asked.semi_join(both_halves(spans, *DOMAIN), [*DOMAIN, "half"])
     for more in (_pieces(some, by), _of_busiest(some, by), _types(some, by)):
@@ -194,7 +194,7 @@ def dns_tunnel(
     full = spans.bytes_up >= spans.names * FULL
     turns = (spans.types >= TURNS) & (spans.typings <= spans.names)
     turns = turns & (spans.bytes_up >= spans.names * length_min)
-    spans = spans.filter(usual | (spans.few & (spans.marked | full | turns)))
+    spans = spans.filter(usual | (spans.odd & (spans.marked | full | turns)))
     spans = stage(sessions(spans, DOMAIN, gap_s), needed=True)
     held = [*DOMAIN, "session"]
     whole = both_halves(spans, *held)

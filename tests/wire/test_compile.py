@@ -96,11 +96,18 @@ def test_the_sentence_says_what_is_waited_for(
 
 
 WAITING = """
+import sys
 import time
 from functools import partial
+from pathlib import Path
 from dnsonde.wire.compile import compile_all
+
+def wait(number):
+    Path(sys.argv[1], str(number)).touch()
+    time.sleep(300)
+
 if __name__ == "__main__":
-    compile_all(lambda *_: print("begun", flush=True), (), {str(n): partial(time.sleep, 300) for n in range(8)})
+    compile_all(lambda *_: None, (), {str(number): partial(wait, number) for number in range(8)})
 """
 
 
@@ -115,16 +122,16 @@ def works(process: str) -> bool:
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor works alone")
 def test_who_is_interrupted_does_not_wait_for_the_others(tmp_path: Path) -> None:
     (tmp_path / "work.py").write_text(WAITING)
+    begun = tmp_path / "begun"
+    begun.mkdir()
     with subprocess.Popen(
-        [sys.executable, tmp_path / "work.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, tmp_path / "work.py", begun], stderr=subprocess.PIPE, text=True
     ) as work:
-        assert work.stdout is not None
-        work.stdout.readline()
-        children = Path(f"/proc/{work.pid}/task/{work.pid}/children")
-        while len(others := children.read_text().split()) < 3:  # two, and who tracks what they share
+        while len(list(begun.iterdir())) < 2:
             assert work.poll() is None
             time.sleep(0.01)
-        time.sleep(0.5)
+        others = Path(f"/proc/{work.pid}/task/{work.pid}/children").read_text().split()
+        assert len(others) >= 2
         work.send_signal(signal.SIGINT)
         _, said = work.communicate(timeout=30)
     assert "KeyboardInterrupt" in said
