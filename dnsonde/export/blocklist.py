@@ -65,7 +65,10 @@ def _is_nobodys(place: Network) -> bool:
 
 def _relied_on(place: Network) -> str | None:
     """Whose name server, which very many depend on, has an address in it; None where none has."""
-    return next((owner for address, owner in relied_on().items() if address in place), None)
+    known = relied_on()
+    if place.prefixlen == place.max_prefixlen:  # as nearly all are, and of bots there may be very many
+        return known.get(place.network_address)
+    return next((owner for address, owner in known.items() if address in place), None)
 
 
 def _kind(incident: Incident) -> str:
