@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -135,6 +137,7 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
 def connected(*, memory_limit_mib: int | None = None, room: Path | None = None) -> Iterator[Spark]:
     """A connection to the session that there is, or to a new one, which ends with it."""
     found = SparkSession.getActiveSession()
+    on_interrupt = signal.getsignal(signal.SIGINT)
     with tempfile.TemporaryDirectory(prefix="dnsonde-spark-", dir=room) as place:
         session = found or _start(Path(place), memory_limit_mib or MEMORY_MIB)
         try:
@@ -144,6 +147,9 @@ def connected(*, memory_limit_mib: int | None = None, room: Path | None = None) 
         finally:
             if found is None:
                 session.stop()
+                if threading.current_thread() is threading.main_thread():
+                    # Spark's own would cancel the jobs of a session that is gone.
+                    signal.signal(signal.SIGINT, on_interrupt)
 
 
 def _start(place: Path, memory_mib: int) -> SparkSession:

@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -122,10 +123,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         # What is compiled in a hurry is soon enough ready, for as long as this takes.
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         patch.delenv("PYSPARK_PYTHON", raising=False)
+        on_interrupt = signal.getsignal(signal.SIGINT)
         with engine.connected("spark", room=tmp_path_factory.mktemp("spark")) as connection:
+            assert signal.getsignal(signal.SIGINT) is not on_interrupt
             for name, value in SMALL.items():
                 connection._session.conf.set(name, value)
             yield connection
+        assert signal.getsignal(signal.SIGINT) is on_interrupt, (
+            "who is interrupted later would ask a session that is gone"
+        )
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
             gc.collect()  # py4j's sockets, lest they count as another test's
 
