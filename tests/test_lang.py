@@ -5,6 +5,7 @@ import string
 import pytest
 
 from dnsonde.errors import UsageError
+from dnsonde.intel.load import amplifiers, markers
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import DEFAULT, Values, languages, words
 from dnsonde.report import CLASSES
@@ -17,8 +18,8 @@ def places(text: str) -> set[str]:
 
 
 def keys(code: str) -> set[str]:
-    """All but the findings': detectors speak English by themselves."""
-    return {key for key in words(code).texts if not key.startswith("finding.")}
+    """All but the findings', as detectors speak English by themselves, and names that are the same everywhere."""
+    return {key for key in words(code).texts if not key.startswith(("finding.", "kind."))}
 
 
 def test_there_are_english_and_japanese() -> None:
@@ -66,15 +67,34 @@ def test_evidence_that_is_missing_is_no_error() -> None:
     assert words("en").finding(row, {}) == ("t", "s")
 
 
+def test_kinds_of_floods_and_protocols_are_written_as_people_do() -> None:
+    """The data says syn, and the finding SYN: every kind that is known has a name."""
+    known = {one.protocol for one in amplifiers()} | {one.name for one in markers().vector} | {"tcp", "udp"}
+    assert [name for name in known if not words().has(f"kind.{name}")] == []
+    assert words("en").kind("syn") == words("ja").kind("syn") == "SYN"
+    assert words("ja").kind("fragments") != words("en").kind("fragments")
+    assert words("en").kind("not yet known") == "not yet known"
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ("{n} {one:address|addresses} {n:address|addresses}", "1,200 1 address 1,200 addresses"),
         ("{part} {part:%} {whole:%}", "0.974 97% 100%"),
         ("{rate} {ports} {ports:? (ports %)}", "12,345 53, 80  (ports 53, 80)"),
+        ("{vector} flood, {protocol}", "UDP flood, BACnet"),
         ("{nothing} {nothing:%} {nothing:? (ports %)}", "? ? "),
     ],
 )
 def test_a_place_is_filled_as_it_asks(asked: str, said: str) -> None:
-    values = {"n": 1200, "one": 1, "part": 0.974, "whole": 1.0, "rate": 12345.4, "ports": [53, 80]}
-    assert asked.format_map(Values(values, missing="?")) == said
+    values = {
+        "n": 1200,
+        "one": 1,
+        "part": 0.974,
+        "whole": 1.0,
+        "rate": 12345.4,
+        "ports": [53, 80],
+        "vector": "udp_plain",
+        "protocol": "bacnet",
+    }
+    assert asked.format_map(Values(values, words(), missing="?")) == said

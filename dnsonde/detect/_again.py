@@ -20,12 +20,12 @@ import msgspec
 
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._findings import SEVERITIES
+from dnsonde.lang.words import KINDS
 from dnsonde.table import in_place
 from dnsonde.table.store import refusal
 
 FILE = "told.jsonl"
 GAP_S = 3600  # of detectors that have none of their own
-KINDS = ("vector", "protocol")  # evidence that is another event's where it is another, if the title names it
 GONE_MAX = 100_000  # events told that are not found now: days are deleted, questions narrowed, and come back
 
 Row = Mapping[str, Any]
@@ -87,6 +87,7 @@ def _chains(
     events: Sequence[Event], findings: Sequence[Row], detectors: Mapping[str, Detector]
 ) -> Iterator[tuple[Key, list[Event], list[int]]]:
     """What is one event: those that were told, and the findings by number."""
+    # What the title names is another event's where it is another.
     kinds = {name: [kind for kind in KINDS if f"{{{kind}}}" in one.title] for name, one in detectors.items()}
     alike: dict[Key, list[tuple[int, int, Event | int]]] = defaultdict(list)
     for event in events:

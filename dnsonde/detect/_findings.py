@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from dnsonde.lang.words import Values
+from dnsonde.lang.words import Values, words
 from dnsonde.table.schema import FINDING
 from dnsonde.wire.batch import address_text
 
@@ -55,7 +55,7 @@ def _told(wording: Wording, rows: pa.RecordBatch) -> list[dict[str, Any]]:
     for row in rows.to_pylist():
         subject = _subject(row)
         evidence = _evidence(row)
-        facts = Values({**evidence, "subject": subject, "count": row["count"]}, missing="unknown")
+        facts = Values({**evidence, "subject": subject, "count": row["count"]}, words(), missing="unknown")
         out.append(
             {
                 "detector": wording.name,

@@ -422,9 +422,9 @@ def _senders(view: View, incidents: Sequence[Incident], words: Words) -> Iterato
 
 def _vector(incident: Incident, words: Words) -> str:
     told = incident.evidence
-    detail = told.get("vector") or told.get("service") or told.get("protocol")
+    detail = told.get("vector") or told.get("protocol")
     name = words.named("detector", incident.detector)
-    return cut(f"{name}: {detail}" if isinstance(detail, str) and detail else name, 40)
+    return cut(f"{name}: {words.kind(detail)}" if isinstance(detail, str) and detail else name, 40)
 
 
 def _bots(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:

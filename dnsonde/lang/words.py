@@ -1,7 +1,7 @@
 """The texts that people read, in their language: one catalogue a language, `dnsonde/lang/CODE.toml`.
 
 A new language is a new file with the keys of `en.toml`. Detectors speak English by themselves: only other languages
-have a `[finding]` section.
+have a `[finding]` section. What is called the same everywhere (`[kind]`: SYN, BACnet) need not be said again.
 """
 
 import tomllib
@@ -14,6 +14,7 @@ from dnsonde.errors import UsageError
 
 PACKAGE = "dnsonde.lang"
 DEFAULT = "en"
+KINDS = ("vector", "protocol")  # what of a finding's evidence has a name in `[kind]`
 
 
 class Words:
@@ -37,26 +38,34 @@ class Words:
         """The text for a name of the data (a class, a detector); the name itself where none is known."""
         return self.texts.get(f"{section}.{name}", name)
 
+    def kind(self, name: str) -> str:
+        """The name of a flood's vector or of a protocol, as people write it; the name itself where none is known."""
+        key = f"kind.{name}"
+        return self.texts[key] if self.has(key) else words().texts.get(key, name)
+
     def finding(self, row: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[str, str]:
         """A finding's title and summary."""
         key = f"finding.{row['detector']}"
         if not self.has(f"{key}.title"):
             return row["title"], row["summary"]
-        values = Values({**evidence, "subject": row["subject"], "count": row["count"]}, missing="?")
+        values = Values({**evidence, "subject": row["subject"], "count": row["count"]}, self, missing="?")
         return self.texts[f"{key}.title"].format_map(values), self.texts[f"{key}.summary"].format_map(values)
 
 
 class Values(Mapping[str, str]):
     """What a finding's text has places for, as people read it: numbers rounded and grouped; `missing` for the rest."""
 
-    def __init__(self, values: Mapping[str, Any], missing: str) -> None:
+    def __init__(self, values: Mapping[str, Any], language: Words, missing: str) -> None:
         self._values = values
+        self._language = language
         self._missing = missing
 
     def __getitem__(self, key: str) -> str:
         value = self._values.get(key)
         if value is None:
             return _Place(self._missing, there=False)
+        if key in KINDS:
+            return _Place(self._language.kind(value))
         if isinstance(value, list):  # of ports, names or addresses
             return _Place(", ".join(map(str, value)))
         if isinstance(value, float):

@@ -23,7 +23,8 @@ class JumpingClock(SystemClock):
 def test_jumps_of_the_wall_clock_change_no_verdict(labs: Labs, tmp_path: Path) -> None:
     scenario = labs.on_free_ports("tiny", slow_delay_ms=(100.0, 300.0), rate_limit_ms=400.0)
     file = run.lab_plan(scenario, tmp_path)
-    file.write_text(file.read_text().replace("timeout_s = 2.0", "timeout_s = 1.2\ncharacterise = false"))
+    patient = "timeout_s = 2.0"  # a busy machine's host may be a second late
+    file.write_text(file.read_text().replace(patient, f"{patient}\ncharacterise = false"))
     with labs.served(scenario, tmp_path):
         assert Prober(load_plan(file), tmp_path, clock=JumpingClock(), device="lo").run().complete
     run.judge(tmp_path)
