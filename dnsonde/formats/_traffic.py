@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from dnsonde.formats._columns import record_batch
 from dnsonde.formats._contract import Account, Options, Tables
+from dnsonde.formats._elsewhere import Elsewhere
 from dnsonde.formats._messages import MDNS, TCP, UDP, message_batch
 from dnsonde.table.schema import FLOW
 from dnsonde.wire.batch import MAPPED, Batch
@@ -36,6 +37,7 @@ class Traffic:
         self._meter = Meter(options.window_s * 1_000_000)
         self._fragments = Fragments()
         self._streams = Streams()
+        self._elsewhere = Elsewhere((*options.ports, *options.mdns_ports))
         self._cut = False  # the capture keeps less of packets than there was
 
     def decode(self, chunk: Chunk) -> Decoded:
@@ -91,6 +93,7 @@ class Traffic:
                 account.malformed[status.name.lower()] += count
         if self._streams.lost:
             account.note(f"octets of {self._streams.lost:,} TCP streams on DNS ports are missing or no DNS")
+        account.note(self._elsewhere.note())
 
     def _count(self, status: NDArray[np.int64], time_us: NDArray[np.int64]) -> None:
         for value in np.flatnonzero(status).tolist():
@@ -145,8 +148,8 @@ class Traffic:
         )
 
     def _flows(self, rows: NDArray[np.void]) -> Tables:
-        options = self._options
-        yield "flow", flow_batch(rows, self._account.file, cut=self._cut, repeating=options.repeating)
+        self._elsewhere.add(rows)
+        yield "flow", flow_batch(rows, self._account.file, cut=self._cut, repeating=self._options.repeating)
 
 
 def flow_batch(
