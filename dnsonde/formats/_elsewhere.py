@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 TCP, UDP = 6, 17
 LEAST = 17  # octets of the shortest question: header, root, type, class (RFC 1035, 4.1)
 NAMED_MAX = 3
+FEW = 100  # of a hundred times as many
 # What has DNS's header and is not read as DNS: NetBIOS names (RFC 1002), LLMNR (RFC 4795).
 ALIKE = (137, 5355)
 PORTS = 1 << 16
@@ -40,12 +41,14 @@ class Elsewhere:
 
     def note(self) -> str:
         """What the person who asked should know; nothing where nothing was seen."""
-        by_count = np.argsort(-self._seen, kind="stable")
-        worst = [(int(port), int(self._seen[port])) for port in by_count[:NAMED_MAX] if self._seen[port]]
-        if not worst:
+        # A few among many are what a client got back, as from who echoes its question.
+        common = np.flatnonzero(self._seen * FEW > self._seen.max())
+        if not len(common):
             return ""
+        by_count = common[np.argsort(-self._seen[common], kind="stable")]
+        worst = [(int(port), int(self._seen[port])) for port in by_count[:NAMED_MAX]]
         ports = ", ".join(f"{port} ({count:,} {'flow' if count == 1 else 'flows'})" for port, count in worst)
-        others = np.count_nonzero(self._seen) - len(worst)
+        others = len(common) - len(worst)
         more = f" and {others:,} more" if others else ""
         option = " ".join(f"--port {port}" for port, _ in worst)
         return f"what looks like DNS on port {ports}{more} was not read as DNS; {option} reads it"

@@ -79,3 +79,9 @@ def test_many_ports_are_one_sentence(tmp_path: Path) -> None:
     assert told.startswith(
         "what looks like DNS on port 10000 (2 flows), 10001 (1 flow), 10002 (1 flow) and 497 more"
     )
+
+
+def test_who_echoes_a_question_makes_no_port_of_its_clients(tmp_path: Path) -> None:
+    there = [ip4(udp(message(), 40000 + n, 5300)) for n in range(200)]
+    echoed = ip4(udp(message(), 5300, 40000), src=B, dst=A)
+    assert note(tmp_path, *there, echoed) == TOLD.format("200 flows")
