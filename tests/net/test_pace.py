@@ -133,8 +133,34 @@ def test_after_a_stall_there_is_one_batch_and_no_more() -> None:
     assert pace.wait_us(50) == pace.wait_us(1000) == 5_000
 
 
+def test_each_interval_allows_one_more() -> None:
+    clock = VirtualClock()
+    pace = Pace(10_000, clock=clock)
+    pace.take(pace.allowance())
+    for count in range(pace.burst):
+        assert pace.allowance() == count
+        assert pace.wait_us(count + 1) == 100
+        clock.sleep_us(99)
+        assert pace.allowance() == count
+        clock.sleep_us(1)
+        assert pace.wait_us(count + 1) == 0
+
+
+def test_a_prefix_is_a_24_or_a_48_unless_told_otherwise() -> None:
+    """RFC 6177: a site has a /48; an address of IPv4 is announced in nothing smaller than a /24."""
+    near = address_array(["192.0.2.1", "192.0.2.254", "2001:db8::1", "2001:db8:0:ffff::1"])
+    far = address_array(["192.0.3.1", "2001:db8:1::1"])
+    pace = Pace(1000, 0.1, clock=VirtualClock())
+    assert pace.admit(near).tolist() == [True, False, True, False]
+    assert pace.admit(far).all()
+    everybody = Pace(1000, 0.1, 0, 0, clock=VirtualClock())
+    assert everybody.admit(near).tolist() == [True, False, True, False]
+    assert not everybody.admit(far).any()
+
+
 def test_a_stall_while_sending_puts_off_the_prefixes_that_were_sent_to() -> None:
     clock = VirtualClock()
+    clock.sleep_us(7_000_000)  # a machine is up for a while before we ask
     pace = Pace(1000, 10, clock=clock)
     target = address_array(["10.0.0.1"])
     assert pace.admit(target).all()
