@@ -24,7 +24,7 @@ CONNECT = "connect"  # a connection that was made, and over which its source sen
 CONNECT_PACKETS = 10
 ERRORS = "icmp_error"
 ETHERNET_IN_GRE = "6558"
-MULTICAST4, MULTICAST6 = 0xFFFF_E000_0000, -(1 << 56)  # 224.0.0.0 and above; ff00::/8 as a network half
+IPV4, MULTICAST6 = 0xFFFF_0000_0000, -(1 << 56)  # ::ffff:0:0 as a host's half, ff00::/8 as a network's
 ECHOED = ((1, 0), (58, 129))  # protocol and type of an echo reply
 ICMP_ERRORS = {1: (3, 4, 5, 11, 12), 58: (1, 2, 3, 4)}  # they answer what somebody sent
 # What networks carry between two hosts by the second: tunnels, IPsec, routing, SCTP.
@@ -37,9 +37,23 @@ def octets_hex(value: bytes) -> str:  # type: ignore[empty-body]
 
 
 def unicast(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
-    """Neither multicast nor broadcast."""
-    four = (net == 0) & (host >= MULTICAST4) & (host <= 0xFFFF_FFFF_FFFF)
-    return ~four & ~((net >= MULTICAST6) & (net < 0))
+    """Neither multicast nor broadcast; what is reserved (240.0.0.0/4) is a host's, in anonymised captures."""
+    return ~_is_group(net, host, (224, 239))
+
+
+def replied(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
+    """What services reply to: no broadcast, and none of the groups that they speak to by themselves (RFC 5771).
+
+    NTP, mDNS and CoAP have theirs in 224.0.0.0/8, SSDP and WS-Discovery in 239.0.0.0/8, and streams in 232.0.0.0/8.
+    What would be another group is a host's, in anonymised captures.
+    """
+    return ~_is_group(net, host, (224, 224), (232, 232), (239, 239))
+
+
+def _is_group(net: ir.IntegerValue, host: ir.IntegerValue, *blocks: tuple[int, int]) -> ir.BooleanValue:
+    """Of IPv4 in one of the blocks, by their first octets, or broadcast; of IPv6 multicast."""
+    within = [host.between(IPV4 | a << 24, IPV4 | b << 24 | 0xFF_FFFF) for a, b in (*blocks, (255, 255))]
+    return ((net == 0) & reduce(or_, within)) | ((net >= MULTICAST6) & (net < 0))
 
 
 def told(flow: ir.Table) -> ir.BooleanValue:

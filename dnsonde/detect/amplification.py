@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, rate, unicast
+from dnsonde.detect._floods import DST, rate, replied
 from dnsonde.detect._relations import (
     attach,
     count_distinct,
@@ -88,7 +88,7 @@ def amplification(
     """
     known = amplifiers()
     ports = {port: service for service in known for port in service.ports}
-    rows = flow.filter(unicast(*pair(flow, "dst")) & ~(flow.src_home & flow.dst_home))
+    rows = flow.filter(replied(*pair(flow, "dst")) & ~(flow.src_home & flow.dst_home))
     rows = rows.mutate(window=window(rows.start_us, window_s))
     named = ibis.cases(*[(rows.src_port == port, service.protocol) for port, service in ports.items()])
     shaken = (

@@ -39,10 +39,10 @@ class Elsewhere:
                 self._seen += np.bincount(target[which[question]], minlength=PORTS)
                 self._seen += np.bincount(source[which[answer]], minlength=PORTS)
 
-    def note(self) -> str:
-        """What the person who asked should know; nothing where nothing was seen."""
-        # A few among many are what a client got back, as from who echoes its question.
-        common = np.flatnonzero(self._seen * FEW > self._seen.max())
+    def note(self, messages: int) -> str:
+        """What the person who asked should know, of so many messages as were read; nothing where that is little."""
+        # A few among many are what a client got back: its question as an echo, or an answer from another port.
+        common = np.flatnonzero(self._seen * FEW > max(self._seen.max(), messages))
         if not len(common):
             return ""
         by_count = common[np.argsort(-self._seen[common], kind="stable")]

@@ -93,7 +93,7 @@ class Traffic:
                 account.malformed[status.name.lower()] += count
         if self._streams.lost:
             account.note(f"octets of {self._streams.lost:,} TCP streams on DNS ports are missing or no DNS")
-        account.note(self._elsewhere.note())
+        account.note(self._elsewhere.note(account.messages))
 
     def _count(self, status: NDArray[np.int64], time_us: NDArray[np.int64]) -> None:
         for value in np.flatnonzero(status).tolist():

@@ -52,6 +52,22 @@ def test_unasked_responses_are_reflected_by_protocol(port: int, protocol: str) -
     assert "factor" not in evidence
 
 
+@pytest.mark.parametrize("victim", ["227.213.154.241", "249.239.36.119"])
+def test_a_group_or_a_reserved_address_is_a_host_of_an_anonymised_capture(victim: str) -> None:
+    (row,) = found(amplification, flows=reflect(53, dst=victim))
+    assert (row["subject"], row["severity"], row["count"]) == (victim, "medium", 300)
+
+
+@pytest.mark.parametrize(
+    ("group", "port"),
+    [("224.0.0.251", 5353), ("224.0.1.187", 5683), ("239.255.255.250", 1900), ("239.255.255.250", 3702),
+     ("232.1.2.3", 5683), ("255.255.255.255", 53), ("ff02::fb", 5353)],
+)  # fmt: skip
+def test_what_services_tell_groups_and_everybody_is_not_reflected(group: str, port: int) -> None:
+    """RFC 6762, 3; RFC 7252, 12.8; RFC 5771; RFC 4607."""
+    assert found(amplification, flows=reflect(port, dst=group)) == []
+
+
 def test_from_the_reflector_and_between_the_factor_is_measured() -> None:
     responses = reflect(123, dst=AWAY, net="192.0.2", size=440)
     (row,) = found(amplification, flows=[*responses, *asked(responses, 8)])
