@@ -41,13 +41,15 @@ class Elsewhere:
 
     def note(self, messages: int) -> str:
         """What the person who asked should know, of so many messages as were read; nothing where that is little."""
-        # A few among many are what a client got back: its question as an echo, or an answer from another port.
-        common = np.flatnonzero(self._seen * FEW > max(self._seen.max(), messages))
+        # A few among many are what a client got back: its question as an echo, or an answer from another port. And one
+        # question without an answer is a scanner's.
+        few = max(self._seen.max(), messages) / FEW
+        common = np.flatnonzero((self._seen > few) & (self._seen > 1))
         if not len(common):
             return ""
         by_count = common[np.argsort(-self._seen[common], kind="stable")]
         worst = [(int(port), int(self._seen[port])) for port in by_count[:NAMED_MAX]]
-        ports = ", ".join(f"{port} ({count:,} {'flow' if count == 1 else 'flows'})" for port, count in worst)
+        ports = ", ".join(f"{port} ({count:,} flows)" for port, count in worst)
         others = len(common) - len(worst)
         more = f" and {others:,} more" if others else ""
         option = " ".join(f"--port {port}" for port, _ in worst)

@@ -45,7 +45,8 @@ def test_a_query_and_its_response_on_another_port_are_told(
 def test_over_tcp_the_length_comes_first(tmp_path: Path) -> None:
     query = message("www.example.com")
     said = struct.pack(">H", len(query)) + query
-    assert note(tmp_path, ip4(tcp(said, seq=1, dport=5300), 6)) == TOLD.format("1 flow")
+    twice = [ip4(tcp(said, seq=1, sport=port, dport=5300), 6) for port in (40001, 40002)]
+    assert note(tmp_path, *twice) == TOLD.format("2 flows")
 
 
 def test_what_has_the_header_and_is_no_dns_is_not_told(tmp_path: Path) -> None:
@@ -73,12 +74,17 @@ def test_random_payloads_are_not_told(tmp_path: Path) -> None:
 
 def test_many_ports_are_one_sentence(tmp_path: Path) -> None:
     """Whoever writes to 500 ports writes no page of them."""
-    packets = [ip4(udp(message(), 40000, 10_000 + n)) for n in range(500)]
-    told = note(tmp_path, *packets, ip4(udp(message(), 40001, 10_000)))
+    packets = [ip4(udp(message(), port, 10_000 + n)) for n in range(500) for port in (40000, 40001)]
+    told = note(tmp_path, *packets, ip4(udp(message(), 40002, 10_000)))
     assert told is not None
     assert told.startswith(
-        "what looks like DNS on port 10000 (2 flows), 10001 (1 flow), 10002 (1 flow) and 497 more"
+        "what looks like DNS on port 10000 (3 flows), 10001 (2 flows), 10002 (2 flows) and 497 more"
     )
+
+
+def test_one_question_on_each_port_is_a_scanners(tmp_path: Path) -> None:
+    """nmap asks every open port for the version of its BIND."""
+    assert note(tmp_path, *[ip4(udp(message("version.bind"), 40000, 10_000 + n)) for n in range(500)]) is None
 
 
 def test_who_echoes_a_question_makes_no_port_of_its_clients(tmp_path: Path) -> None:
@@ -89,6 +95,7 @@ def test_who_echoes_a_question_makes_no_port_of_its_clients(tmp_path: Path) -> N
 
 def test_a_few_among_many_messages_that_were_read_are_not_told(tmp_path: Path) -> None:
     read = [ip4(udp(message(), 40000 + n, 53)) for n in range(200)]
-    moved = ip4(udp(message(response=True), 696, 40000), src=B, dst=A)  # by a NAT that changes ports
-    assert note(tmp_path, *read, moved) is None
-    assert note(tmp_path, *read[:99], moved) is not None
+    # By a NAT that changes ports.
+    twice = [ip4(udp(message(response=True), 696, 40000 + n), src=B, dst=A) for n in range(2)]
+    assert note(tmp_path, *read, *twice) is None
+    assert note(tmp_path, *read[:99], *twice) is not None
