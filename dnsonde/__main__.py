@@ -19,7 +19,6 @@ from dnsonde.errors import DnsondeError, unexpected
 ON_TABLES = {  # commands that read or write tables
     "detect", "diff", "enrich", "export", "ingest", "query", "report", "show",
 }  # fmt: skip
-STOPPED = 130
 FAILED = 3
 
 
@@ -108,8 +107,8 @@ def advice(error: click.ClickException) -> str:
 
 
 def stopped() -> int:
-    """Say so; 128 and the signal is how shells say which one it was."""
-    return complain("Stopped.", 128 + stopping.told[0] if stopping.told else STOPPED)
+    """Say so."""
+    return complain("Stopped.", stopping.exit_code())
 
 
 def complain(sentence: str, code: int) -> int:
@@ -125,6 +124,8 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever called: no file of ours may come in its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+        # A letter that the terminal's encoding does not have is spelled out.
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
         if sys.argv[1:2] and sys.argv[1] in ON_TABLES and not any("spark" in word for word in sys.argv):
             _without_pandas()

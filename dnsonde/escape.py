@@ -22,6 +22,8 @@ def utf8(path: str) -> str:
 
 def _spelled(character: str) -> str:
     number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # an octet of a path that is no UTF-8
+        number -= 0xDC00
     if number < 0x100:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

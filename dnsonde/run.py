@@ -2,9 +2,7 @@
 
 import json
 import random
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -16,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dnsonde import look, report
+from dnsonde import look, report, stopping
 from dnsonde.authority import server
 from dnsonde.authority.answer import Policy
 from dnsonde.beside import Beside, Ready, Work
@@ -32,7 +30,6 @@ from dnsonde.probe import state as states
 from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
-from dnsonde.stopping import heard
 from dnsonde.table import store
 from dnsonde.table.in_place import put
 from dnsonde.table.schema import PROBE, SIGHTING
@@ -130,10 +127,13 @@ def drive(
             on_progress(_progress_of(now, plan.probe.attempts, (clock.monotonic_us() - began_us) / 1e6))
 
         def stop() -> None:
-            say("Stopping: waiting for the last replies. Once more does not wait.")
-            prober.stop()
+            if prober.stop() == 1:
+                say(
+                    "Stopping: waiting for the last replies. Once more does not wait, and who was asked last is asked "
+                    "again."
+                )
 
-        with _interrupted_by_signals(stop):
+        with stopping.calling(stop):
             prober.run(told)
 
 
@@ -148,20 +148,6 @@ def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> 
         elapsed_s=elapsed_s,
         left_s=now.time_left_s,
     )
-
-
-@contextmanager
-def _interrupted_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, signals that ask to stop call `stop`. Only the main thread can ask for that; others go without."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.signal(n, lambda *_: stop()) for n in heard()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _keep_plan(plan_path: Path, folder: Path, *, again: bool = False) -> None:
@@ -203,7 +189,7 @@ def serve_authority(
         rate = progress.queries / elapsed_s if elapsed_s else 0.0
         on_progress(Progress("serving", 0, 0, progress.queries, progress.answered, rate, elapsed_s, None))
 
-    with server.stopped_by_signals(stop):
+    with stopping.calling(stop.set, once=True):
         return server.serve(
             plan, folder, clock, stop, listen=listen, policy=policy, on_progress=told, on_ready=ready
         )
@@ -336,7 +322,7 @@ def serve_lab(
         plan = lab_plan(lab, folder)
         return serve_lab_hosts(lab, folder, clock, stop, on_ready=lambda *_: ready(lab, plan))
 
-    with server.stopped_by_signals(stop):
+    with stopping.calling(stop.set, once=True):
         return _on_ports(chosen, begin)
 
 

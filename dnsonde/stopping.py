@@ -2,13 +2,15 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-told: list[int] = []  # the signals that came since `listen`
+told: list[int] = []  # the signals that came since `listen`, and raised KeyboardInterrupt
+heeded: list[int] = []  # and those that ended a piece of work in its own time
+INTERRUPTED = 130
 
 
 def heard() -> tuple[signal.Signals, ...]:
@@ -37,6 +39,35 @@ def deferred() -> Iterator[None]:
             signal.signal(number, handler)
         if waiting:
             signal.raise_signal(waiting[0])
+
+
+@contextmanager
+def calling(stop: Callable[[], object], *, once: bool = False) -> Iterator[None]:
+    """While inside, each of them calls `stop` instead; with `once` a second one ends the process.
+
+    Only in the main thread can signals be heard; others go without.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def heed(number: int, _frame: FrameType | None) -> None:
+        heeded.append(number)
+        if once:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    before = {number: signal.signal(number, heed) for number in heard()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def exit_code() -> int:
+    """128 and the signal is how shells say which one it was."""
+    return 128 + (told or heeded)[0] if told or heeded else INTERRUPTED
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde.escape import STEERING, terminal
+from dnsonde.escape import STEERING, terminal, utf8
 
 
 def test_letters_of_every_script_stay() -> None:
@@ -15,6 +15,11 @@ def test_letters_of_every_script_stay() -> None:
 def test_escape_and_bidi_are_spelled_out() -> None:
     assert terminal("\x1b]0;owned\x07") == r"\x1b]0;owned\x07"
     assert terminal("a\u202eb\U000e0001") == r"a\u202eb\U000e0001"
+
+
+def test_an_octet_of_a_path_is_spelled_as_such() -> None:
+    assert terminal("caf\udce9") == r"caf\xe9" == utf8("caf\udce9")
+    assert terminal("\ud800") == r"\ud800"
 
 
 def test_line_breaks_stay_only_where_wanted() -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSE = ROOT / "dnsonde"
 
 FLOORS = (
-    {"errors", "clock", "registry", "escape", "scratch", "stopping"},
+    {"errors", "clock", "registry", "escape", "scratch", "stopping", "utf8"},
     {"wire", "settings", "whole"},
     {"table", "net", "beside", "intel", "lang"},
     {"formats", "authority", "probe", "detect"},

@@ -182,3 +182,9 @@ def test_an_exit_for_another_reason_keeps_its_code(monkeypatch: pytest.MonkeyPat
     broken(SystemExit(7), monkeypatch)
     with pytest.raises(SystemExit, match="7"):
         face.answer([])
+
+
+def test_a_letter_that_the_terminal_lacks_is_spelled_out() -> None:
+    said = run("explain", "open_resolver", PYTHONIOENCODING="ascii")
+    assert said.returncode == 0, said.stderr
+    assert "K\\xfchrer et al." in said.stdout

@@ -74,6 +74,25 @@ def test_what_must_not_be_left_half_done_is_done_first() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("number", stopping.SIGNALS)
+def test_work_that_ends_in_its_own_time_says_by_which_signal(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "heeded", [])
+    assert stopping.exit_code() == stopping.INTERRUPTED
+    before, called = signal.getsignal(number), []
+    with stopping.calling(lambda: called.append(1)):
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+    assert called == [1, 1]
+    assert stopping.exit_code() == 128 + number
+    assert signal.getsignal(number) == before
+    with stopping.calling(lambda: called.append(1), once=True):
+        signal.raise_signal(number)
+        assert signal.getsignal(number) == signal.SIG_DFL, "a second one ends the process"
+    assert signal.getsignal(number) == before
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError("Query interrupted"), ImportError("initialization failed"), RunError("damaged")]
 )

@@ -2,14 +2,12 @@
 
 import secrets
 import select
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
@@ -23,7 +21,6 @@ from dnsonde.clock import Clock
 from dnsonde.errors import SystemRefusal
 from dnsonde.net.tcp import Connection, TcpServer
 from dnsonde.net.udp import Udp
-from dnsonde.stopping import heard
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import ADDRESS, Batch
@@ -380,19 +377,3 @@ def serve(
         if on_ready is not None:
             on_ready(authority)
         return authority.run(stop, on_progress)
-
-
-@contextmanager
-def stopped_by_signals(stop: Event) -> Iterator[None]:
-    """While inside, signals that ask to stop set `stop`; a second one ends the process. Main thread only."""
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in heard()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -30,7 +30,7 @@ FILES = 20  # shown one by one
 TYPED = 3  # files of a command to type next
 SUBJECT_WIDTH = 24
 NARROW = 90  # columns of a terminal, below which a finding has lines of its own instead of a row
-NAMED = 4  # detectors; of more, their number is told
+NAMED = 4  # detectors, or files that were known; of more, their number is told
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,7 +45,7 @@ def tell(
     from dnsonde.cli._terminal import console
 
     owners = _owners(lake, found) if lake else {}
-    before = _before(known, lake) if known else ""
+    before = _before(known, lake) if known and lake else ""
     if form != "table":
         from dnsonde.export._whose import with_owners
         from dnsonde.export._write import write
@@ -89,11 +89,9 @@ def _owners(lake: Path, found: "Found") -> "Mapping[str, Owner]":
     return owners_of(open_view(lake, found.findings))
 
 
-def _before(known: int, lake: Path | None) -> str:
+def _before(known: int, lake: Path) -> str:
     which = "1 finding that was" if known == 1 else f"{known:,} findings that were"
-    return (
-        f"{which} told before {'is' if known == 1 else 'are'} not shown; `dnsonde detect {lake}` shows all."
-    )
+    return f"{which} told before {'is' if known == 1 else 'are'} not shown; `dnsonde detect {typed(lake)}` shows all."
 
 
 def show(
@@ -247,8 +245,11 @@ def read(taken: "Taken", out: "Console") -> None:
         for row in taken.accounts[:FILES]:
             if row["note"]:
                 out.print(Text(terminal(f"{row['path']}: {row['note']}", keep="")))
-    for path in taken.known:
-        out.print(Text(terminal(f"{path}: was read before, its content is in the lake", keep="")))
+    if len(taken.known) > NAMED:
+        out.print(f"{len(taken.known):,} files were read before, their content is in the lake.")
+    else:
+        for path in taken.known:
+            out.print(Text(terminal(f"{path}: was read before, its content is in the lake", keep="")))
     for path, why in taken.skipped[:FILES]:
         out.print(Text(terminal(why if path in why else f"{path}: {why}", keep="")))
     if len(taken.skipped) > FILES:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from dnsonde import stopping
 from dnsonde.cli import _findings, _progress
 from dnsonde.cli._terminal import typed
 from dnsonde.escape import terminal
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dnsonde.loop import Loop
 
 NARROW = 100  # columns: below it the two views stand one below the other
-STOPPED = 130
 
 
 def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, out: "Console") -> int:
@@ -40,7 +40,7 @@ def run_and_show(scenario: "Scenario", folder: Path, clock: "Clock", mode: str, 
         out.print(
             f"Stopped before the end: the same command with -o {typed(folder)} goes on.", soft_wrap=True
         )
-        return STOPPED
+        return stopping.exit_code()
     show(seen, out)
     return 0
 

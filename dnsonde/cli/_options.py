@@ -20,5 +20,9 @@ port = click.option(
     help="DNS is spoken on this port of the files too, not only on 53; may be repeated.",
 )
 output = click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of stdout."
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    callback=lambda _context, _option, path: None if path == Path("-") else path,
+    help="Write to this file; `-` or none is stdout.",
 )

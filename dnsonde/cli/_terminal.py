@@ -28,6 +28,8 @@ def console(*, stderr: bool = False) -> "Console":
 def typed(path: Path) -> str:
     """A path as it is to be typed to a shell, with what cannot be typed spelled out."""
     text = str(path)
+    if text.startswith("-"):  # which would be an option
+        path, text = Path(f"./{text}"), f"./{text}"
     if terminal(text, keep="") == text:
         return shlex.quote(text)
     octets = (chr(o) if 0x20 <= o < 0x7F and o not in b"\\'" else f"\\x{o:02x}" for o in os.fsencode(path))

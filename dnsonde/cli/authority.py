@@ -29,11 +29,12 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     limits what it sends to those that have not shown that their address is theirs.
     """
     from dnsonde import run
+    from dnsonde.cli._terminal import typed
     from dnsonde.clock import SystemClock
     from dnsonde.wire.compile import MEASURING, compile_once
 
     with _progress.watch(mode) as watch:
         compile_once(watch.say, MEASURING)
         served = run.serve_authority(path, folder, SystemClock(), listen, per_second, watch.tell, watch.say)
-    click.echo(f"{served.queries:,} queries, {served.answered:,} answered. Sightings: {folder}")
-    click.echo(f"Next: dnsonde join RUN {folder}")
+    click.echo(f"{served.queries:,} queries, {served.answered:,} answered. Sightings: {typed(folder)}")
+    click.echo(f"Next: dnsonde join RUN {typed(folder)}")

@@ -1,5 +1,6 @@
 """`dnsonde detect`: what happened in some traffic."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ FORMATS = ("table", "jsonl", "json", "csv", "parquet")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 ENGINES = ("duckdb", "spark")
 LIMIT = 50
+AGO = re.compile(r"[0-9]{1,9}[smhdw]")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -158,13 +160,13 @@ def _time(text: str | None, clock: "Clock") -> int | None:
     """A time in microseconds since 1970 UTC: RFC 3339, or so long ago."""
     if text is None:
         return None
-    if text[:-1].isdecimal() and text[-1:] in UNITS:
-        return clock.now_us() - int(text[:-1]) * UNITS[text[-1]] * 1_000_000
+    if AGO.fullmatch(text):
+        return max(clock.now_us() - int(text[:-1]) * UNITS[text[-1]] * 1_000_000, 0)
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise click.UsageError(
-            f"{text!r} is no time: write it like 2026-11-22T10:00:00Z, or how long ago, like 90m, 6h, 7d."
+            f"{text[:40]!r} is no time: write it like 2026-11-22T10:00:00Z, or how long ago, like 90m, 6h, 7d."
         ) from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dnsonde import stopping
 from dnsonde.cli import _progress
 
 if TYPE_CHECKING:
     from dnsonde.lab.scenario import Scenario
-
-STOPPED = 130
 
 
 @click.group()
@@ -68,7 +67,7 @@ def demo(
         out.print(
             f"Stopped before the end: the same command with -o {typed(folder)} goes on.", soft_wrap=True
         )
-        return STOPPED
+        return stopping.exit_code()
     if not no_loop:
         return _loop.run_and_show(scenario, folder, clock, mode, out)
     return 0
@@ -91,6 +90,7 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     Writes a plan that measures it. SCENARIO is a name (`dnsonde lab scenarios`) or a .toml file.
     """
     from dnsonde import run
+    from dnsonde.cli._terminal import typed
     from dnsonde.clock import SystemClock
     from dnsonde.wire.compile import MEASURING, compile_once
 
@@ -99,11 +99,11 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
 
     def ready(served: "Scenario", plan: Path) -> None:
         click.echo(f"{served.size:,} hosts on {served.prefix}, port {served.port}. Ctrl-C ends it.")
-        click.echo(f"Next, in another terminal: dnsonde probe {plan} -o runs/lab --no-authority")
+        click.echo(f"Next, in another terminal: dnsonde probe {typed(plan)} -o runs/lab --no-authority")
 
     served = run.serve_lab(scenario, folder, SystemClock(), ready)
     click.echo(f"{served.world['probes']:,} probes, {served.authority.queries:,} queries at the authority.")
-    click.echo(f"Next: dnsonde join runs/lab {folder}")
+    click.echo(f"Next: dnsonde join runs/lab {typed(folder)}")
 
 
 @lab.command()
@@ -125,6 +125,7 @@ def traffic(name: str | None, output: Path | None) -> None:
     Each threat that dnsonde finds, over traffic that means no harm. What is true of it goes to FILE.truth.jsonl.
     Nothing is ever sent. SCENARIO is a name or a .toml file.
     """
+    from dnsonde.cli._terminal import typed
     from dnsonde.clock import VirtualClock
     from dnsonde.lab.traffic import HOME, load_traffic, record, scenario_names, write_truth
 
@@ -140,10 +141,12 @@ def traffic(name: str | None, output: Path | None) -> None:
     truth = output.with_suffix(".truth.jsonl")
     write_truth(capture, truth)
     expected = [label for label in capture.labels if label.expected]
-    click.echo(f"{output}: {capture.packets:,} packets; {truth}: {len(expected)} things to find.")
+    click.echo(
+        f"{typed(output)}: {capture.packets:,} packets; {typed(truth)}: {len(expected)} things to find."
+    )
     for label in expected:
         click.echo(f"  {label.detector:22} {label.subject}")
-    click.echo(f"Next: dnsonde detect {output} {' '.join(f'--home {prefix}' for prefix in HOME)}")
+    click.echo(f"Next: dnsonde detect {typed(output)} {' '.join(f'--home {prefix}' for prefix in HOME)}")
 
 
 @lab.command()

@@ -51,7 +51,7 @@ def check(path: Path, *, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, typed
     from dnsonde.escape import terminal
     from dnsonde.probe import forecast
     from dnsonde.probe.plan import load_plan
@@ -67,7 +67,7 @@ def check(path: Path, *, as_json: bool) -> None:
     if told.probing_txt:
         out.print("\nPublish this as /.well-known/probing.txt (RFC 9511):\n")
         out.print(terminal(told.probing_txt), soft_wrap=True)
-    out.print(f"Next: dnsonde probe {terminal(str(path))} -o runs/first", soft_wrap=True)
+    out.print(f"Next: dnsonde probe {typed(path)} -o runs/first", soft_wrap=True)
 
 
 def described(told: "PlanReport") -> "Table":

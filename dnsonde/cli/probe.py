@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
+from dnsonde import stopping
 from dnsonde.cli import _progress
-
-STOPPED = 130
 
 
 @click.command()
@@ -24,7 +23,7 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     """
     from dnsonde import run
     from dnsonde.cli import _summary
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, typed
     from dnsonde.clock import SystemClock
     from dnsonde.wire.compile import MEASURING, compile_once
 
@@ -36,6 +35,10 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     out = console()
     _summary.show(measured, out)
     if not measured.finished:
-        out.print(f"Stopped before the end. Continue: dnsonde probe {path} -o {folder}", soft_wrap=True)
-        return STOPPED
+        out.print(
+            f"Stopped before the end. Continue: dnsonde probe {typed(path)} -o {typed(folder)}"
+            + (" --no-authority" if no_authority else ""),
+            soft_wrap=True,
+        )
+        return stopping.exit_code()
     return 0

@@ -2,10 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dnsonde.cli import _options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
 
 FORMATS = ("table", "jsonl", "json", "csv", "parquet")
 LIMIT = 50
@@ -23,7 +29,11 @@ LIMIT = 50
     help="How to print it.",
 )
 @_options.output
-@click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    help=f"Rows, 0 for all.  [default: {LIMIT} in a table on the terminal, else all]",
+)
 def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | None) -> None:
     """Ask a lake with SQL, as DuckDB has it.
 
@@ -39,5 +49,29 @@ def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | N
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
     most = LIMIT if limit is None and form == "table" and output is None else limit or None
-    rows = watch.query(folder, sql, most)
-    write(rows, form, output or sys.stdout.buffer)
+    rows = watch.query(folder, sql, most and most + 1)
+    if most is None:
+        write(rows, form, output or sys.stdout.buffer)
+        return
+    import pyarrow as pa
+
+    cut = _Cut(rows, most)
+    write(pa.RecordBatchReader.from_batches(rows.schema, cut), form, output or sys.stdout.buffer)
+    if cut.more:
+        click.echo(
+            f"... and more than these {most:,}: --limit 0 shows all, --format csv -o FILE keeps them.",
+            err=True,
+        )
+
+
+class _Cut:
+    """The first `most` rows; once they have been gone through, whether there are `more`."""
+
+    def __init__(self, rows: "pa.RecordBatchReader", most: int) -> None:
+        self._rows, self._left, self.more = rows, most, False
+
+    def __iter__(self) -> "Iterator[pa.RecordBatch]":
+        for batch in self._rows:
+            self.more = batch.num_rows > self._left
+            yield batch.slice(0, self._left)
+            self._left -= min(batch.num_rows, self._left)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnsonde.cli import _look, _options, _progress
+from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
     from dnsonde.cli._progress import Watch
@@ -19,9 +20,7 @@ BY_NAME = {".md": "markdown", ".markdown": "markdown", ".pdf": "pdf", ".png": "p
 
 @click.command()
 @click.argument("folders", metavar="RUN|LAKE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="Write to this file; `-` or none is stdout."
-)
+@_options.output
 @click.option(
     "--format",
     "form",
@@ -65,8 +64,6 @@ def report(
 
     texts = words(lang)
     lakes = _checked(folders, since)
-    if output == Path("-"):
-        output = None
     chosen = form or BY_NAME.get(output.suffix.lower() if output else "", "html")
     if output is None and chosen in BINARY:
         raise click.UsageError(f"{chosen} is no text: name a file with -o.")
@@ -78,7 +75,7 @@ def report(
         with target(output or sys.stdout.buffer) as out:
             write(page(parts, texts), out)
     if output is not None:
-        click.echo(f"Report: {output}", err=True)
+        click.echo(f"Report: {terminal(str(output), keep='')}", err=True)
 
 
 def _checked(folders: tuple[Path, ...], since: Path | None) -> dict[Path, bool]:

@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from dnsonde.detect._sides import Prefix
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.utf8 import NotUtf8Error, text_of
 
-MOST = 10_000  # entries; every query names them all
+MOST = 1_000_000  # entries
 DOMAIN = re.compile(r"\*?\.?(?P<name>[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*)\.?", re.IGNORECASE)
 
 
@@ -51,19 +52,22 @@ class Allowed:
 def load_allowed(path: Path) -> Allowed:
     """Read an allow-list: an address, a prefix or a domain a line, `#` begins a comment. UsageError names the line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = text_of(path.read_bytes()).splitlines()
     except OSError as error:
         raise SystemRefusal(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no text: write an address, a prefix or a domain a line") from None
+    except NotUtf8Error as error:
+        raise UsageError(f"{path} {error}; it has an address, a prefix or a domain a line") from None
     found: list[Prefix] = []
     domains: list[str] = []
     for number, line in enumerate(lines, 1):
-        if len(found) > 10 * MOST:
-            break
         entry = line.partition("#")[0].strip()
         if not entry:
             continue
+        if len(found) + len(domains) == MOST:
+            raise UsageError(
+                f"{path} has more than {MOST:,} entries, which is too much to hold every packet against: name prefixes "
+                "instead of single addresses, and domains for names below them"
+            )
         try:
             found.append(ip_network(entry, strict=False))
             continue
@@ -72,16 +76,6 @@ def load_allowed(path: Path) -> Allowed:
         if named is None or _is_number(entry):
             raise UsageError(f"{path}, line {number}: {entry!r} is no address, prefix or domain")
         domains.append(named["name"].lower())
-    if MOST < len(found) <= 10 * MOST:  # neighbours together, and what stands there twice once
-        found = [
-            *collapse_addresses(p for p in found if isinstance(p, IPv4Network)),
-            *collapse_addresses(p for p in found if isinstance(p, IPv6Network)),
-        ]
-    if len(found) + len(domains) > MOST:
-        raise UsageError(
-            f"{path} has {len(found) + len(domains):,} entries or more, and every query names them all: "
-            f"{MOST:,} are the most, so name prefixes instead of single addresses, and domains for names below them"
-        )
     return Allowed(tuple(found), tuple(domains))
 
 

@@ -3,7 +3,7 @@
 DuckDB runs SQL that is kept (`_compiled`) and needs neither Ibis nor a detector's own file. Spark runs the relations.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dnsonde.detect._compiled import Settings, detector_of, query_of
 from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen
+from dnsonde.detect._sides import Seen, Values, among
 from dnsonde.table import engine, store
 from dnsonde.table.lake import TIME, Lake
 from dnsonde.table.schema import FLOW, MESSAGE
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dnsonde.table._spark import Spark
 
+LONG = 100  # values of a list, from which on it is a table
 SMALL = 4_000_000  # octets of a lake that one thread is through with before others would have begun
 
 Wanted = Sequence[tuple[str, Settings]]
@@ -42,6 +43,23 @@ class Looker(Protocol):
 
     def rows(self, seen: Seen, wanted: Wanted) -> Iterator[pa.Table]:
         """What each detector's relation gives, one after the other, as they are asked for."""
+
+
+class Lists:
+    """As `Among`, with long lists as tables, which `make` is to make: read once, however many queries go by them."""
+
+    def __init__(self, make: Callable[[str, pa.Table], object]) -> None:
+        self._make = make
+        self._made: dict[tuple[int | str, ...], str] = {}
+
+    def __call__(self, column: str, values: Values) -> str:
+        if len(values) < LONG:
+            return among(column, values)
+        name = self._made.get(tuple(values))
+        if name is None:
+            name = self._made[tuple(values)] = f"listed_{len(self._made)}"
+            self._make(name, pa.table({"value": values}))
+        return f"{column} IN (SELECT value FROM {name})"
 
 
 class OnDuckDB:
@@ -65,8 +83,9 @@ class OnDuckDB:
 
     def rows(self, seen: Seen, wanted: Wanted) -> Iterator[pa.Table]:
         """What each detector's query gives; tables that several begin with are made once."""
+        lists = Lists(lambda name, rows: self._connection.from_arrow(rows).create(name))
         for name in TIME:
-            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW seen_{name} AS {seen.sql(name)}")
+            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW seen_{name} AS {seen.sql(name, lists)}")
         empty = {name for name in TIME if not self._has_rows(f"seen_{name}")}
         queries = [query_of(*one) for one in wanted]
         stages = Stages(self._connection)
@@ -94,7 +113,8 @@ class OnSpark:
         """What each detector's relation gives; stages that several begin with are computed once."""
         from dnsonde.detect._stages import by_stages  # noqa: PLC0415 - Ibis is slow to import
 
-        tables = {name: self._spark.view(f"seen_{name}", seen.sql(name)) for name in TIME}
+        lists = Lists(self._spark.listed)
+        tables = {name: self._spark.view(f"seen_{name}", seen.sql(name, lists)) for name in TIME}
         stages: dict[Any, ir.Table] = {}
         for name, settings in wanted:
             relation = by_stages(

@@ -4,7 +4,7 @@ Nothing here imports Ibis: that takes longer than to look through a small file.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
@@ -49,19 +49,31 @@ def halves_of(prefix: Prefix) -> list[Half]:
     ]
 
 
-def inside(role: str, within: Sequence[Prefix]) -> str:
+Values = Sequence[int] | Sequence[str]
+Among = Callable[[str, Values], str]
+"""SQL: a column is one of those values, of which there is at least one."""
+
+
+def among(column: str, values: Values) -> str:
+    """As `Among`, with the values written out, which takes an engine long to read where they are very many."""
+    told = [_number(value) if isinstance(value, int) else f"'{value}'" for value in values]
+    return f"{column} = {told[0]}" if len(told) == 1 else f"{column} IN ({', '.join(told)})"
+
+
+def inside(role: str, within: Sequence[Prefix], among: Among = among) -> str:
     """SQL: the address in columns `<role>_net` and `<role>_host` lies in one of the prefixes.
 
     Prefixes that differ in their last half alone are one look into a list: a provider has thousands.
     """
-    alike: dict[tuple[str, ...], list[str]] = {}
+    alike: dict[tuple[str, ...], list[int]] = {}
     for prefix in within:
         halves = halves_of(prefix)
         if not halves:
             return "TRUE"
-        *first, last = ((_masked(role, half), _number(half.value)) for half in halves)
-        alike.setdefault((*(f"{column} = {value}" for column, value in first), last[0]), []).append(last[1])
-    tests = [" AND ".join((*first, _among(column, values))) for (*first, column), values in alike.items()]
+        *first, last = ((_masked(role, half), half.value) for half in halves)
+        equal = (f"{column} = {_number(value)}" for column, value in first)
+        alike.setdefault((*equal, last[0]), []).append(last[1])
+    tests = [" AND ".join((*first, among(column, values))) for (*first, column), values in alike.items()]
     return f"({' OR '.join(f'({test})' for test in tests)})" if tests else "FALSE"
 
 
@@ -70,16 +82,12 @@ def _masked(role: str, half: Half) -> str:
     return column if half.mask == -1 else f"({column} & {_number(half.mask)})"
 
 
-def _among(column: str, values: Sequence[str]) -> str:
-    return f"{column} = {values[0]}" if len(values) == 1 else f"{column} IN ({', '.join(values)})"
-
-
 def _number(value: int) -> str:
     # The least of all int64 is no number with a sign before it.
     return f"CAST('{value}' AS BIGINT)"
 
 
-def below(column: str, zones: Iterable[str]) -> str:
+def below(column: str, zones: Iterable[str], among: Among = among) -> str:
     """SQL: the name is one of the zones, or below one; ValueError for what no allow-list lets through."""
     tidy = sorted({zone.lower().strip(".") for zone in zones})
     for zone in tidy:
@@ -87,9 +95,9 @@ def below(column: str, zones: Iterable[str]) -> str:
             raise ValueError(f"{zone!r} is no domain")
     if not tidy:
         return "FALSE"
-    tests = [_among(column, [f"'{zone}'" for zone in tidy])]
+    tests = [among(column, tidy)]
     for size, alike in by_length(tidy).items():
-        tests.append(_among(f"right({column}, {size + 1})", [f"'.{zone}'" for zone in alike]))
+        tests.append(among(f"right({column}, {size + 1})", [f".{zone}" for zone in alike]))
     return f"({' OR '.join(tests)})"
 
 
@@ -112,14 +120,17 @@ class Seen:
     allow_prefixes: Sequence[Prefix] = ()
     allow_domains: Sequence[str] = ()
 
-    def sql(self, table: str) -> str:
-        """`message` or `flow` as detectors read it: with `src_home`, `dst_home`, and for messages `embedded_home`."""
+    def sql(self, table: str, among: Among = among) -> str:
+        """`message` or `flow` as detectors read it: with `src_home`, `dst_home`, and for messages `embedded_home`.
+
+        among: how a column is held against what is allowed.
+        """
         sides = [f"{inside(role, self.home)} AS {role}_home" for role in ("src", "dst")]
-        left = [inside(role, self.allow_prefixes) for role in ("src", "dst")]
+        left = [inside(role, self.allow_prefixes, among) for role in ("src", "dst")]
         if table == "message":
             # Nothing embedded is not home.
             sides.append(f"coalesce({inside('embedded', self.home)}, FALSE) AS embedded_home")
-            left.append(below("qname", self.allow_domains))
+            left.append(below("qname", self.allow_domains, among))
         return f"SELECT *, {', '.join(sides)} FROM {table} WHERE NOT ({' OR '.join(left)})"
 
 

@@ -32,6 +32,7 @@ import maxminddb
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.escape import terminal
 from dnsonde.formats._mrt import is_mrt, routes
+from dnsonde.utf8 import NotUtf8Error, without_mark
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -220,7 +221,10 @@ def _entries(path: Path) -> list[Entry]:
             if packed is None:
                 raise
             raise UsageError(f"{path} is a damaged {packed} file: get it again") from error
-    text = raw.decode("utf-8", "replace")
+    try:
+        text = without_mark(raw).decode("utf-8", "replace")
+    except NotUtf8Error as error:
+        raise UsageError(f"{path} {error}") from None
     head = text.lstrip()
     if head[:1] in {"{", "["}:
         found = list(_of_json(path, text))

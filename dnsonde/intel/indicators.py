@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.utf8 import NotUtf8Error, text_of
 
 UNKNOWN = "unknown malware"
 MOST_BYTES = 64 << 20
@@ -74,9 +75,9 @@ def load_indicators(path: Path) -> tuple[Indicator, ...]:
     if len(octets) > MOST_BYTES:
         raise UsageError(f"{path} is larger than {MOST_BYTES >> 20} MiB: split it")
     try:
-        text = octets.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no text: indicators are TOML, CSV, STIX 2.x or MISP JSON") from None
+        text = text_of(octets)
+    except NotUtf8Error as error:
+        raise UsageError(f"{path} {error}; indicators are TOML, CSV, STIX 2.x or MISP JSON") from None
     if path.suffix == ".toml":
         found = _of_toml(text, str(path))
     elif text.lstrip()[:1] in {"{", "["}:

@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from dnsonde.errors import LabError, UsageError
+from dnsonde.utf8 import NotUtf8Error, text_of
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
@@ -129,7 +130,7 @@ def load_scenario(name: str | Path) -> Scenario:
     if isinstance(name, str) and name in names():
         text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
     elif path.suffix == ".toml" and path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     else:
         raise UsageError(
             f"there is no scenario {str(name)!r}; give a .toml file or one of: {', '.join(names())}"
@@ -138,6 +139,16 @@ def load_scenario(name: str | Path) -> Scenario:
         return checked(msgspec.convert(tomllib.loads(text), Scenario))
     except (ValueError, RecursionError) as error:
         raise LabError(f"scenario {name}: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of somebody's own scenario; LabError where there is none."""
+    try:
+        return text_of(path.read_bytes())
+    except NotUtf8Error as error:
+        raise LabError(f"{path} {error}") from None
+    except OSError as error:
+        raise LabError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def checked(scenario: Scenario) -> Scenario:

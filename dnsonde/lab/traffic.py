@@ -27,6 +27,7 @@ from dnsonde.lab import _traffic_floods as floods
 from dnsonde.lab import _traffic_names as names
 from dnsonde.lab import _traffic_tools as tools
 from dnsonde.lab._traffic_tape import HOME, Label, Tape
+from dnsonde.lab.scenario import read_text
 from dnsonde.whole import whole
 
 __all__ = [
@@ -101,7 +102,7 @@ def load_traffic(name: str | Path) -> Traffic:
         known = ", ".join(scenario_names())
         raise UsageError(f"there is no traffic scenario {str(name)!r}; give a .toml file or one of: {known}")
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Traffic)
+        return msgspec.convert(tomllib.loads(read_text(path)), Traffic)
     except (ValueError, RecursionError) as error:
         raise LabError(f"traffic scenario {name}: {error}") from error
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from dnsonde.errors import PlanError
+from dnsonde.utf8 import NotUtf8Error, text_of
 from dnsonde.wire.name import MAX_BELOW, MAX_NAME, parse_name
 
 
@@ -97,13 +98,13 @@ _PARTS: Mapping[str, type[msgspec.Struct]] = {
 def read_file(path: Path) -> str:
     """The text of a plan file; PlanError where there is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        return text_of(path.read_bytes())
     except FileNotFoundError as error:
         raise PlanError(
             f"there is no plan at {path}: `dnsonde plan new > {path}` writes one to fill in"
         ) from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"{path} is not UTF-8 text (octet {error.start}): save it as UTF-8") from error
+    except NotUtf8Error as error:
+        raise PlanError(f"{path} {error}") from error
     except IsADirectoryError as error:
         raise PlanError(f"{path} is a folder: name the plan's file, {path / 'plan.toml'} perhaps") from error
     except OSError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.probe.order import Ranges
+from dnsonde.utf8 import LOOKED_AT, NotUtf8Error, without_mark
 from dnsonde.wire.batch import address_pair
 from dnsonde.wire.codes import LineStatus
 from dnsonde.wire.lines import LINE, parse_lines
@@ -115,6 +116,10 @@ def _pieces(path: Path, place: str) -> Iterator[bytes]:
     """Whole lines, about CHUNK octets at a time."""
     rest = b""
     with path.open("rb") as file:
+        try:
+            rest = without_mark(file.read(LOOKED_AT))
+        except NotUtf8Error as error:
+            raise BadListError(f"{place}: {path} {error}") from None
         while data := file.read(CHUNK):
             cut = data.rfind(b"\n") + 1
             if cut == 0 and len(rest) + len(data) > CHUNK:

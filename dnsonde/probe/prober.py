@@ -109,9 +109,10 @@ class Prober:
         self._names = names or ProbeNames("known.invalid" if plan.is_known else plan.zone.name)
         self._counts = dict.fromkeys(("sent", "errors", *(o.name.lower() for o in Outcome)), 0)
 
-    def stop(self) -> None:
-        """End soon: wait for the replies to what was sent, write, return. A second time: do not wait."""
+    def stop(self) -> int:
+        """End soon: wait for the replies to what was sent, write, return. A second time: do not wait. Returns how many."""
         self._stops += 1
+        return self._stops
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> Progress:
         """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""

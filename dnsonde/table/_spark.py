@@ -89,6 +89,10 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
         self._session.sql(sql).createOrReplaceTempView(name)
         return self.table(name)
 
+    def listed(self, name: str, rows: pa.Table) -> None:
+        """Rows as a relation of that name."""
+        self._session.createDataFrame(rows).createOrReplaceTempView(name)
+
     @contextmanager
     def kept(self, sql: str) -> Iterator[str]:
         """The name of a table with the rows of a SELECT, for a while."""
@@ -129,8 +133,7 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
                     raise
 
     def _register_in_memory_table(self, op: Any) -> None:
-        rows = op.data.to_pyarrow(op.schema)
-        self._session.createDataFrame(rows).createOrReplaceTempView(op.name)
+        self.listed(op.name, op.data.to_pyarrow(op.schema))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import uvicorn
 
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.net.refusal import refusal
+from dnsonde.utf8 import NotUtf8Error, text_of
 from dnsonde.web._app import application
 from dnsonde.web._patience import Patience
 from dnsonde.web._site import Site, new_token
@@ -56,10 +57,13 @@ def token_of(path: Path | None) -> str:
     if path is None:
         return new_token()
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise SystemRefusal(f"{path} cannot be read ({why}): name a file with the token in it") from error
+        token = text_of(path.read_bytes()).strip()
+    except NotUtf8Error as error:
+        raise SystemRefusal(f"{path} {error}") from None
+    except OSError as error:
+        raise SystemRefusal(
+            f"{path} cannot be read ({error.strerror}): name a file with the token in it"
+        ) from error
     if len(token) < TOKEN_LEAST or not token.isprintable() or not token.isascii():
         raise UsageError(
             f"the token in {path} must have {TOKEN_LEAST} printable ASCII characters or more, in one line: "

@@ -22,7 +22,7 @@ import pytest
 
 from dnsonde.authority import server
 from dnsonde.authority.answer import Policy
-from dnsonde.authority.server import Authority, Progress, serve, stopped_by_signals
+from dnsonde.authority.server import Authority, Progress, serve
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal
 from dnsonde.net.tcp import TcpServer
@@ -342,14 +342,15 @@ SERVE = textwrap.dedent("""
     from pathlib import Path
     from threading import Event
     from types import SimpleNamespace as N
-    from dnsonde.authority.server import serve, stopped_by_signals
+    from dnsonde.authority.server import serve
     from dnsonde.clock import SystemClock
+    from dnsonde.stopping import calling
 
     identity = N(contact="noc@example.net", description="", url="")
     here = ("127.0.0.1",)
     zone = N(name="probe.example.net", authority=here, authority_port=int(sys.argv[2]), control=here, nsid="")
     stop = Event()
-    with stopped_by_signals(stop):
+    with calling(stop.set, once=True):
         done = serve(
             N(identity=identity, zone=zone), Path(sys.argv[1]), SystemClock(), stop,
             on_ready=lambda authority: print(authority.port, flush=True),
@@ -435,15 +436,6 @@ def test_serve_tells_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     thread.join()
     assert told[-1]["queries"] == 1
     assert len(told) >= 2
-
-
-def test_signals_stop_it() -> None:
-    stop, before = Event(), signal.getsignal(signal.SIGTERM)
-    with stopped_by_signals(stop):
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.is_set()
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "a second one ends the process"
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_wall_time_that_jumps_back_stops_nothing() -> None:

@@ -100,6 +100,18 @@ def test_a_plan_that_cannot_be_meant_is_refused_before_anything_is_done(
     assert not (tmp_path / "run").exists()
 
 
+def test_plans_and_lists_are_read_as_windows_writes_them(dnsonde: Type, tmp_path: Path, plan: str) -> None:
+    text = plan.replace('prefixes = ["127.9.0.0/28"]', 'targets = "hosts.txt"\nexclude_file = "never.txt"')
+    (tmp_path / "plan.toml").write_bytes(f"\ufeff{text}".replace("\n", "\r\n").encode())
+    (tmp_path / "hosts.txt").write_bytes("\ufeff127.9.0.0/28 \r\n".encode())
+    (tmp_path / "never.txt").write_bytes("\ufeff127.9.0.1\r\n".encode())
+    told = dnsonde("plan", "check", "plan.toml")
+    assert told.returncode == 0, told.stderr
+    assert "15 (15 IPv4" in told.stdout
+    (tmp_path / "never.txt").write_text("127.9.0.1\n", encoding="utf-16")
+    assert "never.txt is UTF-16 text: save it as UTF-8" in sentence(dnsonde("plan", "check", "plan.toml"), 2)
+
+
 def test_overlaps_are_probed_once_and_mentioned(dnsonde: Type, tmp_path: Path, plan: str) -> None:
     text = plan.replace('"127.9.0.0/28"', '"127.9.0.0/28", "127.9.0.0/29"')
     (tmp_path / "plan.toml").write_text(text)

@@ -208,6 +208,11 @@ def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
     assert found(dnsonde("detect", "lake", "--home", HOME, "--format", "jsonl")) == direct
     again = dnsonde("ingest", capture, "-o", "lake")
     assert "was read before" in " ".join(again.stdout.split())
+    for number in range(6):
+        shutil.copy(capture, f"copy {number}.pcap")
+    again = dnsonde("ingest", ".", "-o", "lake")
+    assert "\n7 files were read before, their content is in the lake.\n" in f"\n{again.stdout}"
+    assert "copy" not in again.stdout
     rows = found(
         dnsonde(
             "query", "lake", "SELECT count(*) AS n, sum(dns_bytes) AS s FROM message", "--format", "jsonl"
@@ -285,6 +290,22 @@ def test_a_query_reads_the_lake_and_nothing_else(
         assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
 
 
+def test_a_table_says_that_there_is_more_and_machines_get_all(dnsonde: Type, capture: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    query = ("query", "lake", "SELECT * FROM range(60)")
+    told = dnsonde(*query)
+    assert told.stdout.splitlines()[-1].strip() == "49"
+    assert (
+        told.stderr == "... and more than these 50: --limit 0 shows all, --format csv -o FILE keeps them.\n"
+    )
+    for more in (("--limit", "0"), ("--limit", "60"), ("--format", "csv"), ("-o", "-", "--limit", "0")):
+        told = dnsonde(*query, *more)
+        assert told.stdout.splitlines()[-1].strip() == "59"
+        assert told.stderr == ""
+    assert len(found(dnsonde(*query, "--format", "jsonl", "--limit", "3"))) == 3
+    assert dnsonde("query", "lake", "SELECT * FROM range(50)").stderr == ""
+
+
 def test_a_query_may_give_columns_of_whatever_type(dnsonde: Type, capture: Path) -> None:
     dnsonde("ingest", capture, "-o", "lake")
     values = (
@@ -315,6 +336,7 @@ def test_a_query_may_give_columns_of_whatever_type(dnsonde: Type, capture: Path)
         (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=x"], 2, "takes a whole number"),
         (["detect", "trace.pcap", "--set", "nothing.n=3"], 2, "there is no detector 'nothing'"),
         (["detect", "trace.pcap", "--since", "yesterday"], 2, "'yesterday' is no time"),
+        (["detect", "trace.pcap", "--since", "9" * 5000 + "d"], 2, "99' is no time: write it like"),
         (
             ["detect", "trace.pcap", "--allow", "notes.txt"],
             2,

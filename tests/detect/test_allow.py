@@ -1,12 +1,13 @@
 """Allow-lists, short and long: what they cover, in SQL and of findings."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from dnsonde.detect._allow import MOST, Allowed, load_allowed
+from dnsonde.detect import _allow
+from dnsonde.detect._allow import Allowed, load_allowed
 from dnsonde.detect._sides import inside, prefixes
 from dnsonde.errors import UsageError
 from dnsonde.wire.batch import address_pair
@@ -41,11 +42,22 @@ def test_a_subject_is_covered_by_what_it_lies_in() -> None:
     assert not allowed.covers("badexample.net")
 
 
-def test_a_list_that_is_too_long_is_told_before_the_work(tmp_path: Path) -> None:
+def test_a_list_is_read_as_people_write_it(tmp_path: Path) -> None:
     path = tmp_path / "allowed.txt"
-    neighbours = [f"10.0.{n // 256}.{n % 256}" for n in range(MOST + 10)]
-    path.write_text("\n".join(neighbours))
-    assert ip_network("10.0.0.0/19") in load_allowed(path).prefixes
-    path.write_text("\n".join(f"10.{n // 128}.{n % 128 * 2}.1" for n in range(MOST + 10)))
-    with pytest.raises(UsageError, match=r"10,010 entries or more.*name prefixes"):
+    path.write_bytes("\ufeff192.0.2.1 \r\n\r\n2001:db8::/32\t# ours\r\n*.Example.NET. \r\n".encode())
+    assert load_allowed(path) == Allowed(prefixes(["192.0.2.1", "2001:db8::/32"]), ("example.net",))
+    path.write_text("192.0.2.1\n", encoding="utf-16")
+    with pytest.raises(UsageError, match="is UTF-16 text: save it as UTF-8"):
+        load_allowed(path)
+
+
+def test_a_list_that_is_too_long_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_allow, "MOST", 10)
+    path = tmp_path / "allowed.txt"
+    path.write_text("\n".join([*(f"192.0.2.{n}" for n in range(5)), *(f"n{n}.example" for n in range(5))]))
+    assert len(load_allowed(path).domains) == 5
+    path.write_text(path.read_text() + "\n192.0.2.9\n")
+    with pytest.raises(UsageError, match=r"more than 10 entries.*name prefixes"):
         load_allowed(path)

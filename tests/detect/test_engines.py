@@ -5,6 +5,7 @@ import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -196,6 +197,19 @@ class TestOnSpark:
         relation = by_stages(lambda: each(on_spark), spark.keep, kept_stages)
         assert relation is not None, "a stage that is needed has rows on DuckDB, and none on Spark"
         assert in_order(findings(each.wording, relation.to_pyarrow()).to_pylist()) == wanted
+
+    def test_a_long_list_leaves_out_the_same(self, lake: Lake, spark: Any) -> None:
+        del spark
+        allowed = prefixes([*(f"10.20.0.{n}" for n in range(1, 250)), "2620:fe::9"])
+        seen = replace(SEEN, allow_prefixes=allowed, allow_domains=[f"n{n}.example.org" for n in range(150)])
+        left, tables = {}, ("seen_message", "seen_flow", "message")
+        for name in engine.ENGINES:
+            with opened(name, lake) as looker:
+                next(looker.rows(seen, [("dns_sweep", ())]))
+                ask = "SELECT count(*) AS n FROM "
+                left[name] = [looker.ask(ask + table).to_pylist()[0]["n"] for table in tables]
+        assert left["duckdb"] == left["spark"]
+        assert left["duckdb"][0] < left["duckdb"][2]
 
     def test_home_is_guessed_alike(self, lake: Lake, spark: Any) -> None:
         del spark

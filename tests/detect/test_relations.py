@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from dnsonde.detect import _relations as r
+from dnsonde.detect._engines import Lists
 from dnsonde.detect._sides import Seen, below, inside, prefixes
 from dnsonde.errors import UsageError
 from dnsonde.table.store import database
@@ -123,6 +124,31 @@ def test_who_is_allowed_is_not_seen_and_who_is_home_is_told() -> None:
     got = connection.execute(f"FROM ({seen.sql('message')}) SELECT qname, src_home, dst_home, embedded_home")
     assert got.fetchall() == [("c.example.org", False, True, False)]
     assert len(connection.execute(Seen(home).sql("message")).fetchall()) == 3
+
+
+def test_long_lists_become_tables_and_leave_out_the_same() -> None:
+    asked = [rows.query(f"192.0.2.{n}", "198.51.100.1", f"n{n}.a.example.org") for n in range(200)]
+    connection = database()
+    connection.register("message", rows._messages(asked))
+    made: dict[str, int] = {}
+
+    def make(name: str, listed: pa.Table) -> None:
+        made[name] = listed.num_rows
+        connection.from_arrow(listed).create(name)
+
+    seen = Seen(
+        (), prefixes(f"192.0.2.{n}" for n in range(3, 150)), [f"n{n}.a.example.org" for n in range(120)]
+    )
+    lists = Lists(make)
+    short, long = (
+        connection.execute(f"FROM ({sql}) SELECT qname ORDER BY ALL").fetchall()
+        for sql in (seen.sql("message"), seen.sql("message", lists))
+    )
+    assert long == short == sorted((f"n{n}.a.example.org",) for n in range(150, 200))
+    assert max(made.values()) == 147
+    assert "192.0.2" not in (sql := seen.sql("message", lists))
+    assert len(sql) < 2000
+    assert len(made) == 2, "of source and destination once; names whole"
 
 
 def test_home_prefix_is_the_24_or_the_48() -> None:

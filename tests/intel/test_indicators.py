@@ -126,6 +126,6 @@ def test_files_that_hold_none_say_so(tmp_path: Path) -> None:
         load_indicators(written(tmp_path, "x.json", "{"))
     with pytest.raises(SystemRefusal, match="cannot be read"):
         load_indicators(tmp_path / "none")
-    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is no text"):
+    (tmp_path / "b").write_bytes(b"\xff\xfea\x00")
+    with pytest.raises(UsageError, match="is UTF-16 text: save it as UTF-8"):
         load_indicators(tmp_path / "b")
