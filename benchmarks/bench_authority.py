@@ -26,10 +26,11 @@ from threading import Event
 import numpy as np
 
 from dnsonde.authority.answer import Policy
-from dnsonde.authority.server import Authority, stopped_by_signals
+from dnsonde.authority.server import Authority
 from dnsonde.authority.sighting import Sightings
 from dnsonde.authority.zone import Zone
 from dnsonde.clock import SystemClock
+from dnsonde.stopping import calling
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import ADDRESS, MAPPED
@@ -108,7 +109,7 @@ def serve_ours(port: int, folder: Path, *, sightings: bool) -> None:
     clock, stop = SystemClock(), Event()
     rows = Sightings(Writer(TABLES["sighting"], folder), clock) if sightings else None
     authority = Authority(ZONE, port=port, sightings=rows, clock=clock, policy=Policy(per_second=None))
-    with stopped_by_signals(stop), authority:
+    with calling(stop.set, once=True), authority:
         authority.run(stop)
 
 

@@ -29,12 +29,12 @@ import pyarrow as pa
 from bench_detect import HOME, processor_s, write_lake
 from bench_web import PLAN, write_run
 
+from dnsonde.detect._about import detector_names
 from dnsonde.detect._findings import SEVERITIES
 from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.detect._sides import prefixes
 from dnsonde.table.schema import ENRICHMENT, FINDING, PROBE, VERDICT
 from dnsonde.table.store import Writer
-from dnsonde.watch import detectors
 from dnsonde.wire.batch import address_pair
 
 START_US = 1_700_000_000_000_000
@@ -86,7 +86,7 @@ def write_open(folder: Path, hosts: int, *, opened: bool) -> None:
 def write_findings(lake: Path, number: int) -> None:
     """A lake that keeps so many findings."""
     write_lake(lake, 1000, 1000, attack=False)
-    names, kinds, severities = cycle(sorted(detectors())), cycle(PLACES), cycle(SEVERITIES)
+    names, kinds, severities = cycle(detector_names()), cycle(PLACES), cycle(SEVERITIES)
     rows = []
     for n in range(number):
         name, kind = next(names), next(kinds)

@@ -31,8 +31,8 @@ from dnsonde.probe.judge import write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
-from dnsonde.table.in_place import put
 from dnsonde.table.schema import PROBE, SIGHTING
+from dnsonde.whole import put
 
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
 PORT_TRIES = 5

@@ -6,20 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dnsonde.clock import Clock
+from dnsonde.detect._about import detector_names, require_detectors
 from dnsonde.detect._allow import Allowed
 from dnsonde.detect._compiled import (
-    detector_names,
-    detector_of,
     is_prepared,
     query_of,
-    require_detectors,
     unprepared,
 )
 from dnsonde.detect._engines import Looker, opened
@@ -37,9 +35,6 @@ from dnsonde.table.lake import TIME, Lake, is_lake
 from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
-
-if TYPE_CHECKING:
-    from dnsonde.detect._contract import Detector
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 BATCH_ROWS = 122_880  # of an answer, at once in memory
@@ -215,12 +210,6 @@ def _look(looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress:
     tell("looking", "", len(chosen))
     rows = _worst_first(pa.concat_tables(told), asked.allowed)
     return Found(rows, taken, guessed, blind, tuple(home), clock.now_us())
-
-
-def detectors(names: Sequence[str] = ()) -> "dict[str, Detector]":
-    """The detectors of those names, or all; UsageError for a name that is none."""
-    require_detectors(names)
-    return {name: detector_of(name) for name in names or detector_names()}
 
 
 def _worst_first(rows: pa.Table, allowed: Allowed) -> pa.Table:

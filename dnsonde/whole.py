@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: who is killed, or without power, leaves what was there or what came after."""
 
 import fcntl
 import glob
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,35 +19,67 @@ def target(output: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place when all of it is on the disk; until then what was there stays.
+    """A file that somebody named, to write; it takes its place when all of it is on the disk.
 
-    A link is followed. What is no plain file (a device, a pipe) is written as it is, and so is a file in a folder that
-    takes no other beside it. SystemRefusal where it cannot be written.
+    Until then what was there stays. A link is followed. What is no plain file (a device, a pipe) is written as it is,
+    and so is a file in a folder that takes no other beside it. SystemRefusal where it cannot be written.
     """
     try:
         place = Path(os.path.realpath(path))
-        beside = None if place.exists() and not place.is_file() else _beside(place)
+        there = place.exists()
+        beside = None
+        if place.is_file() or not there:
+            with suppress(PermissionError):
+                beside = _beside(place)
         if beside is None:
             with place.open("wb") as file:
                 yield file
             return
-        try:
-            with beside as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside.name).replace(place)
-        finally:
-            with suppress(OSError):
-                Path(beside.name).unlink()
+        if there:  # as readable as that
+            os.fchmod(beside.fileno(), place.stat().st_mode & 0o777)
+        with _replacing(place, beside):
+            yield beside
     except BrokenPipeError:
         raise  # whoever reads it has seen enough
     except OSError as error:
         raise SystemRefusal(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _beside(place: Path) -> BinaryIO | None:
-    """A new file beside a place, as readable as what is there; None where the folder does not let us.
+def put(path: Path, octets: bytes, mode: int = 0o666) -> None:
+    """Make `octets` the content of a small file of our own, at once and for good; OSError leaves what was there.
+
+    mode: who may do what with it, as far as the umask lets them.
+    """
+    with _replacing(path, _beside(path, mode)) as file:
+        file.write(octets)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder on disk, as `put` has its own."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _replacing(place: Path, beside: BinaryIO) -> Iterator[BinaryIO]:
+    """That new file, which takes a place if all goes well, and goes away if not."""
+    try:
+        with beside:
+            yield beside
+            beside.flush()
+            os.fsync(beside.fileno())
+        Path(beside.name).replace(place)
+    finally:
+        with suppress(OSError):
+            Path(beside.name).unlink()
+
+
+def _beside(place: Path, mode: int = 0o666) -> BinaryIO:
+    """A new file beside a place.
 
     What those left who were killed goes away: whoever still writes holds a lock.
     """
@@ -54,12 +87,11 @@ def _beside(place: Path) -> BinaryIO | None:
         with suppress(OSError), left.open("rb") as half:
             fcntl.flock(half, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
-    try:
-        file = (place.parent / f".{place.name}.{os.getpid()}.tmp").open("xb")
-    except PermissionError:
-        return None
-    with suppress(OSError):  # not every file system has locks
-        fcntl.flock(file, fcntl.LOCK_EX)
-    if place.exists():
-        os.fchmod(file.fileno(), place.stat().st_mode & 0o777)
-    return file
+    while True:
+        name = place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp")
+        file = open(name, "xb", opener=partial(os.open, mode=mode))  # noqa: SIM115 - who asked for it closes it
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # somebody took it for left

@@ -39,9 +39,9 @@ def test_texts_have_the_same_places(code: str) -> None:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_findings_are_told_as_their_detectors_do(code: str) -> None:
-    from dnsonde import watch
+    from dnsonde.detect._about import about
 
-    detectors = watch.detectors()
+    detectors = about()
     for key, text in words(code).texts.items():
         if key.startswith("finding."):
             _, name, part = key.split(".")

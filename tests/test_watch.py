@@ -11,8 +11,9 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
+from dnsonde.detect._about import detector_names
 from dnsonde.detect._allow import Allowed, load_allowed
-from dnsonde.detect._compiled import detector_names, detector_of, query_of
+from dnsonde.detect._compiled import detector_of, query_of
 from dnsonde.detect._engines import OnDuckDB
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._sides import Seen, below, prefixes

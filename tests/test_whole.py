@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.whole import target, whole
+from dnsonde.whole import put, target, whole
 
 KILLED = """
 import os, sys
@@ -59,13 +60,8 @@ def test_what_the_killed_left_goes_with_the_next_and_what_others_write_stays(tmp
     assert [left.suffix for left in tmp_path.iterdir()] == [".tmp"]
     with whole(path) as file:
         file.write(b"all")
-        (mine,) = tmp_path.iterdir()
-        away = mine.rename(
-            tmp_path / mine.name.replace(f".{os.getpid()}.", ".1.")
-        )  # as another process names it
         write(path)
         assert path.read_bytes() == b"half"
-        away.rename(mine)
     assert path.read_bytes() == b"all"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -134,3 +130,74 @@ def test_a_stream_is_written_as_it_is() -> None:
     with target(stream) as out:
         assert out is stream
     assert not stream.closed
+
+
+# -- our own small files -----------------------------------------------------------------------------------
+
+
+def test_a_file_appears_and_changes_whole(tmp_path: Path) -> None:
+    place = tmp_path / "state.json"
+    for octets in (b"first", b"", b"another, longer one"):
+        put(place, octets)
+        assert place.read_bytes() == octets
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_who_may_read_it_is_told(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        put(tmp_path / "key", b"", 0o600)
+        put(tmp_path / "plan", b"")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"key": 0o600, "plan": 0o644}
+
+
+def test_content_is_on_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, order = tmp_path / "file", []
+
+    def synced(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        order.append(("folder" if is_folder else "file", place.exists()))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    put(place, b"content")
+    assert order == [("file", False), ("folder", True)]
+
+
+def test_a_full_disk_under_our_own_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "file"
+    put(place, b"before")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        put(place, b"after")
+    assert place.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_what_lies_in_the_way_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"untouched")
+    place = tmp_path / "file"
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".file.{bytes(4).hex()}.tmp").symlink_to(other)
+    put(place, b"content")
+    assert (other.read_bytes(), place.read_bytes()) == (b"untouched", b"content")
+    assert sorted(tmp_path.iterdir()) == [place, other]
+
+
+def test_what_was_left_of_our_own_files_goes_with_the_next(tmp_path: Path) -> None:
+    place = tmp_path / "state.json"
+    subprocess.run([sys.executable, "-c", KILLED, place], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    put(place, b"{}")
+    assert list(tmp_path.iterdir()) == [place]

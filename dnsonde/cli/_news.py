@@ -21,11 +21,11 @@ def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path,
     """
     import pyarrow as pa
 
-    from dnsonde import watch
     from dnsonde.detect import _again
+    from dnsonde.detect._about import about
     from dnsonde.errors import SystemRefusal
 
-    detectors = watch.detectors()
+    detectors = about()
     rows = found.findings.to_pylist()
     fresh = _again.news(_again.told(lake), rows, detectors)
     numbers = [number for number, new in enumerate(fresh) if new]

@@ -23,10 +23,11 @@ def explain(name: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dnsonde import watch
     from dnsonde.cli._terminal import console
+    from dnsonde.detect._about import about, require_detectors
 
-    one = watch.detectors((name,))[name]
+    require_detectors((name,))
+    one = about()[name]
     out = console()
     article = "an" if one.subject_kind == "address" else "a"
     out.print(Text(f"{name}: {one.threat}, about {article} {one.subject_kind}", style="bold"))

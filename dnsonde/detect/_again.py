@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from dnsonde.detect._contract import Detector
+from dnsonde.detect._about import About
 from dnsonde.detect._findings import SEVERITIES
 from dnsonde.lang.words import KINDS
-from dnsonde.table import in_place
 from dnsonde.table.store import refusal
+from dnsonde.whole import put
 
 FILE = "told.jsonl"
 GAP_S = 3600  # of detectors that have none of their own
@@ -58,7 +58,7 @@ def told(folder: Path) -> list[Event]:
         return []
 
 
-def news(events: Sequence[Event], findings: Sequence[Row], detectors: Mapping[str, Detector]) -> list[bool]:
+def news(events: Sequence[Event], findings: Sequence[Row], detectors: Mapping[str, About]) -> list[bool]:
     """Of each finding, whether it is news after those events."""
     fresh = [True] * len(findings)
     for _, before, now in _chains(events, findings, detectors):
@@ -71,7 +71,7 @@ def news(events: Sequence[Event], findings: Sequence[Row], detectors: Mapping[st
     return fresh
 
 
-def note(folder: Path, findings: Sequence[Row], detectors: Mapping[str, Detector], now_us: int) -> None:
+def note(folder: Path, findings: Sequence[Row], detectors: Mapping[str, About], now_us: int) -> None:
     """Note that these findings were told, now or before; SystemRefusal where nothing can be written."""
     found, gone = [], []
     for key, before, now in _chains(told(folder), findings, detectors):
@@ -84,7 +84,7 @@ def note(folder: Path, findings: Sequence[Row], detectors: Mapping[str, Detector
 
 
 def _chains(
-    events: Sequence[Event], findings: Sequence[Row], detectors: Mapping[str, Detector]
+    events: Sequence[Event], findings: Sequence[Row], detectors: Mapping[str, About]
 ) -> Iterator[tuple[Key, list[Event], list[int]]]:
     """What is one event: those that were told, and the findings by number."""
     # What the title names is another event's where it is another.
@@ -129,7 +129,7 @@ def _event(key: Key, before: Sequence[Event], rows: Sequence[Row], now_us: int) 
     )
 
 
-def _gap_us(detector: Detector) -> int:
+def _gap_us(detector: About) -> int:
     own = next((p.default for p in detector.parameters if p.name == "gap_s"), GAP_S)
     return int(own) * 1_000_000
 
@@ -144,6 +144,6 @@ def _rfc3339(time_us: int) -> str:
 
 def _write(folder: Path, events: Sequence[Event]) -> None:
     try:
-        in_place.put(folder / FILE, msgspec.json.Encoder().encode_lines(events))
+        put(folder / FILE, msgspec.json.Encoder().encode_lines(events))
     except OSError as error:
         raise refusal(folder, error) from error

@@ -15,31 +15,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from dnsonde import registry
+from dnsonde.detect._about import PACKAGE, SOURCES
 from dnsonde.detect._queries import Query
-from dnsonde.errors import UsageError
 from dnsonde.table.kept import can_keep, is_kept, keep, kept
 
 if TYPE_CHECKING:
     from dnsonde.detect._contract import Detector
 
-PACKAGE = "dnsonde.detect"
-SOURCES = ("detect", "intel", "table", "wire")
-
 Settings = tuple[tuple[str, Any], ...]
-
-
-def detector_names() -> tuple[str, ...]:
-    """Every detector there is, by name, none of them imported."""
-    return tuple(registry.names(PACKAGE))
-
-
-def require_detectors(names: Iterable[str]) -> None:
-    """UsageError for a name that is no detector's."""
-    known = detector_names()
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no detector {name!r}; there are {', '.join(known)}")
 
 
 @cache

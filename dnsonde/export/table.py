@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO, TextIOWrapper
+from itertools import chain, islice
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -12,18 +13,25 @@ from rich.text import Text
 
 from dnsonde.escape import terminal
 
+MEASURED = 10_000  # rows, by which the columns are measured
 WIDE = 160  # of what goes to a file or a pipe
 WORD = 40  # cells: a longer one may be broken, an IPv6 address may not
 GAP = "  "
 
 
 def table(rows: pa.RecordBatchReader, out: BinaryIO) -> None:
-    """Write rows as aligned text; whatever would steer a terminal is spelled out."""
+    """Write rows as aligned text; whatever would steer a terminal is spelled out.
+
+    Columns are as wide as the first 10,000 rows need, so that any number of rows can be written.
+    """
     to_terminal = out.isatty()
     width = shutil.get_terminal_size().columns if to_terminal else WIDE
     names = [terminal(name, keep="") for name in rows.schema.names]
-    told = [[_said(value) for value in row] for batch in rows for row in _values(batch)]
-    widths = _widths(rows.schema, [names, *told], width)
+    values = ([_said(value) for value in row] for batch in rows for row in _values(batch))
+    first = list(islice(values, MEASURED))
+    folds = [pa.types.is_string(field.type) for field in rows.schema]
+    widths = _widths(folds, [names, *first], width)
+    told = chain(first, values)
     text = TextIOWrapper(out, encoding="utf-8", write_through=True)
     try:
         if widths is None:
@@ -34,10 +42,10 @@ def table(rows: pa.RecordBatchReader, out: BinaryIO) -> None:
         head = StringIO()
         # Rich knows whether the terminal can show a bold line.
         console = Console(file=head, force_terminal=to_terminal, highlight=False)
-        for line in _lines(names, widths, right):
+        for line in _lines(names, widths, right, folds):
             console.print(Text(line, style="bold"), soft_wrap=True)
         text.write(head.getvalue())
-        text.writelines(f"{line}\n" for row in told for line in _lines(row, widths, right))
+        text.writelines(f"{line}\n" for row in told for line in _lines(row, widths, right, folds))
     finally:
         text.detach()
 
@@ -46,9 +54,8 @@ def _values(batch: pa.RecordBatch) -> Iterable[tuple[object, ...]]:
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _widths(schema: pa.Schema, told: Sequence[Sequence[str]], width: int) -> list[int] | None:
-    """Cells of each column, its name first: what it needs, or, of text, as much as has room. None: too little."""
-    folds = [pa.types.is_string(field.type) for field in schema]
+def _widths(folds: Sequence[bool], told: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Cells of each column, its name first: what it needs, or, where it folds, what has room. None: too little."""
     least = needed = [0] * len(folds)
     for row in told:
         needed = [max(most, cell_len(value)) for most, value in zip(needed, row, strict=True)]
@@ -70,9 +77,14 @@ def _longest_word(text: str) -> int:
     return min(max(map(cell_len, text.split(" "))), WORD)
 
 
-def _lines(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> Iterator[str]:
-    """The lines of one row."""
-    cells = [_folded(value, width) for value, width in zip(row, widths, strict=True)]
+def _lines(
+    row: Sequence[str], widths: Sequence[int], right: Sequence[bool], folds: Sequence[bool]
+) -> Iterator[str]:
+    """The lines of one row; what is no text and too wide for its column reaches into the next."""
+    cells = [
+        _folded(value, width) if fold else [value]
+        for value, width, fold in zip(row, widths, folds, strict=True)
+    ]
     for number in range(max(map(len, cells), default=0)):
         line = []
         for lines, width, to_the_right in zip(cells, widths, right, strict=True):
@@ -88,7 +100,7 @@ def _one_by_one(
     """A line a value, where columns would be too narrow to be read."""
     for row in told:
         for pair in zip(names, row, strict=True):
-            for line in _lines(pair, widths, (False, False)):
+            for line in _lines(pair, widths, (False, False), (True, True)):
                 yield f"{line}\n"
         yield "\n"
 

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._compiled import detector_names, query_of
+from dnsonde.detect._about import detector_names
+from dnsonde.detect._compiled import query_of
 from dnsonde.detect._engines import OnDuckDB
 from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._sides import Seen, prefixes

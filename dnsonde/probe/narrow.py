@@ -17,8 +17,8 @@ from dnsonde.errors import RunError
 from dnsonde.probe.order import Ranges, Scope
 from dnsonde.probe.plan import Plan
 from dnsonde.probe.state import Exclusion, State
-from dnsonde.table.in_place import put
 from dnsonde.table.store import refusal
+from dnsonde.whole import put
 
 FILE = "scope.parquet"
 COLUMNS = ("net", "host", "last_net", "last_host")

@@ -110,7 +110,7 @@ class Prober:
         self._counts = dict.fromkeys(("sent", "errors", *(o.name.lower() for o in Outcome)), 0)
 
     def stop(self) -> int:
-        """End soon: wait for the replies to what was sent, write, return. A second time: do not wait. Returns how many."""
+        """End soon: wait for the replies to what was sent, write, return; a second time, do not wait. Its count."""
         self._stops += 1
         return self._stops
 

@@ -14,8 +14,8 @@ from typing import Annotated, Self
 import msgspec
 
 from dnsonde.errors import RunError, SystemRefusal
-from dnsonde.table import in_place
 from dnsonde.table.store import refusal
+from dnsonde.whole import put
 from dnsonde.wire.name import run_text
 
 VERSION = 1
@@ -88,7 +88,7 @@ def save(folder: Path, state: State) -> None:
     """Put the state in place of the old one, whole or not at all; readable by its owner only, for it holds the key."""
     text = json.dumps(msgspec.to_builtins(state), indent=1) + "\n"
     try:
-        in_place.put(Path(folder) / FILE, text.encode(), 0o600)
+        put(Path(folder) / FILE, text.encode(), 0o600)
     except OSError as error:
         raise refusal(folder, error) from error
 

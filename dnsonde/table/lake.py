@@ -35,10 +35,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal
-from dnsonde.table.in_place import put, sync
 from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
 from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal, require_utf8
 from dnsonde.table.versions import other_version
+from dnsonde.whole import put, sync
 
 ABOUT = "lake.json"
 INCOMING = ".incoming"

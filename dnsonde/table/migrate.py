@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from dnsonde.errors import RunError
 from dnsonde.table import schema
-from dnsonde.table.in_place import put
 from dnsonde.table.lake import ABOUT, LOCK, is_lake
 from dnsonde.table.store import parquet_writer, refusal
 from dnsonde.table.versions import brought_here, is_within_reach, other_version
+from dnsonde.whole import put
 
 
 def migrate(folder: Path, on_progress: Callable[[int, int], None] = lambda _done, _total: None) -> int:

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import utf8
 from dnsonde.table._block import Block
-from dnsonde.table.in_place import sync
 from dnsonde.table.schema import FLOW, TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.versions import other_version
+from dnsonde.whole import sync
 
 ROWS_PER_PART = 250_000
 ROWS_PER_GROUP = 122_880  # what DuckDB gives to one thread

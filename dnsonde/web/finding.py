@@ -4,7 +4,7 @@ import re
 
 from starlette.responses import Response
 
-from dnsonde import watch
+from dnsonde.detect._about import about
 from dnsonde.detect._compiled import query_of
 from dnsonde.export._page_lake import as_text, lasted, said
 from dnsonde.export._page_whole import advice
@@ -26,7 +26,7 @@ def finding(visit: Visit) -> Response:
         raise NotThereError
     words = visit.words
     title, summary = said(incident, words)
-    one = watch.detectors().get(incident.detector)
+    one = about().get(incident.detector)
     measure = remedies().of_detector(incident.detector)
     return visit.show(
         "finding.html",

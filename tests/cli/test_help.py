@@ -6,8 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dnsonde import watch
 from dnsonde.__main__ import dnsonde
+from dnsonde.detect._about import detector_names
 from dnsonde.intel.remedies import remedies
 
 
@@ -43,7 +43,7 @@ def test_examples_keep_their_lines() -> None:
     assert "\n  opened           resolves for strangers now, did not before\n" in context["dnsonde diff"]
 
 
-@pytest.mark.parametrize("name", sorted(watch.detectors()))
+@pytest.mark.parametrize("name", detector_names())
 def test_who_asks_for_an_explanation_hears_what_to_do(name: str) -> None:
     said = CliRunner().invoke(dnsonde, ["explain", name]).output
     assert "\nWhy it matters\n  " in "\n".join(line.rstrip() for line in said.splitlines())

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde import watch
 from dnsonde.detect import _again
+from dnsonde.detect._about import about
 from dnsonde.errors import SystemRefusal
 
 NOW_US = 1_700_000_000_000_000
 HOUR_US = 3600 * 1_000_000
-DETECTORS = watch.detectors()
+DETECTORS = about()
 Row = dict[str, Any]
 
 

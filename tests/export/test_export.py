@@ -3,6 +3,7 @@
 import csv as reader
 import io
 import json
+from collections.abc import Iterator
 from types import FunctionType
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from dnsonde.escape import terminal
 from dnsonde.export.csv import csv
 from dnsonde.export.jsonl import jsonl
 from dnsonde.export.parquet import parquet
-from dnsonde.export.table import WIDE, table
+from dnsonde.export.table import MEASURED, WIDE, table
 
 HOSTILE = [
     "plain.example",
@@ -136,6 +137,26 @@ def test_no_rows_are_no_error(write: FunctionType) -> None:
     out = io.BytesIO()
     write(reader_of(), out)
     assert write is jsonl or out.getvalue()
+
+
+def test_a_table_of_very_many_rows_is_written_as_they_come() -> None:
+    out = io.BytesIO()
+    given = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(5):
+            given.append(out.tell())
+            last = 10**9 if number == 4 else 1
+            yield pa.record_batch(
+                {"n": [last] * MEASURED, "text": ["late and long" if number else "a"] * MEASURED}
+            )
+
+    schema = pa.schema({"n": pa.int64(), "text": pa.string()})
+    table(pa.RecordBatchReader.from_batches(schema, batches()), out)
+    assert given[-1] > given[1] > 0, "what came first is written before the last is asked for"
+    lines = out.getvalue().decode().splitlines()
+    assert lines[:2] == ["n  text", "1  a"]
+    assert lines[-3:] == ["1000000000  late", "   and", "   long"]
 
 
 def test_who_stops_reading_a_table_finds_the_stream_as_it_was() -> None:
