@@ -38,6 +38,7 @@ from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, requir
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 BATCH_ROWS = 122_880  # of an answer, at once in memory
+PAIRED = re.compile(r'Referenced column "(\w+)" not found')
 STRANGE = re.compile(r"INTERVAL|BIT\b|UNION|TIME_NS|UHUGEINT")  # types of DuckDB that others do not have
 
 
@@ -304,6 +305,11 @@ def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:
         )
     if isinstance(error, duckdb.IOException):
         return RunError(f"the lake cannot be read: {said}")
+    pair = PAIRED.search(said)
+    if isinstance(error, duckdb.BinderException) and pair and f'"{pair[1]}_net"' in said:
+        return UsageError(
+            f"an address is a pair of columns: ask for {pair[1]}_net, {pair[1]}_host, shown as {pair[1]}"
+        )
     return UsageError(f"this query cannot be answered: {said}")
 
 

@@ -58,7 +58,8 @@ def dns_sweep(
     **Why it matters** It is how open resolvers are found: by those who warn you, and by those who use them.
 
     **What looks like it** A big resolver asks many of your authoritative servers: without RD, and they answer with
-    AA. Your own vulnerability scanner is inside, or on the allow-list. Addresses inside are not looked at.
+    AA. Your own vulnerability scanner is inside, or on the allow-list. Addresses inside are not looked at. The source
+    of UDP can be forged, for you to blame or block somebody: ask before you do.
 
     **Thresholds** `targets_min` (20) lies under the published 25 (Mirai) and 50 (NEMEA) for any port, since nobody
     has twenty resolvers of yours configured; `gap_s` (3600) joins slow sweeps.

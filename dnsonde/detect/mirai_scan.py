@@ -41,7 +41,8 @@ def mirai_scan(
     source outside looks for your routers, cameras and recorders with default passwords.
 
     **What looks like it** Nothing does but by chance. Other scanners and vulnerability scanners of your own do not
-    carry the mark (`service_scan` finds them); a research scanner that copies it on purpose is on no known list.
+    carry the mark (`service_scan` finds them); a research scanner that copies it on purpose is on no known list. The
+    source of a SYN can be forged, though a bot that does so learns nothing: ask before you blame a stranger.
 
     **Thresholds** `syns_min` is 1, since the mark is certain. Below `campaign_min` addresses (25, the scan threshold
     of Antonakakis et al.) a source outside is information only, and one at home low. `gap_s` is a day: a bot asks one

@@ -66,7 +66,8 @@ def service_scan(
     sharing and game clients fail to reach many peers, each on a port of its own; where they share a port they are
     indistinguishable, so UDP from home to many addresses outside is left alone, as are DNS, NTP, QUIC and traceroute,
     and the usual TCP ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to
-    home, which is information only; those from outside go on the allow-list.
+    home, which is information only; those from outside go on the allow-list. The source of packets without a
+    conversation can be forged, for you to blame or block somebody: ask before you do.
 
     **Thresholds** `addresses_min` (25) and `ports_min` (15) are those of Zeek's scan policy, `packets_max` (4) and
     `udp_ports_min` (50) NEMEA's. A port of one address that got nothing but SYNs counts however many they were. A sweep

@@ -23,7 +23,7 @@ from duckdb import DuckDBPyConnection
 
 from dnsonde.clock import LAST_US
 from dnsonde.errors import SystemRefusal
-from dnsonde.export._threats import Nature, nature
+from dnsonde.export._threats import FORGEABLE, Nature, nature
 from dnsonde.registry import entries, entry
 from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, value
 from dnsonde.wire.batch import address_pair
@@ -96,6 +96,16 @@ class Incident:
     def summary(self) -> str:
         """One or two sentences."""
         return str(self.rows["summary"][self.at])
+
+    @property
+    def told(self) -> str:
+        """The summary, and what must be known before somebody acts on it."""
+        return f"{self.summary} {FORGEABLE}" if self.nature.forgeable else self.summary
+
+    @property
+    def description(self) -> str:
+        """All of it in words, for who has no more than this."""
+        return f"{self.title}. {self.told}"
 
     @property
     def evidence(self) -> Mapping[str, Any]:

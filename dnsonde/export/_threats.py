@@ -21,7 +21,8 @@ class Nature:
     role: what the subject is to the threat. source: it attacks or scans; victim: it is attacked; asset: it is ours and
     has a weakness; campaign: a domain of whoever probes or steals; other: nothing that anybody may act on unseen.
     kind, identifier: IntelMQ's classification. report: category and type of XARF, None where there is nobody to write
-    to.
+    to. forgeable: it is of a source seen to send only what anybody can send under another's address (UDP, SYNs without
+    a conversation), as the words for others then say.
     """
 
     role: Role
@@ -30,13 +31,21 @@ class Nature:
     technique: Technique | None = None
     report: tuple[str, str] | None = None
     malware: str | None = None
+    forgeable: bool = False
 
+
+FORGEABLE = (
+    "The address may be forged: nothing shows that who has it sent this, so ask before you blame or block it."
+)
 
 REFLECTION = Technique("T1498.002", "Network Denial of Service: Reflection Amplification")
 FLOOD = Technique("T1498.001", "Network Denial of Service: Direct Network Flood")
 BLOCKS = Technique("T1595.001", "Active Scanning: Scanning IP Blocks")
 DNS_FACTS = Technique("T1590.002", "Gather Victim Network Information: DNS")
 EXHAUSTION = Technique("T1499.003", "Endpoint Denial of Service: Application Exhaustion Flood")
+
+SCAN = ("connection", "vulnerability_scan")  # of XARF
+INFECTED = ("connection", "infected_host")
 
 NATURES = {
     "open_resolver": Nature(
@@ -55,17 +64,17 @@ NATURES = {
     "dns_tunnel": Nature(
         "campaign", "ids-alert", "dns-tunnel", Technique("T1071.004", "Application Layer Protocol: DNS")
     ),
-    "dns_sweep": Nature("source", "scanner", "dns-scan", BLOCKS, ("connection", "vulnerability_scan")),
-    "service_scan": Nature("source", "scanner", "service-scan", BLOCKS, ("connection", "vulnerability_scan")),
+    "dns_sweep": Nature("source", "scanner", "dns-scan", BLOCKS, SCAN, forgeable=True),
+    "service_scan": Nature("source", "scanner", "service-scan", BLOCKS, SCAN, forgeable=True),
     "mirai_scan": Nature(
-        "source", "infected-system", "mirai", BLOCKS, ("connection", "infected_host"), malware="mirai"
+        "source", "infected-system", "mirai", BLOCKS, INFECTED, malware="mirai", forgeable=True
     ),
     "botnet_c2": Nature(
         "source",
         "infected-system",
         "botnet-contact",
         Technique("T1071", "Application Layer Protocol"),
-        ("connection", "infected_host"),
+        INFECTED,
     ),
     "telnet_bruteforce": Nature(
         "source",

@@ -73,7 +73,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
         "end": rfc3339(incident.last_us),
         "reason": incident.title,
     }
-    document = _base(incident.last_us, event, f"{incident.title}. {incident.summary}") | {
+    document = _base(incident.last_us, event, incident.description) | {
         "rule": {
             "name": incident.detector,
             "category": incident.threat,

@@ -64,7 +64,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
         "classification.type": incident.nature.kind,
         "classification.identifier": incident.nature.identifier,
         "severity": incident.severity,
-        "event_description.text": f"{incident.title}. {incident.summary}",
+        "event_description.text": incident.description,
         "extra.detector": incident.detector,
         "extra.first_seen": moment(incident.first_us).isoformat(),
         "extra.count": incident.count,

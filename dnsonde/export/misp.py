@@ -66,7 +66,7 @@ def _attribute(event: Any, incident: Incident) -> None:
         timestamp=incident.last_us // 1_000_000,
         category="Network activity",
         to_ids=campaign and incident.evidence.get("intent", "unknown") in {"covert", "unknown"},
-        comment=f"{incident.title}. {incident.summary}"[:COMMENT_MAX],
+        comment=incident.description[:COMMENT_MAX],
         first_seen=rfc3339(incident.first_us),
         last_seen=rfc3339(max(incident.first_us, incident.last_us)),
         disable_correlation=incident.nature.role == "asset",
@@ -96,7 +96,7 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
         ("ip-dst", incident.subject),
         ("first-seen", rfc3339(incident.first_us)),
         ("last-seen", rfc3339(max(incident.first_us, incident.last_us))),
-        ("text", f"{incident.title}. {incident.summary}"[:COMMENT_MAX]),
+        ("text", incident.description[:COMMENT_MAX]),
         ("type", incident.nature.identifier),
     ]
     if attack is not None:

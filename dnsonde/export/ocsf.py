@@ -64,7 +64,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
     finding = {
         "uid": stable_uuid("ocsf", incident.key),
         "title": incident.title,
-        "desc": incident.summary,
+        "desc": incident.told,
         "types": [incident.threat],
         "analytic": {"name": incident.detector, "uid": incident.detector, "type_id": RULE},
         "first_seen_time": incident.first_us // 1000,

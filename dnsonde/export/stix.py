@@ -119,7 +119,7 @@ def _of_incident(incident: Incident, lib: Any, by: dict[str, str]) -> Iterator[A
             first_seen=rfc3339(incident.first_us),
             last_seen=rfc3339(max(incident.first_us, incident.last_us)),
             count=min(max(1, incident.count), 999_999_999),
-            description=f"{incident.title}. {incident.summary}",
+            description=incident.description,
             **by,
             **_made(incident.last_us),
         )

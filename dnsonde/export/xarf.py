@@ -87,7 +87,7 @@ def _of_incident(incident: Incident, view: View) -> dict[str, Any] | None:
         return None
     category, kind = incident.nature.report
     report = _report(category, kind, incident.subject, incident.last_us) | {
-        "description": f"{incident.title}. {incident.summary}",
+        "description": incident.description,
         "evidence_source": "traffic_analysis",
         "tags": [f"dnsonde:{TAG.sub('-', incident.detector)}"],
         "evidence": [

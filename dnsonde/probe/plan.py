@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -25,6 +26,13 @@ from dnsonde.probe.order import MOST, Ranges, Scope
 from dnsonde.wire.batch import address_text
 
 WIDE = 1 << 24  # addresses above which a measurement is internet-wide
+
+EXAMPLES = (
+    "example",
+    "example.com",
+    "example.net",
+    "example.org",
+)  # RFC 2606, 2 and 3: delegated to nobody else
 
 # Ceilings where the plan names none. Off loopback they are what a small network does not notice.
 TOTAL_PPS, PREFIX_PPS = 1000.0, 5.0
@@ -213,7 +221,27 @@ def _select(plan: Plan) -> Selection:
         for reason, block in blocked
         if len(block) and not any(reason in e.reason for e in excluded)
     ]
+    if not is_lab:
+        warnings += _examples_left(plan)
     return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab)
+
+
+def _examples_left(plan: Plan) -> Iterator[str]:
+    """What of the template's names nobody filled in: they are well spelled, and nobody's."""
+    contact = plan.identity.contact
+    host = (urlsplit(contact).hostname or "") if "://" in contact else contact.rpartition("@")[2]
+    if _is_example(plan.zone.name):
+        yield (
+            f"[zone] name {plan.zone.name} is reserved for examples (RFC 2606): no resolver finds your authority by "
+            "it, and every host will look closed"
+        )
+    if _is_example(host):
+        yield f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it"
+
+
+def _is_example(name: str) -> bool:
+    labels = name.lower().rstrip(".").split(".")
+    return labels[-1] in EXAMPLES or ".".join(labels[-2:]) in EXAMPLES
 
 
 def _named(plan: Plan) -> Iterator[NDArray[np.void]]:

@@ -290,6 +290,16 @@ def test_a_query_reads_the_lake_and_nothing_else(
         assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
 
 
+def test_who_asks_for_an_address_is_told_of_the_pair(dnsonde: Type, capture: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    told = dnsonde("query", "lake", "SELECT src FROM message")
+    assert (told.returncode, told.stderr) == (
+        2,
+        "dnsonde: an address is a pair of columns: ask for src_net, src_host, shown as src\n",
+    )
+    assert dnsonde("query", "lake", "SELECT src_net, src_host FROM message").stdout.startswith("src\n")
+
+
 def test_a_table_says_that_there_is_more_and_machines_get_all(dnsonde: Type, capture: Path) -> None:
     assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
     query = ("query", "lake", "SELECT * FROM range(60)")

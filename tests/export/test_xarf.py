@@ -13,6 +13,7 @@ import xarf as reader
 from dnsonde.errors import UsageError
 from dnsonde.export._contract import View
 from dnsonde.export._mail import write_mails
+from dnsonde.export._threats import FORGEABLE
 from dnsonde.export.xarf import reports, xarf
 
 Documents = Callable[..., list[dict[str, Any]]]
@@ -50,6 +51,13 @@ def test_each_report_is_about_who_can_mend_it(lake: View, documents: Documents) 
     assert login["source_port"] == 51515
     # Victims, domains and what nobody knows are nobody's fault.
     assert not {"192.0.2.10", "203.0.113.68", "secshow.net"} & {source for _, source in kinds}
+
+
+def test_whose_address_may_be_forged_is_not_accused_without_a_word(lake: View, documents: Documents) -> None:
+    said = {r["type"]: r["description"].endswith(FORGEABLE) for r in documents(xarf, lake)}
+    assert said["vulnerability_scan"]
+    assert not said["login_attack"], "a conversation is nobody else's"
+    assert not said["open_service"]
 
 
 def test_the_reflectors_that_send_most_are_reported(lake: View, documents: Documents) -> None:

@@ -11,11 +11,11 @@ from dnsonde.probe.plan import Plan, read_plan
 
 BASE = """
 [identity]
-contact = "noc@example.net"
+contact = "noc@campus.edu"
 description = "a test"
-url = "https://probing.example.net/about"
+url = "https://probing.campus.edu/about"
 [zone]
-name = "probe.example.net"
+name = "probes.campus.edu"
 authority = "9.9.9.9"
 """
 
@@ -89,12 +89,23 @@ def test_shards_share_the_work() -> None:
 
 
 def test_what_may_not_be_meant_is_warned_of() -> None:
-    base = BASE.replace("9.9.9.9", "192.0.2.1").replace('url = "https://probing.example.net/about"', "")
+    base = BASE.replace("9.9.9.9", "192.0.2.1").replace('url = "https://probing.campus.edu/about"', "")
     report = check(plan('prefixes = "20.0.0.0/16"', "[pace]\ntotal_pps = 0.01", base))
     text = "\n".join(report.warnings)
     assert "[zone] authority 192.0.2.1 is special-purpose" in text
     assert "[identity] url is missing" in text
     assert "days" in text
+
+
+@pytest.mark.parametrize("contact", ["noc@example.net", "https://www.example.com:8443/about"])
+def test_names_of_the_template_that_nobody_filled_in_are_told(contact: str) -> None:
+    base = BASE.replace("probes.campus.edu", "Probe.Example.NET.").replace("noc@campus.edu", contact)
+    told = check(plan('prefixes = "20.0.0.0/28"', base=base)).warnings
+    assert len(told) == 2
+    assert told[0].endswith("no resolver finds your authority by it, and every host will look closed")
+    assert told[1] == f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it"
+    lab = plan('prefixes = "127.0.0.0/28"', base=base.replace("9.9.9.9", "127.0.0.1"))
+    assert check(lab).warnings == ()
 
 
 def test_a_known_name_says_what_it_cannot_tell() -> None:
@@ -108,13 +119,13 @@ def test_probing_txt_has_the_fields_of_rfc_9511() -> None:
     text = probing_txt(plan('prefixes = "20.0.0.0/24"'), VirtualClock(1_700_000_000_000_000))
     fields = dict(line.split(": ", 1) for line in text.splitlines() if line and not line.startswith("#"))
     assert fields == {
-        "Canonical": "https://probing.example.net/.well-known/probing.txt",
-        "Contact": "mailto:noc@example.net",
+        "Canonical": "https://probing.campus.edu/.well-known/probing.txt",
+        "Contact": "mailto:noc@campus.edu",
         "Expires": "2024-11-13T00:00:00Z",
         "Preferred-Languages": "en",
         "Description": "a test",
     }
-    assert "probe.example.net" in text
+    assert "probes.campus.edu" in text
 
 
 def test_the_lab_needs_no_probing_txt() -> None:

@@ -18,12 +18,12 @@ from dnsonde.wire.lines import parse_lines
 HERE = Path()
 OURS = """
 [identity]
-contact = "noc@example.net"
+contact = "noc@campus.edu"
 description = "a test"
 """
 ZONE = """
 [zone]
-name = "probe.example.net"
+name = "probes.campus.edu"
 authority = "9.9.9.9"
 """
 KNOWN = """
@@ -358,7 +358,7 @@ def test_a_missing_or_unreadable_plan_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="dnsonde plan new"):
         load_plan(tmp_path / "plan.toml")
     (tmp_path / "plan.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PlanError, match="not UTF-8"):
+    with pytest.raises(PlanError, match="is UTF-16 text: save it as UTF-8"):
         load_plan(tmp_path / "plan.toml")
     with pytest.raises(PlanError, match="is a folder: name the plan's file"):
         load_plan(tmp_path)
