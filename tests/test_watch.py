@@ -152,8 +152,8 @@ def test_what_an_allow_list_takes_can_be_left_out(tmp_path: Path, line: str) -> 
 
 
 def test_an_allow_list_of_octets_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "allow").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is no text"):
+    (tmp_path / "allow").write_bytes(b"\xff\xfea\x00")
+    with pytest.raises(UsageError, match="is UTF-16 text"):
         load_allowed(tmp_path / "allow")
 
 

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
 WIDTH = 100  # of what goes to a file or a pipe
 WIDTH_MAX = 120  # nobody reads longer lines
+NARROW = 60  # columns, below which a list has no columns
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -23,6 +26,25 @@ def console(*, stderr: bool = False) -> "Console":
     to_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = min(shutil.get_terminal_size().columns, WIDTH_MAX) if to_terminal else WIDTH
     return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+
+def show_list(out: "Console", headings: tuple[str, str, str], rows: "Iterable[tuple[str, str, str]]") -> None:
+    """A name, what it is of, and a sentence, in columns; on a narrow terminal the sentence below the others."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    if out.width < NARROW:
+        for name, of, sentence in rows:
+            out.print(Text(f"{name} ({of})", style="bold"))
+            out.print(Padding(Text(sentence), (0, 0, 0, 2)))
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading != headings[-1])
+    for name, of, sentence in rows:
+        table.add_row(name, of, Text(sentence))
+    out.print(table)
 
 
 def typed(path: Path) -> str:
