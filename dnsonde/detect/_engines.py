@@ -67,6 +67,7 @@ class OnDuckDB:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._lists = Lists(lambda name, rows: connection.from_arrow(rows).create(name))
 
     def ask(self, sql: str) -> pa.Table:
         """The rows of a SELECT over `message` and `flow`."""
@@ -83,9 +84,10 @@ class OnDuckDB:
 
     def rows(self, seen: Seen, wanted: Wanted) -> Iterator[pa.Table]:
         """What each detector's query gives; tables that several begin with are made once."""
-        lists = Lists(lambda name, rows: self._connection.from_arrow(rows).create(name))
         for name in TIME:
-            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW seen_{name} AS {seen.sql(name, lists)}")
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP VIEW seen_{name} AS {seen.sql(name, self._lists)}"
+            )
         empty = {name for name in TIME if not self._has_rows(f"seen_{name}")}
         queries = [query_of(*one) for one in wanted]
         stages = Stages(self._connection)
@@ -106,6 +108,7 @@ class OnSpark:
 
     def __init__(self, spark: "Spark") -> None:
         self._spark = spark
+        self._lists = Lists(spark.listed)
         self.ask = spark.ask
         self.kept = spark.kept
 
@@ -113,8 +116,7 @@ class OnSpark:
         """What each detector's relation gives; stages that several begin with are computed once."""
         from dnsonde.detect._stages import by_stages  # noqa: PLC0415 - Ibis is slow to import
 
-        lists = Lists(self._spark.listed)
-        tables = {name: self._spark.view(f"seen_{name}", seen.sql(name, lists)) for name in TIME}
+        tables = {name: self._spark.view(f"seen_{name}", seen.sql(name, self._lists)) for name in TIME}
         stages: dict[Any, ir.Table] = {}
         for name, settings in wanted:
             relation = by_stages(
