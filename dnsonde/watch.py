@@ -34,10 +34,12 @@ from dnsonde.table import store
 from dnsonde.table.lake import TIME, Lake, is_lake
 from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
+from dnsonde.table.within import create_within
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 BATCH_ROWS = 122_880  # of an answer, at once in memory
+NO_PREFIX = re.compile(r"NoPrefixError: (.*?) At:")
 PAIRED = re.compile(r'Referenced column "(\w+)" not found')
 STRANGE = re.compile(r"INTERVAL|BIT\b|UNION|TIME_NS|UHUGEINT")  # types of DuckDB that others do not have
 
@@ -271,6 +273,7 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     try:
         if [one.type.name for one in connection.extract_statements(sql)] != ["SELECT"]:
             raise UsageError("a query is one SELECT: the lake is only read")
+        create_within(connection)
         connection.execute(f"SET allowed_paths = [{parts}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -308,8 +311,11 @@ def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:
     pair = PAIRED.search(said)
     if isinstance(error, duckdb.BinderException) and pair and f'"{pair[1]}_net"' in said:
         return UsageError(
-            f"an address is a pair of columns: ask for {pair[1]}_net, {pair[1]}_host, shown as {pair[1]}"
+            f"an address is a pair of columns: ask for {pair[1]}_net, {pair[1]}_host, shown as {pair[1]}, or hold it "
+            f"against a prefix by within({pair[1]}_net, {pair[1]}_host, '192.0.2.0/24')"
         )
+    if no_prefix := NO_PREFIX.search(said):
+        return UsageError(no_prefix[1])
     return UsageError(f"this query cannot be answered: {said}")
 
 

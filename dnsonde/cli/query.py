@@ -38,7 +38,8 @@ def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | N
     """Ask a lake with SQL, as DuckDB has it.
 
     The tables are message, flow, account, enrichment (what `dnsonde enrich` learned) and, where somebody has looked,
-    finding. A pair of columns X_net and X_host becomes the address X. The lake is only read, and nothing else can be.
+    finding. A pair of columns X_net and X_host becomes the address X, and within(X_net, X_host, PREFIX) asks
+    whether it lies in a prefix. The lake is only read, and nothing else can be.
 
     \b
     dnsonde query LAKE "SELECT registered_domain, count(*) AS n FROM message GROUP BY ALL ORDER BY n DESC"

@@ -293,11 +293,25 @@ def test_a_query_reads_the_lake_and_nothing_else(
 def test_who_asks_for_an_address_is_told_of_the_pair(dnsonde: Type, capture: Path) -> None:
     assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
     told = dnsonde("query", "lake", "SELECT src FROM message")
+    assert told.returncode == 2
+    assert told.stderr.startswith(
+        "dnsonde: an address is a pair of columns: ask for src_net, src_host, shown as src,"
+    )
+    assert len(told.stderr.splitlines()) == 1
+    assert dnsonde("query", "lake", "SELECT src_net, src_host FROM message").stdout.startswith("src\n")
+
+
+def test_an_address_is_asked_for_by_its_prefix(dnsonde: Type, capture: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    query = "SELECT DISTINCT src_net, src_host FROM message WHERE within(src_net, src_host, '{}')"
+    rows = found(dnsonde("query", "lake", query.format("203.0.113.0/24"), "--format", "jsonl"))
+    assert rows == [{"src": "203.0.113.9"}]
+    assert found(dnsonde("query", "lake", query.format("::/0"), "--format", "jsonl")) == []
+    told = dnsonde("query", "lake", query.format("example.com"))
     assert (told.returncode, told.stderr) == (
         2,
-        "dnsonde: an address is a pair of columns: ask for src_net, src_host, shown as src\n",
+        "dnsonde: 'example.com' is neither an address nor a prefix\n",
     )
-    assert dnsonde("query", "lake", "SELECT src_net, src_host FROM message").stdout.startswith("src\n")
 
 
 def test_a_table_says_that_there_is_more_and_machines_get_all(dnsonde: Type, capture: Path) -> None:
