@@ -44,7 +44,8 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
         raise UsageError("name at least one file: a .mmdb, a pfx2as text, or a cache of RDAP answers (JSON)")
     sources = [source for path in files for source in open_source(path)]
     if is_lake(folder):
-        tables = Lake(folder).tables()
+        lake = Lake(folder)  # its parts stay for as long as it lives
+        tables = lake.tables()
     else:
         tables = store.open_folder(folder)
         if not store.row_count(folder, VERDICT):

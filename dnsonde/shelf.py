@@ -7,6 +7,7 @@ last checkpoint, the parts that wait in a lake's `.incoming`. What only the work
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,7 @@ from dnsonde.table.schema import (
     VERDICT,
     Table,
 )
+from dnsonde.table.snapshot import parts_in, rows_of, unmoved
 
 DEPTH = 5  # folders within folders that are looked into
 LOOKED_AT = 20_000  # folders at most
@@ -267,12 +269,19 @@ def _key(path: Path) -> str:
 
 
 def _parts(folder: Path) -> Iterator[Path]:
-    for table in TABLES:
-        yield from (folder / table).rglob("part-*.parquet")
+    with unmoved(folder):
+        found = [parts_in(folder / table) for table in TABLES]
+    for parts in found:
+        yield from parts
 
 
 def _rows(folder: Path, table: Table) -> int:
-    return sum(_footer(*one) for one in _kept(folder, table))
+    rows = 0
+    with unmoved(folder):
+        for part in parts_in(folder / table.name):
+            with suppress(FileNotFoundError):  # replaced while we look
+                rows += rows_of(part)
+    return rows
 
 
 def _total(folder: Path, table: Table, column: str) -> dict[str, int]:
@@ -285,7 +294,7 @@ def _total(folder: Path, table: Table, column: str) -> dict[str, int]:
 
 
 def _kept(folder: Path, table: Table) -> Iterator[tuple[str, int, int]]:
-    for path in sorted((folder / table.name).rglob("part-*.parquet")):
+    for path in parts_in(folder / table.name):
         try:
             status = path.stat()
         except FileNotFoundError:  # replaced while we look
@@ -297,11 +306,6 @@ def _kept(folder: Path, table: Table) -> Iterator[tuple[str, int, int]]:
 def _plan(path: Path, _changed: int, _size: int) -> Plan:
     """A plan, and with it the scope that it works out once: a tenth of a second for a wide one."""
     return load_plan(path)
-
-
-@lru_cache(maxsize=50_000)
-def _footer(path: str, _changed: int, _size: int) -> int:
-    return int(pq.read_metadata(path).num_rows)
 
 
 @lru_cache(maxsize=5_000)

@@ -21,6 +21,7 @@ from dnsonde.registry import entries
 from dnsonde.stopping import deferred
 from dnsonde.table import engine
 from dnsonde.table.lake import Lake, is_lake
+from dnsonde.table.merge import Merging
 
 STDIN = "-"
 OPTIONS = Options(repeating=True)
@@ -80,7 +81,8 @@ def ingest(
 
     A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
     With Spark many files are read at once, one a core; the lake is the same. A socket is listened on, after the files,
-    until somebody interrupts: one sender after another, visible every PART_S.
+    until somebody interrupts: one sender after another, what came visible PART_S later. Small parts become large ones
+    beside it; see `table.merge`.
     """
     files = files_of(paths)
     sockets = [path for path, _ in files if listens(path)]
@@ -90,17 +92,19 @@ def ingest(
             "others, they may all write into one lake"
         )
     require_known([path for path, named in files if named])
+    if engine_name != "duckdb" and any(_comes_once(path) for path, _ in files):
+        raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
     lake = Lake(folder, create=True)
     lake.clean()
-    if engine_name == "duckdb":
-        taken = take([f for f in files if f[0] not in sockets], lake, clock, on_progress, options)
+    with Merging(lake, clock) as merging:
+        if engine_name != "duckdb":
+            with engine.connected(engine_name) as connection:
+                return _take_spread(files, lake, connection, clock, on_progress, options)
+        named = [f for f in files if f[0] not in sockets]
+        taken = take(named, lake, clock, on_progress, options, merging.wake)
         for path in sockets:
-            _listen(path, taken, lake, clock, on_progress, options)
+            _listen(path, taken, lake, clock, on_progress, options, merging.wake)
         return taken
-    if any(_comes_once(path) for path, _ in files):
-        raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
-    with engine.connected(engine_name) as connection:
-        return _take_spread(files, lake, connection, clock, on_progress, options)
 
 
 def on_ports(ports: Sequence[int]) -> Options:
@@ -109,9 +113,26 @@ def on_ports(ports: Sequence[int]) -> Options:
 
 
 def take(
-    files: Sequence[tuple[str, bool]], lake: Lake, clock: Clock, on_progress: Told, options: Options
+    files: Sequence[tuple[str, bool]],
+    lake: Lake,
+    clock: Clock,
+    on_progress: Told,
+    options: Options,
+    on_taken: Callable[[], None] = lambda: None,
 ) -> Taken:
-    """Take files in (see `files_of`), one after the other."""
+    """Take files in (see `files_of`), one after the other, small ones together; `on_taken` is called after each."""
+    with lake.together():
+        return _take(files, lake, clock, on_progress, options, on_taken)
+
+
+def _take(
+    files: Sequence[tuple[str, bool]],
+    lake: Lake,
+    clock: Clock,
+    on_progress: Told,
+    options: Options,
+    on_taken: Callable[[], None],
+) -> Taken:
     taken = Taken()
     pace = _Pace(clock, on_progress, sum(_size(path) for path, _ in files))
     for path, named in files:
@@ -132,10 +153,19 @@ def take(
             else:
                 taken.accounts.append(row)
             pace.done(reading.size or reading.consumed)
+            on_taken()
     return taken
 
 
-def _listen(path: str, taken: Taken, lake: Lake, clock: Clock, on_progress: Told, options: Options) -> None:
+def _listen(
+    path: str,
+    taken: Taken,
+    lake: Lake,
+    clock: Clock,
+    on_progress: Told,
+    options: Options,
+    on_taken: Callable[[], None],
+) -> None:
     """Keep what senders tell on a socket, one after the other, in parts that become visible, until interrupted."""
     pace = _Pace(clock, on_progress, 0)
     heard = Account("", path, "dnstap")
@@ -145,7 +175,8 @@ def _listen(path: str, taken: Taken, lake: Lake, clock: Clock, on_progress: Told
             with Reading(path, options) as reading:
                 rows = iter(reading)
                 while _take_part(reading, rows, lake, clock, pace, heard):
-                    pass
+                    on_taken()
+                on_taken()
                 pace.done(reading.consumed)
                 over = reading.stream.interrupted
     if heard.packets or heard.notes:
@@ -160,18 +191,22 @@ def _take_part(
     pace: "_Pace",
     heard: Account,
 ) -> bool:
-    """Take in what a sender tells for PART_S, if anything, and count it; whether more may come of it."""
+    """Take in what a sender tells within PART_S of its first message, and count it; whether more may come of it."""
     account, before = reading.account, reading.consumed
     account.begin(os.urandom(16).hex())
-    ends_us = clock.monotonic_us() + round(PART_S * 1e6)
+    reading.stream.patience_s = ends_us = None
     more, interrupted = False, None
     with lake.take(account.file) as intake:
         assert intake is not None  # nobody else has this name
         try:
             for table, batch in rows:
-                intake.append(table, batch)
-                pace.tell(account.path, reading.consumed, account.messages)
-                if clock.monotonic_us() >= ends_us:
+                if batch.num_rows:
+                    intake.append(table, batch)
+                    pace.tell(account.path, reading.consumed, account.messages)
+                now = clock.monotonic_us()
+                ends_us = ends_us or now + round(PART_S * 1e6)
+                reading.stream.patience_s = (ends_us - now) / 1e6
+                if now >= ends_us:
                     more = True
                     break
         except KeyboardInterrupt as asked:

@@ -31,7 +31,8 @@ from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
 from dnsonde.scratch import scratch
 from dnsonde.table import store
-from dnsonde.table.lake import TIME, Lake, is_lake
+from dnsonde.table.lake import Lake, is_lake
+from dnsonde.table.part import TIME
 from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.table.within import create_within
@@ -268,7 +269,8 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     names = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
     connection = store.database(memory_limit_mib=MEMORY_MIB)
     here = folder.resolve()
-    Lake(here).create_views(connection, dict.fromkeys(names, "TRUE"))
+    lake = Lake(here)
+    lake.create_views(connection, dict.fromkeys(names, "TRUE"))
     parts = ", ".join(store.quoted(str(part)) for part in here.rglob("part-*.parquet"))
     try:
         if [one.type.name for one in connection.extract_statements(sql)] != ["SELECT"]:
@@ -281,9 +283,19 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
         _require_apart(rows.columns)
         columns = zip(count(1), rows.columns, map(str, rows.types), strict=False)
         told = rows.project(", ".join(_sayable(*one) for one in columns))
-        return readable((told if limit is None else told.limit(limit)).fetch_arrow_reader(BATCH_ROWS))
+        return _while(lake, (told if limit is None else told.limit(limit)).fetch_arrow_reader(BATCH_ROWS))
     except duckdb.Error as error:
         raise _misunderstood(error, folder) from error
+
+
+def _while(lake: Lake, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """The rows as people read them, of a lake that is held until the last of them."""
+
+    def held() -> Iterator[pa.RecordBatch]:
+        yield from rows
+        lake.release()
+
+    return readable(pa.RecordBatchReader.from_batches(rows.schema, held()))
 
 
 def _require_apart(names: Sequence[str]) -> None:

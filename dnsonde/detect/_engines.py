@@ -16,7 +16,8 @@ from dnsonde.detect._compiled import Settings, detector_of, query_of
 from dnsonde.detect._queries import Stages
 from dnsonde.detect._sides import Seen, Values, among
 from dnsonde.table import engine, store
-from dnsonde.table.lake import TIME, Lake
+from dnsonde.table.lake import Lake
+from dnsonde.table.part import TIME
 from dnsonde.table.schema import FLOW, MESSAGE
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def opened(
             lake.create_views(connection, where or dict.fromkeys(TIME, "TRUE"))
             yield OnDuckDB(connection)
         return
+    lake.hold()
     with engine.connected(name, memory_limit_mib=memory_limit_mib, room=room) as spark:
         for table, whole in spark.open_folder(lake.folder, [MESSAGE, FLOW]).items():
             condition = (where or {}).get(table, "TRUE")

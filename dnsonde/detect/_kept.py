@@ -1,12 +1,13 @@
 """Findings that a lake keeps, so that nobody looks twice for what has not changed.
 
-They are the lake's table `finding`; what they depend on, and what was assumed, stands in the same file: the lake's
-parts by name and size, the home, and the sources of the detectors and of what they know. Where one of these is
-another, they are not the findings of now.
+They are the lake's table `finding`; what they depend on, and what was assumed, stands in the same file: how many rows
+the lake has, by table and day, the home, and the sources of the detectors and of what they know. Where one of these is
+another, they are not the findings of now. Parts that were merged have the rows that they had.
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from dnsonde.detect._sides import Prefix, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.table import store
 from dnsonde.table.schema import ACCOUNT, FINDING, FLOW, MESSAGE
+from dnsonde.table.snapshot import parts_in, rows_of, unmoved
 
 LOOK = "dnsonde.look"
 BATCH_ROWS = 4096
@@ -85,13 +87,14 @@ def keep(folder: Path, look: Look, findings: pa.Table) -> None:
 
 
 def parts(folder: Path) -> str:
-    """A digest of what there is to look into: every part's place and size."""
-    found = []
-    for table in (MESSAGE, FLOW, ACCOUNT):
-        for part in (folder / table.name).rglob("part-*.parquet"):
-            with suppress(FileNotFoundError):
-                found.append(f"{part.relative_to(folder)} {part.stat().st_size}")
-    return _digest("\n".join(sorted(found)).encode())
+    """A digest of what there is to look into: how many rows lie where, as files come in once and whole."""
+    rows: Counter[str] = Counter()
+    with unmoved(folder):
+        for table in (MESSAGE, FLOW, ACCOUNT):
+            for part in parts_in(folder / table.name):
+                with suppress(OSError, pa.ArrowException):
+                    rows[str(part.parent.relative_to(folder))] += rows_of(part)
+    return _digest("\n".join(f"{place} {number}" for place, number in sorted(rows.items())).encode())
 
 
 @cache

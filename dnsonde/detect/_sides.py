@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
 from dnsonde.errors import UsageError
-from dnsonde.table.lake import TIME
+from dnsonde.table.part import TIME
 from dnsonde.wire.batch import address_pair
 
 Prefix = IPv4Network | IPv6Network

@@ -146,7 +146,7 @@ class View:
     tables: relations of `connection` by name, those without rows too. findings: rows of `finding`, worst first. home:
     the operator's own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn:
     where an export says what its reader must know and the format has no place for. knows_owners: `dnsonde enrich`
-    learned of something whose it is.
+    learned of something whose it is. release: to be called by who looks again only later; its parts may be merged then.
     """
 
     kind: Literal["run", "lake"]
@@ -158,6 +158,7 @@ class View:
     port: int = 53
     warn: Callable[[str], None] = field(default=lambda _: None)
     knows_owners: bool = False
+    release: Callable[[], None] = field(default=lambda: None)
 
     def hosts(self, *, only_open: bool = True, most: int | None = None) -> Iterator[Host]:
         """Judged hosts, open ones or all that answered; the worst `most` if given, else by address.

@@ -32,11 +32,19 @@ def open_view(
     knows_owners = bool(store.row_count(folder, ENRICHMENT))
     connection = store.database(memory_limit_mib=MEMORY_MIB)
     if is_lake(folder):
-        lake = _Tables(Lake(folder), connection)
+        lake = Lake(folder)
+        tables = _Tables(lake, connection)
         return View(
-            "lake", connection, lake, _findings(lake, findings), home, warn=warn, knows_owners=knows_owners
+            "lake",
+            connection,
+            tables,
+            _findings(tables, findings),
+            home,
+            warn=warn,
+            knows_owners=knows_owners,
+            release=lake.release,
         )
-    tables = store.open_folder(folder, connection)
+    opened = store.open_folder(folder, connection)
     if not store.row_count(folder, VERDICT):
         raise RunError(
             f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
@@ -46,7 +54,7 @@ def open_view(
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)
     contact, port = plan.identity.contact, plan.space.port
     return View(
-        "run", connection, tables, _findings(tables, findings), own, contact, port, warn, knows_owners
+        "run", connection, opened, _findings(opened, findings), own, contact, port, warn, knows_owners
     )
 
 

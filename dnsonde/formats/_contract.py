@@ -114,7 +114,8 @@ class Format:
     """One kind of file.
 
     title: what people call it; tables: which ones come of it; sniff: how sure (0 to 1) the first octets make
-    one; read: its rows, table by table, while the account is kept. Reading does not raise for what is in the file.
+    one; read: its rows, table by table, while the account is kept. Reading does not raise for what is in the file. Of a
+    live input whose patience is at an end it gives no rows, in a batch of none.
     """
 
     title: str

@@ -85,7 +85,8 @@ class Stream:
     """The octets of one input; `-` is standard input. Opening may raise SystemRefusal, reading does not.
 
     `unix:/path`, `tcp:port` and `tcp:host:port` listen for one sender of Frame Streams. Such an input is `live`: it has
-    no `head`, since that would be waited for, and `readinto` gives what has come.
+    no `head`, since that would be waited for, and `readinto` gives what has come. patience_s: how long it waits at the
+    most (None: for as long as it takes); it is `idle` where nothing came.
 
     compression: "" or its name; head: the first octets (decompressed), still to be read; consumed, size: octets
     of the input read and in all, for progress (size 0: unknown); damage: "" or what is wrong with the input.
@@ -94,6 +95,8 @@ class Stream:
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
         self.live = listens(self.path)
+        self.patience_s: float | None = None
+        self.idle = False
         self.damage = ""
         self.consumed = 0
         self.size = 0
@@ -213,10 +216,7 @@ class Stream:
     def readinto(self, view: memoryview) -> int:
         """Fill `view`; less than its length only at the end of the input, or of what has come of a live one."""
         if self.live:
-            data = self._input(len(view))
-            self.damage = self._file.damage
-            view[: len(data)] = data
-            return len(data)
+            return self._readinto_live(view)
         done = 0
         if self._given:
             done = min(len(self._given), len(view))
@@ -237,6 +237,16 @@ class Stream:
             self._given += piece[size:]
             done += size
         return done
+
+    def _readinto_live(self, view: memoryview) -> int:
+        data = self._file.read(len(view), self.patience_s)
+        self.damage = self._file.damage
+        self.idle = data is None
+        if data is None:
+            return 0
+        self.consumed += len(data)
+        view[: len(data)] = data
+        return len(data)
 
     def _readinto_raw(self, view: memoryview) -> int:
         try:

@@ -1,11 +1,13 @@
 """dnstap: Frame Streams, from a file or from a name server itself, or one bare message."""
 
 import numpy as np
+import pyarrow as pa
 
 from dnsonde.formats._contract import Account, Format, Options, Tables
 from dnsonde.formats._messages import TCP, UDP, UNKNOWN, message_batch
 from dnsonde.formats._stream import HEAD, Stream
 from dnsonde.net.frames import stops
+from dnsonde.table.schema import MESSAGE
 from dnsonde.wire import dnstap as wire
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.capture import Stop
@@ -15,6 +17,7 @@ FRAMES = 1 << 17
 LONGEST = 1 << 18  # octets of a frame that is believed: a message of 64 KiB and what is told of it
 
 CONTENT = b"protobuf:dnstap.Dnstap"
+NOTHING = pa.RecordBatch.from_pylist([], MESSAGE.schema)
 FIELDS = b"\x0a\x12\x1a\x72\x78"  # of a bare message: identity, version, extra, message, type
 
 
@@ -40,6 +43,9 @@ def _read(stream: Stream, account: Account, options: Options) -> Tables:
     have, base, number = 0, 0, 1
     while True:
         got = stream.readinto(memoryview(buffer.data)[have:])
+        if stream.idle:
+            yield "message", NOTHING
+            continue
         ended = got == 0 if stream.live else got < len(buffer) - have
         have += got
         behind = 0  # the last data frame

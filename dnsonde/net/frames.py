@@ -20,6 +20,7 @@ MOST_CONTROL = 512  # octets of a control frame
 LOOPBACK = "127.0.0.1"
 PIECE = 1 << 20  # octets given out at the most, so that a busy sender is heard of too
 PAUSE_S = 0.1  # silence after which what has come is given out
+PIECES = 50  # after which it is, too: a sender may never pause as long
 HANDSHAKE_S = 5.0  # as fstrm's own programs wait
 
 
@@ -80,14 +81,17 @@ class Receiver:
         except OSError as error:
             raise refusal(error, "tcp", host, int(port)) from error
 
-    def read(self, size: int) -> bytes:
-        """Some octets of the stream, without the handshake; waits for the first; b"" at the end."""
+    def read(self, size: int, patience_s: float | None = None) -> bytes | None:
+        """Some octets of the stream, without the handshake; waits for the first; b"" at the end.
+
+        patience_s: how long it waits for them at the most; None is given out where nothing has come by then.
+        """
         if self._done:
             return b""
         try:
             if self._sender is None:
                 self._welcome()
-            return self._receive(min(size, PIECE))
+            return self._receive(min(size, PIECE), patience_s)
         except KeyboardInterrupt:  # whoever stops a listener wants what it has heard
             self.interrupted = self._done = True
             return b""
@@ -128,7 +132,6 @@ class Receiver:
         if kind != START:
             raise ValueError("it does not begin as Frame Streams do")
         self._early = frame
-        self._sender.settimeout(None)
 
     def _frame(self) -> bytes:
         """One control frame, whole."""
@@ -148,21 +151,25 @@ class Receiver:
             got += piece
         return got
 
-    def _receive(self, size: int) -> bytes:
+    def _receive(self, size: int, patience_s: float | None) -> bytes | None:
         assert self._sender is not None
         if self._early:
             piece, self._early = self._early[:size], self._early[size:]
             return piece
-        pieces = [self._sender.recv(size)]
+        # A timeout of 0 would not wait for what is there already.
+        self._sender.settimeout(None if patience_s is None else max(patience_s, PAUSE_S))
+        try:
+            pieces = [self._sender.recv(size)]
+        except TimeoutError:
+            return None
         left = size - len(pieces[0])
         self._sender.settimeout(PAUSE_S)
         try:
-            while pieces[-1] and left:
+            while pieces[-1] and left and len(pieces) < PIECES:
                 pieces.append(self._sender.recv(left))
                 left -= len(pieces[-1])
         except TimeoutError:
             pass
-        self._sender.settimeout(None)
         return b"".join(pieces)
 
 

@@ -6,21 +6,25 @@
     LAKE/message/day=2026-11-22/part-<file>-0001.parquet    rows of one source file, of one day, sorted
     LAKE/flow/day=2026-11-22/part-<file>-0001.parquet
     LAKE/account/part-<file>.parquet                      what became of each packet of that file
+    LAKE/message/day=2026-11-22/part-many-<id>.parquet      rows of several files, small ones, likewise
     LAKE/finding/part-000001.parquet                      what was found in it, kept
     LAKE/told.jsonl                                      what of it was told by `dnsonde detect --new`
     LAKE/.incoming/<file>/...                            what is being written
     LAKE/.complete/<file>/...                            written, and on its way to its places
+    LAKE/.merging/...                                    small parts, becoming one; see `merge`
+    LAKE/.readers, .lock                                 who reads it, and what moves; see `snapshot`
 
 A source file is known by the hash of its content. Its parts are written below `.incoming`; when all of them are on
 disk, one rename to `.complete` takes the file in, and from there the parts move to their places, by whoever opens
-the lake next if the writer was killed. So nothing is ever there by half, and nothing is there twice.
+the lake next if the writer was killed. So nothing is ever there by half, and nothing is there twice. Small files that
+come one after the other go this way together.
 """
 
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,29 +34,27 @@ from typing import Any, Self
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal
-from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
-from dnsonde.table.store import create_views, open_folder, parquet_writer, refusal, require_utf8
+from dnsonde.stopping import deferred
+from dnsonde.table.part import ROWS, TIME, in_order, write
+from dnsonde.table.schema import ACCOUNT, VERSION
+from dnsonde.table.snapshot import LOCK, MANY, READERS, Hold, parts_in, unmoved
+from dnsonde.table.store import create_views, open_folder, refusal, require_utf8, unreadable
 from dnsonde.table.versions import other_version
 from dnsonde.whole import put, sync
 
 ABOUT = "lake.json"
 INCOMING = ".incoming"
 COMPLETE = ".complete"
-LOCK = ".lock"
 
-ROWS = 245_760  # of a part: sorted at once, in memory
-GROUP = 30_720  # rows that a search skips or reads together
-GROUP_UNSORTED = 122_880  # what DuckDB gives to one thread
+SMALL = ROWS // 8  # rows of a file that is taken in together with others
+TOGETHER = 128  # such files at the most: each holds a lock
 DAY_US = 86_400 * 1_000_000
 DAYS = (
     32  # of one part's rows; times that scatter over more go to one folder, or a hostile file makes thousands
 )
-TIME = {"message": "time_us", "flow": "start_us"}
 
 
 class Lake:
@@ -69,32 +71,57 @@ class Lake:
         if create:
             self._create()
         check(self.folder)
+        self.commits = 0
+        self._hold: Hold | None = None
+        self._group: _Group | None = None
+        self._told: dict[Path, frozenset[str]] = {}  # files, by the parts of `account` with several
         self._finish()
+
+    def hold(self) -> None:
+        """Keep the parts that count now in their places, while this lives or until `release`; all that read do so."""
+        if self._hold is None:
+            self._hold = Hold(self.folder)
+
+    def release(self) -> None:
+        """What was read is not read any more."""
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = None
 
     def has(self, file: str) -> bool:
         """Whether a file of that content hash has been taken in."""
-        return (self._account(file)).exists() or (self.folder / COMPLETE / file).exists()
+        if self._group is not None and file in self._group.files:
+            return True
+        with unmoved(self.folder):
+            places = [*(self.folder / COMPLETE).glob("*"), self.folder]
+            alone = f"part-{file}.parquet"
+            if any((place / ACCOUNT.name / alone).exists() for place in places):
+                return True
+            told = [part for place in places for part in (place / ACCOUNT.name).glob(f"{MANY}*.parquet")]
+            self._told = {part: self._told.get(part) or _files_of(part) for part in told}
+        return any(file in files for files in self._told.values())
 
     def tables(
         self, connection: duckdb.DuckDBPyConnection | None = None
     ) -> dict[str, duckdb.DuckDBPyRelation]:
-        """Every table as a relation, as of now; see `store.open_folder`."""
+        """Every table as a relation, as of now, for as long as this lives; see `store.open_folder`."""
+        self.hold()
         return open_folder(self.folder, connection)
 
     def create_views(self, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
-        """Tables as views, as of now; see `store.create_views`."""
+        """Tables as views, as of now, for as long as this lives; see `store.create_views`."""
+        self.hold()
         create_views(self.folder, connection, where)
 
     def octets(self, names: Collection[str]) -> int:
         """How many octets of Parquet these tables are."""
-        return sum(
-            part.stat().st_size for name in names for part in (self.folder / name).rglob("part-*.parquet")
-        )
+        self.hold()
+        return sum(part.stat().st_size for name in names for part in self._parts(name))
 
     def accounts(self) -> list[dict[str, Any]]:
         """The rows of `account`, by path."""
-        parts = sorted((self.folder / ACCOUNT.name).glob("part-*.parquet"))
-        rows = [row for part in parts for row in pq.ParquetFile(part).read().to_pylist()]
+        self.hold()
+        rows = [row for part in self._parts(ACCOUNT.name) for row in pq.ParquetFile(part).read().to_pylist()]
         return sorted(rows, key=lambda row: (row["path"], row["file"]))
 
     @contextmanager
@@ -111,22 +138,38 @@ class Lake:
         if descriptor is None:
             yield None
             return
+        intake = Intake(self, file)
         try:
-            with Intake(self, file, place) as intake:
+            with intake:
                 yield intake
         finally:
-            with suppress(OSError):
-                shutil.rmtree(place)
-            os.close(descriptor)
+            if self._group is not None and intake.given:
+                self._group.files[file] = descriptor
+            else:
+                self._let_go(file, descriptor)
+        if self._group is not None and self._group.is_full:
+            self._group.settle()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """While inside, small files become visible together with others, and all when this ends, however it does."""
+        group = self._group = _Group(self)
+        try:
+            yield
+        finally:
+            self._group = None
+            with deferred():
+                group.settle()
 
     def commit(self, file: str) -> None:
-        """Make everything that was written for a file visible, at once."""
+        """Make everything that was written below a file's place visible, at once."""
         ready = self.folder / COMPLETE
         ready.mkdir(exist_ok=True)
         (self.folder / INCOMING / file).rename(ready / file)
         if self.durable:
             sync(ready)
         self._finish()
+        self.commits += 1
 
     def clean(self) -> int:
         """Throw away what killed processes left half written; how many files' worth."""
@@ -151,6 +194,7 @@ class Lake:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / INCOMING).mkdir(exist_ok=True)
             (self.folder / LOCK).touch()
+            (self.folder / READERS).touch()
             said = (json.dumps({"dnsonde": "lake", "version": VERSION}) + "\n").encode()
             if self.durable:
                 put(about, said)
@@ -177,31 +221,44 @@ class Lake:
                         sync(final.parent)
                 shutil.rmtree(place)
 
-    def _account(self, file: str) -> Path:
-        return self.folder / ACCOUNT.name / f"part-{file}.parquet"
+    def _parts(self, table: str) -> list[Path]:
+        with unmoved(self.folder):
+            return parts_in(self.folder / table)
 
     def _claim(self, file: str, place: Path) -> int | None:
         """Lock the place where a file is written, empty; None when the file is in the lake."""
         while not self.has(file):
             place.mkdir(parents=True, exist_ok=True)
-            descriptor = _locked(place, wait=True)
-            if descriptor is not None:
+            holding = self._group is not None and bool(self._group.files)
+            descriptor = _locked(place, wait=not holding)
+            if descriptor is not None and self.has(file):  # since another process is through with it
+                self._let_go(file, descriptor)
+            elif descriptor is not None:
                 for left in place.iterdir():  # by a process that was killed
                     shutil.rmtree(left)
                 return descriptor
+            elif holding and self._group is not None:
+                self._group.settle()  # who waits holds nothing that another may wait for
         return None
+
+    def _let_go(self, file: str, descriptor: int) -> None:
+        with suppress(OSError):
+            shutil.rmtree(self.folder / INCOMING / file)
+        os.close(descriptor)
 
 
 class Intake:
     """The rows of one source file on their way into a lake; made by `Lake.take`.
 
-    Parts are written by a thread of their own, beside whoever reads.
+    Parts are written by a thread of their own, beside whoever reads. given: it was small, and goes with others.
     """
 
-    def __init__(self, lake: Lake, file: str, place: Path) -> None:
+    def __init__(self, lake: Lake, file: str, *, several: bool = False) -> None:
+        self.given = False
         self._lake = lake
         self._file = file
-        self._place = place
+        self._name = f"{MANY}{file}" if several else f"part-{file}"
+        self._place = lake.folder / INCOMING / file
         self._waiting: dict[str, list[pa.RecordBatch]] = {}
         self._rows: dict[str, int] = {}
         self._number = 0
@@ -225,12 +282,22 @@ class Intake:
 
     def commit(self, account: Mapping[str, Any]) -> None:
         """Write what waits and the file's account, and make all of it visible."""
+        group = self._lake._group  # noqa: SLF001 - one thing in two classes
+        if group is not None and self._writing is None and sum(self._rows.values()) <= SMALL:
+            self.given = True
+            group.add(self._waiting, account)
+            return
+        self.commit_all([account])
+
+    def commit_all(self, accounts: Sequence[Mapping[str, Any]]) -> None:
+        """The same for several files, whose rows were appended."""
         for table in list(self._waiting):
             self._rotate(table)
         self._settle()
-        row = pa.Table.from_pylist([dict(account)], ACCOUNT.schema)
+        rows = pa.Table.from_pylist([dict(account) for account in accounts], ACCOUNT.schema)
         try:
-            self._write_part(row, self._place / ACCOUNT.name / f"part-{self._file}.parquet")
+            place = self._place / ACCOUNT.name / f"{self._name}.parquet"
+            write(rows, place, durable=self._lake.durable)
             self._lake.commit(self._file)
         except OSError as error:
             raise refusal(self._lake.folder, error) from error
@@ -252,40 +319,60 @@ class Intake:
 
     def _write(self, table: str, rows: pa.Table) -> None:
         self._number += 1
-        name = f"part-{self._file}-{self._number:04d}.parquet"
+        name = f"{self._name}-{self._number:04d}.parquet"
         day = rows.column(TIME[table]).to_numpy() // DAY_US
         days = np.unique(day)
         if len(days) > DAYS:
-            self._write_part(self._sorted(table, rows), self._place / table / "day=various" / name)
+            self._write_part(table, rows, self._place / table / "day=various" / name)
             return
         for one in days.tolist():
             chosen = rows if len(days) == 1 else rows.filter(pa.array(day == one))
             folder = f"day={np.datetime64(one, 'D')}"
-            self._write_part(self._sorted(table, chosen), self._place / table / folder / name)
+            self._write_part(table, chosen, self._place / table / folder / name)
 
-    def _sorted(self, table: str, rows: pa.Table) -> pa.Table:
-        """Messages by registered domain and time, flows by source and start."""
-        if not self._lake.durable:
-            return rows
-        rows = rows.unify_dictionaries()
-        if table == "message":
-            keys = [_rank(rows.column("registered_domain")), rows.column("time_us").to_numpy()]
-        else:
-            keys = [rows.column(name).to_numpy() for name in ("src_net", "src_host", "start_us")]
-        return rows.take(pa.array(np.lexsort(keys[::-1])))
+    def _write_part(self, table: str, rows: pa.Table, path: Path) -> None:
+        durable = self._lake.durable
+        write(in_order(table, rows) if durable else rows, path, durable=durable)
 
-    def _write_part(self, rows: pa.Table, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        group = GROUP if self._lake.durable else GROUP_UNSORTED
-        table = TABLES[rows.schema.metadata[b"dnsonde.table"].decode()]
-        dictionaries = any(pa.types.is_dictionary(kind) for kind in rows.schema.types)
-        with path.open("wb", buffering=1 << 20) as file:
-            with parquet_writer(file, table, dictionaries=dictionaries) as writer:
-                for start in range(0, rows.num_rows, group):
-                    writer.write_table(_with_own_texts(rows.slice(start, group)), row_group_size=group)
-            if self._lake.durable:
-                file.flush()
-                os.fsync(file.fileno())
+
+class _Group:
+    """Small files that were read, on their way into a lake; files: by hash, each with the lock on its place."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._clear()
+
+    def _clear(self) -> None:
+        self.files: dict[str, int] = {}
+        self._waiting: list[tuple[str, pa.RecordBatch]] = []
+        self._accounts: list[Mapping[str, Any]] = []
+        self._rows = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to write them."""
+        return self._rows >= ROWS or len(self.files) >= TOGETHER
+
+    def add(self, rows: Mapping[str, Sequence[pa.RecordBatch]], account: Mapping[str, Any]) -> None:
+        """Take one file's rows and its account."""
+        for table, batches in rows.items():
+            self._waiting += [(table, batch) for batch in batches]
+            self._rows += sum(batch.num_rows for batch in batches)
+        self._accounts.append(account)
+
+    def settle(self) -> None:
+        """Write them and make them visible, at once; SystemRefusal where that cannot be: then none of them is taken."""
+        if not self.files:
+            return
+        try:
+            with Intake(self._lake, next(iter(self.files)), several=len(self.files) > 1) as intake:
+                for table, batch in self._waiting:
+                    intake.append(table, batch)
+                intake.commit_all(self._accounts)
+        finally:
+            for file, descriptor in self.files.items():
+                self._lake._let_go(file, descriptor)  # noqa: SLF001 - one thing in two classes
+            self._clear()
 
 
 def is_lake(folder: Path) -> bool:
@@ -314,36 +401,6 @@ def check(folder: Path) -> None:
         raise RunError(other_version(f"{folder} is a lake", str(folder), said.get("version")))
 
 
-def _with_own_texts(rows: pa.Table) -> pa.Table:
-    """The same rows, their dictionaries without the texts that none of them has: each row group stores its own."""
-    columns = [_of_own(column) if pa.types.is_dictionary(column.type) else column for column in rows.columns]
-    return pa.Table.from_arrays(columns, schema=rows.schema)
-
-
-def _of_own(column: pa.ChunkedArray) -> pa.Array:
-    texts = column.combine_chunks()
-    used = np.zeros(len(texts.dictionary) + 1, np.bool_)
-    number = texts.indices.fill_null(-1).to_numpy()
-    used[number] = True
-    used[-1] = False
-    if used.sum() == len(texts.dictionary):
-        return texts
-    place = np.cumsum(used, dtype=np.int32) - 1
-    index = pa.array(place[number], mask=number < 0 if texts.null_count else None)
-    return pa.DictionaryArray.from_arrays(index, texts.dictionary.take(pa.array(np.flatnonzero(used))))
-
-
-def _rank(texts: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Numbers that sort as the texts do; null comes first."""
-    column = texts.combine_chunks()
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    place = np.argsort(pc.sort_indices(column.dictionary).to_numpy())
-    index = column.indices.fill_null(-1).to_numpy()
-    ranks: NDArray[np.int64] = np.append(place, -1)[index]
-    return ranks
-
-
 def _locked(place: Path, *, wait: bool) -> int | None:
     """Lock a folder; None when another holds it, or it is not there (any more)."""
     try:
@@ -361,3 +418,12 @@ def _locked(place: Path, *, wait: bool) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def _files_of(part: Path) -> frozenset[str]:
+    """The files that a part of `account` tells of. RunError where it cannot be read."""
+    try:
+        with pq.ParquetFile(part) as file:
+            return frozenset(file.read(["file"]).column(0).to_pylist())
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(part, error) from error

@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 
 from dnsonde.errors import RunError
 from dnsonde.table import schema
-from dnsonde.table.lake import ABOUT, LOCK, is_lake
+from dnsonde.table.lake import ABOUT, is_lake
+from dnsonde.table.merge import MERGING
+from dnsonde.table.snapshot import LOCK, REPLACES, parts_in, replaced_by
 from dnsonde.table.store import parquet_writer, refusal
 from dnsonde.table.versions import brought_here, is_within_reach, other_version
 from dnsonde.whole import put
@@ -31,9 +33,7 @@ def migrate(folder: Path, on_progress: Callable[[int, int], None] = lambda _done
         raise RunError(
             f"there is no run or lake at {folder}: give the folder that `-o` named when it was made"
         )
-    found = [
-        (part, table) for table in schema.TABLES for part in sorted((folder / table).rglob("part-*.parquet"))
-    ]
+    found = [(part, table) for table in schema.TABLES for part in parts_in(folder / table)]
     if not (found or is_lake(folder)):
         raise RunError(f"{folder} is neither a run nor a lake: there are no tables in it")
     versions = [_version(part, table, folder) for part, table in found]
@@ -75,11 +75,14 @@ def _rewrite(part: Path, table: str, version: int) -> None:
         groups = file.metadata.num_row_groups
         size = file.metadata.row_group(0).num_rows if groups else 1
         rows = brought_here(table, version, file.read())
+    replaced = replaced_by(part)
     beside = part.with_name(f"{part.name}.tmp")
     try:
         with beside.open("wb", buffering=1 << 20) as out:
             with parquet_writer(out, schema.TABLES[table]) as writer:
                 writer.write_table(rows, row_group_size=max(size, 1))
+                if replaced:
+                    writer.add_key_value_metadata({REPLACES: "\n".join(replaced)})
             out.flush()
             os.fsync(out.fileno())
         beside.replace(part)
@@ -103,10 +106,16 @@ def _say_so(folder: Path) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else migrates a folder, or brings parts into a lake, meanwhile."""
-    lock = os.open(folder / LOCK if is_lake(folder) else folder, os.O_RDONLY | os.O_CLOEXEC)
+    """Nobody else migrates a folder, or brings parts into a lake or merges them, meanwhile."""
+    places = [folder]
+    if is_lake(folder):
+        places = [folder / MERGING, folder / LOCK]
+        places[0].mkdir(exist_ok=True)
+    locks = [os.open(place, os.O_RDONLY | os.O_CLOEXEC) for place in places]
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        for lock in locks:
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(lock)
+        for lock in locks:
+            os.close(lock)

@@ -24,6 +24,7 @@ from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import utf8
 from dnsonde.table._block import Block
 from dnsonde.table.schema import FLOW, TABLES, TEXT, VERDICT, VERSION, Table
+from dnsonde.table.snapshot import parts_in, rows_of, unmoved
 from dnsonde.table.versions import other_version
 from dnsonde.whole import sync
 
@@ -208,7 +209,7 @@ def replace(
         place.mkdir(parents=True, exist_ok=True)
         clean(place)
         path, _ = _write_part(table, place, 1, rows, replace=True, about=about)
-        for old in _parts(place):
+        for old in parts_in(place):
             if old != path:
                 old.unlink()
     except OSError as error:
@@ -218,7 +219,7 @@ def replace(
 
 def facts(folder: Path, table: Table) -> dict[str, str]:
     """What `replace` was told about a table's rows; nothing where they came otherwise, or cannot be read."""
-    parts = _parts(Path(folder) / table.name)
+    parts = parts_in(Path(folder) / table.name)
     if len(parts) != 1:
         return {}
     try:
@@ -304,8 +305,10 @@ def parts_of(path: Path, tables: Collection[Table]) -> Iterator[tuple[Table, lis
     require_utf8(path)
     if not path.is_dir():
         raise RunError(f"there is no run or lake at {path}: give the folder that `-o` named when it was made")
-    for table in tables or TABLES.values():
-        parts = _parts(path / table.name)
+    chosen = list(tables or TABLES.values())
+    with unmoved(path):  # so that all of a file is among them, or nothing
+        found = [(table, parts_in(path / table.name)) for table in chosen]
+    for table, parts in found:
         for part in parts:
             _require_ours(part, table)
         yield table, parts
@@ -314,20 +317,19 @@ def parts_of(path: Path, tables: Collection[Table]) -> Iterator[tuple[Table, lis
 def row_count(path: Path, table: Table) -> int:
     """Rows of one table that are on disk, read from the parts' footers alone; RunError where one is damaged."""
     rows = 0
-    for part in _parts(Path(path) / table.name):
+    with unmoved(Path(path)):
+        parts = parts_in(Path(path) / table.name)
+    for part in parts:
         try:
-            rows += int(pq.read_metadata(part).num_rows)
+            rows += rows_of(part)
         except (OSError, pa.ArrowException) as error:
-            raise _unreadable(part, error) from error
+            raise unreadable(part, error) from error
     return rows
 
 
-def _unreadable(part: Path, error: Exception) -> RunError:
+def unreadable(part: Path, error: Exception) -> RunError:
+    """Why a part cannot be read, in a sentence."""
     return RunError(f"{part} cannot be read ({_one_line(error)}): restore it from a copy, or move it away")
-
-
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("part-*.parquet"))
 
 
 def _highest(folder: Path) -> int:
@@ -361,7 +363,7 @@ def _require_ours(part: Path, table: Table) -> None:
     try:
         schema = pq.read_schema(part)
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(part, error) from error
+        raise unreadable(part, error) from error
     about = schema.metadata or {}
     version = about.get(b"dnsonde.version", b"").decode(errors="replace")
     if about.get(b"dnsonde.table", b"").decode(errors="replace") != table.name:

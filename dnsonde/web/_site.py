@@ -20,6 +20,7 @@ from dnsonde.export._contract import View
 from dnsonde.export._open import open_view
 from dnsonde.shelf import Entry, Shelf, Standing
 from dnsonde.table.schema import ENRICHMENT, FINDING
+from dnsonde.table.snapshot import Hold
 from dnsonde.web._look import Looks
 
 ROWS = 50  # of the overview, on one page
@@ -39,11 +40,15 @@ class NotThereError(Exception):
 
 @dataclass(slots=True)
 class Opened:
-    """A run or a lake as it was when it was opened; found: what was kept of the last look into a lake."""
+    """A run or a lake as it was when it was opened; found: what was kept of the last look into a lake.
+
+    generation: of its parts; those of another one may have been merged, and are not there any more.
+    """
 
     entry: Entry
     stamp: Hashable
     view: View
+    generation: int
     found: watch.Found | None = None
     lock: Lock = field(default_factory=Lock)
 
@@ -109,21 +114,25 @@ class Site:
             if known is not None and known.stamp == now:
                 self._opened.move_to_end(entry.key)
                 return known
-        with _told(entry.folder):
+        with _told(entry.folder), Hold(entry.folder) as hold:
             shelf.require_inside(entry.folder)
-            if entry.kind == "lake":
-                found = watch.kept(entry.folder)
-                home = found.home if found else self.home
-                opened = Opened(entry, now, open_view(entry.folder, _rows(found), home), found)
-            else:
-                opened = Opened(entry, now, open_view(entry.folder, home=self.home))
-            opened.view.tables[ENRICHMENT.name]  # opened now, and not by two who ask at once
+            found = watch.kept(entry.folder) if entry.kind == "lake" else None
+            opened = Opened(entry, now, self._view(entry, found), hold.generation, found)
         with self._lock:
             self._opened[entry.key] = opened
             self._opened.move_to_end(entry.key)
             while len(self._opened) > OPENED:
                 self._opened.popitem(last=False)
         return opened
+
+    def _view(self, entry: Entry, found: watch.Found | None) -> View:
+        if entry.kind == "lake":
+            view = open_view(entry.folder, _rows(found), found.home if found else self.home)
+        else:
+            view = open_view(entry.folder, home=self.home)
+        view.tables[ENRICHMENT.name]  # opened now, and not by two who ask at once
+        view.release()  # it is held while it is asked
+        return view
 
     def remembered(self, opened: Opened, name: Hashable, make: Callable[[View], Result]) -> Result:
         """What `make` makes of a view, made once while nothing changes."""
@@ -143,7 +152,9 @@ class Site:
     @contextmanager
     def asking(self, opened: Opened) -> Iterator[View]:
         """Ask an open run or lake, one question at a time; a question that takes too long is given up."""
-        with opened.lock, _told(opened.entry.folder):
+        with opened.lock, _told(opened.entry.folder), Hold(opened.entry.folder) as hold:
+            if hold.generation != opened.generation:
+                opened.view, opened.generation = self._view(opened.entry, opened.found), hold.generation
             timer = Timer(QUERY_S, opened.view.connection.interrupt)
             timer.daemon = True
             timer.start()

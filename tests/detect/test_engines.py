@@ -33,7 +33,8 @@ from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME as LAB_HOME
 from dnsonde.lab.traffic import load_traffic, record
 from dnsonde.table import engine, store
-from dnsonde.table.lake import TIME, Lake
+from dnsonde.table.lake import Lake
+from dnsonde.table.part import TIME
 from tests.detect import rows
 
 # Between them they show something to every detector.

@@ -14,6 +14,7 @@ import pytest
 
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.table import lake as lakes
+from dnsonde.table import part as parts
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import ACCOUNT, FLOW, MESSAGE, Table
 from dnsonde.table.store import with_dictionaries
@@ -90,7 +91,7 @@ def test_times_that_scatter_make_no_thousand_folders(tmp_path: Path) -> None:
 def test_a_part_is_sorted_by_registered_domain_so_that_a_search_reads_little(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lakes, "GROUP", 100)
+    monkeypatch.setattr(parts, "GROUP", 100)
     lake = Lake(tmp_path / "lake", create=True)
     names = [f"{n * 7919 % 1000:03d}.example" for n in range(1000)]
     take(lake, "aa", *({"time_us": NOON_US + i, "registered_domain": n} for i, n in enumerate(names)))
@@ -271,7 +272,7 @@ def test_names_sort_as_texts_do(coded: bool) -> None:
     column = pa.chunked_array([names[:4], names[4:]])
     if coded:
         column = column.dictionary_encode().unify_dictionaries()
-    ranks = lakes._rank(column).tolist()
+    ranks = parts._rank(column).tolist()
     assert [n for _, n in sorted(zip(ranks, [n or "" for n in names], strict=True))] == sorted(
         n or "" for n in names
     )
@@ -294,7 +295,7 @@ def test_rows_with_dictionaries_read_as_all_others(tmp_path: Path) -> None:
 def test_each_row_group_stores_the_texts_of_its_own_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lakes, "GROUP", 100)
+    monkeypatch.setattr(parts, "GROUP", 100)
     names = [None if n % 10 == 0 else f"{n // 10:03d}.example" for n in range(1000)]
     given = [{"time_us": NOON_US + n, "registered_domain": name} for n, name in enumerate(names)]
     lake = Lake(tmp_path / "lake", create=True)
