@@ -5,6 +5,7 @@ that cannot be meant, 3 the work could not be done, 130 stopped by Ctrl-C (128 a
 """
 
 import os
+import resource
 import sys
 import traceback
 from contextlib import suppress
@@ -19,6 +20,7 @@ from dnsonde.errors import DnsondeError, unexpected
 ON_TABLES = {  # commands that read or write tables
     "detect", "diff", "enrich", "export", "ingest", "query", "report", "show",
 }  # fmt: skip
+OPEN_FILES = 1 << 16
 FAILED = 3
 
 
@@ -121,6 +123,7 @@ def complain(sentence: str, code: int) -> int:
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
     stopping.listen()
+    _open_many()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever called: no file of ours may come in its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
@@ -137,6 +140,15 @@ def main() -> None:
     if stopping.told and code:
         os._exit(code)  # an import that was cut short may not survive the interpreter's own end
     sys.exit(code)
+
+
+def _open_many() -> None:
+    """Let this process open more files than a shell's usual 1,024, as far as it may: a lake can have as many parts."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _without_pandas() -> None:

@@ -57,6 +57,9 @@ def unexpected(error: Exception) -> str:
         return "Compiled code cannot be kept anywhere: set NUMBA_CACHE_DIR to a folder that you may write to."
     if isinstance(error, MemoryError):
         return "The machine's memory is full; nothing that was written is lost."
+    if type(error).__name__ == "IOException" and "duckdb" in type(error).__module__:
+        said = " ".join(str(error).split()).removeprefix("IO Error: ")
+        return f"A table cannot be read or written ({said}): see that its folder is whole, and try again."
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"The system refused: {error.strerror}{where}."

@@ -199,7 +199,7 @@ def test_a_full_disk_under_a_temporary_lake_says_what_to_do(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(lakes.Intake, "_write_part", full)
+    monkeypatch.setattr(lakes, "write", full)
     with pytest.raises(SystemRefusal, match="set TMPDIR to a folder with more"):
         watch.detect([str(tmp_path / "a.pcap")], watch.Asked(), VirtualClock(), nothing)
 

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, confidence, detector, finding
 from dnsonde.detect._floods import octets_hex
+from dnsonde.detect._lists import ends, listed
 from dnsonde.detect._relations import (
     attach,
     below,
@@ -78,8 +79,8 @@ def botnet_c2(
     **Thresholds** One contact with a listed place is a finding. `suffix_min` (3) and `hello_most` (512 octets in a
     minute: hello, identity, two octets of keep-alive each minute) are ours. `gap_s` is a day.
     """
-    known = [*indicators(), *(i for line in intel.splitlines() if line for i in load_indicators(Path(line)))]
-    asked, sent = _asked(message, known), _sent(flow, known, hello_most)
+    more = [i for line in intel.splitlines() if line for i in load_indicators(Path(line))]
+    asked, sent = _asked(message, indicators(), more), _sent(flow, indicators(), more, hello_most)
     seen = stage(together(asked, sent, asked.columns), needed=True)
     seen = seen.mutate(bucket=window(seen.time_us, gap_s))
     buckets = seen.group_by([*HOST, "bucket"]).aggregate(
@@ -134,15 +135,23 @@ def botnet_c2(
     )
 
 
-def _asked(message: ir.Table, known: Iterable[Indicator]) -> ir.Table:
-    """Lookups by home of listed names: the host, the name and what it is of."""
-    domains, suffixes = _families(known, "domain"), _families(known, "suffix")
-    asked = _below_any(
-        message, {name for some in (domains, suffixes) for names in some.values() for name in names}
+def _asked(message: ir.Table, own: Iterable[Indicator], more: Iterable[Indicator]) -> ir.Table:
+    """Lookups by home of listed names: the host, the name and what it is of. `more` may be very many."""
+    domains = _families(own, "domain")
+    suffixes = _families([*own, *(one for one in more if one.kind == "suffix")], "suffix")
+    handed = sorted(
+        {one.value: one.malware for one in sorted(more, reverse=True) if one.kind == "domain"}.items()
     )
-    tests: list[tuple[ir.BooleanValue, str, str]] = []
-    tests += [(below(asked.qname, names), malware, LISTED) for malware, names in domains.items()]
-    tests += [(under(asked.qname, names), malware, SUFFIX) for malware, names in suffixes.items()]
+    names = listed(handed, {"value": "string", "handed": "string"}) if handed else None
+    asked = _below_any(
+        message, {name for some in (domains, suffixes) for each in some.values() for name in each}, names
+    )
+    tests: list[tuple[ir.BooleanValue, ir.StringValue, str]] = []
+    tests += [(below(asked.qname, each), ibis.literal(malware), LISTED) for malware, each in domains.items()]
+    if names is not None:
+        asked = attach(asked, _handed(asked, names), ["qname"])
+        tests.append((asked.handed.notnull(), asked.handed, LISTED))
+    tests += [(under(asked.qname, each), ibis.literal(malware), SUFFIX) for malware, each in suffixes.items()]
     text = ibis.null("string")
     asked = asked.mutate(
         malware=ibis.cases(*[(hit, malware) for hit, malware, _ in tests]) if tests else text,
@@ -152,42 +161,79 @@ def _asked(message: ir.Table, known: Iterable[Indicator]) -> ir.Table:
     return _rows(asked, asked.time_us, asked.time_us, ibis.literal(1), asked.qname, ibis.literal(0))
 
 
-def _below_any(message: ir.Table, names: Iterable[str]) -> ir.Table:
+def _handed(asked: ir.Table, names: ir.Table) -> ir.Table:
+    """Names that were asked, and are listed or below one that is, with what it is of: the first of several."""
+    each = ends(asked.select("qname").distinct(), "qname")
+    each = each.inner_join(names, each.end == names.value)
+    return stage(each.group_by(qname=each.name).aggregate(handed=each.handed.min()))
+
+
+def _below_any(message: ir.Table, names: Iterable[str], more: ir.Table | None) -> ir.Table:
     """Home's queries whose registered domain does not rule out that they are for one of these names, or below one.
 
     A registered domain ends the name that was asked: so it ends the listed name, or ends with it.
     """
-    listed = sorted(names)
-    ends = {name.split(".", cut)[-1] for name in listed for cut in range(name.count(".") + 1)}
-    rd = registered_domains(message)
-    rd = rd.filter(rd.registered_domain.isin(sorted(ends)) | under(rd.registered_domain, listed))
-    few = stage(rd.select("registered_domain"))
+    few_names = sorted(names)
+    endings = {name.split(".", cut)[-1] for name in few_names for cut in range(name.count(".") + 1)}
+    every = registered_domains(message).select("registered_domain")
+    rd = every.registered_domain
+    few = every.filter(rd.isin(sorted(endings)) | under(rd, few_names))
+    if more is not None:
+        there = every.filter(rd.notnull())
+        longer = ends(more, "value")
+        above = there.semi_join(longer, there.registered_domain == longer.end)
+        beneath = ends(there, "registered_domain")
+        beneath = beneath.semi_join(more, beneath.end == more.value).select(registered_domain="name")
+        few = few.union(above).union(beneath)
+    few = stage(few)
     asked = dns(message).filter(lambda t: ~t.response & t.src_home)
     # A public suffix itself has no registered domain.
     bare = stage(asked.filter(asked.registered_domain.isnull()).select(*ASKED))
     return together(stage(asked.semi_join(few, "registered_domain").select(*ASKED)), bare, ASKED)
 
 
-def _sent(flow: ir.Table, known: Iterable[Indicator], hello_most: int) -> ir.Table:
+def _sent(flow: ir.Table, own: Iterable[Indicator], more: Iterable[Indicator], hello_most: int) -> ir.Table:
     """Conversations that home began with listed addresses, or as Mirai's bots do."""
     out = flow.filter(flow.src_home & ~flow.dst_home & (flow.synack == 0) & (flow.packets > flow.rst))
     out = out.filter(out.protocol.isin([6, 17]))
     out = out.mutate(begin=octets_hex(out.payload))
     groups: dict[str, list[Indicator]] = defaultdict(list)
-    for one in known:
+    for one in own:
         if one.kind == "address":
             groups[one.malware].append(one)
-    tests = [(_to_any(out, places), malware, LISTED) for malware, places in sorted(groups.items())]
+    tests: list[tuple[ir.BooleanValue, ir.StringValue, str]] = [
+        (_to_any(out, places), ibis.literal(malware), LISTED) for malware, places in sorted(groups.items())
+    ]
+    handed = [one for one in more if one.kind == "address"]
+    if handed:
+        out = attach(out, _handed_at(out, handed), [*keys("dst"), "dst_port"])
+        tests.append((out.handed.notnull(), out.handed, LISTED))
     tcp = (out.protocol == 6) & (out.payload_bytes > 0)
     hello = tcp & (out.begin == HELLO) & (out.payload_bytes <= hello_most)
     report = tcp & (out.dst_port == REPORT_PORT) & (out.syn > 0)
-    tests.append((hello | report, "Mirai", SAID))
+    tests.append((hello | report, ibis.literal("Mirai"), SAID))
     out = out.mutate(
         malware=ibis.cases(*[(hit, malware) for hit, malware, _ in tests]),
         how=ibis.cases(*[(hit, how) for hit, _, how in tests]),
     )
     out = out.filter(out.malware.notnull())
     return _rows(out, out.start_us, out.end_us, ibis.literal(1), ibis.null("string"), out.dst_port)
+
+
+def _handed_at(flow: ir.Table, handed: Iterable[Indicator]) -> ir.Table:
+    """Destinations and their ports that are listed, with what they are of: the first of several."""
+    first: dict[tuple[str, int], str] = {}
+    for one in sorted(handed, reverse=True):
+        first[one.value, one.port] = one.malware
+    rows = (
+        (*map(str, address_pair(ip_address(value))), str(port), of) for (value, port), of in first.items()
+    )
+    places = listed(rows, {"net": "int64", "host": "int64", "listed_port": "int64", "handed": "string"})
+    by = [*keys("dst"), "dst_port"]
+    there = flow.select(*by).distinct()
+    there = there.inner_join(places, [there.dst_net == places.net, there.dst_host == places.host])
+    there = there.filter((there.listed_port == 0) | (there.listed_port == there.dst_port))
+    return stage(there.group_by(by).aggregate(handed=there.handed.min()))
 
 
 def _rows(

@@ -4,12 +4,11 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,8 +29,7 @@ PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Indicator:
+class Indicator(NamedTuple):
     """One place that bots of `malware` talk with.
 
     kind: domain (with all below it), suffix (a top-level domain) or address; port 0: any.
@@ -188,7 +186,8 @@ def _port(text: str) -> int:
 def _indicator(text: str, malware: str, port: int = 0) -> Iterator[Indicator]:
     """What the text is, if it is a domain or an address; `hxxp` and `[.]` are undone, paths left out."""
     value = text.strip().strip('"').lower().replace("[.]", ".").replace("(.)", ".").replace("[:]", ":")
-    value = re.sub(r"^[a-z]+://", "", value).partition("/")[0]
+    if "/" in value:
+        value = re.sub(r"^[a-z]+://", "", value).partition("/")[0]
     family = malware.strip() or UNKNOWN
     if not 0 <= port <= 65535:
         return
@@ -207,6 +206,8 @@ def _indicator(text: str, malware: str, port: int = 0) -> Iterator[Indicator]:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    if not (text[-1:].isdecimal() or ":" in text):  # as of most names, which is quicker to see
+        return None
     try:
         return ip_address(text)
     except ValueError:

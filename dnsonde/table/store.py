@@ -527,6 +527,11 @@ def refusal(folder: Path, error: OSError) -> SystemRefusal:
         return SystemRefusal(
             f"no permission to write in {folder}: choose another folder, or let this user write there"
         )
+    if error.errno == errno.ENOENT:
+        return SystemRefusal(
+            f"{folder} was moved or removed, or something in it, while it was written to: put it back, or choose "
+            "another folder"
+        )
     if error.errno == errno.EROFS:
         return SystemRefusal(f"{folder} is on a read-only file system: choose another folder")
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dnsonde.detect._to_sql import to_sql
 from dnsonde.detect.botnet_c2 import botnet_c2
 from tests.detect.rows import flow, found, query
 
@@ -80,6 +81,23 @@ def test_a_list_of_thousands_is_looked_through(tmp_path: Path) -> None:
     sent = flow(HOST, "203.11.182.7", syn=1, dst_port=2999)
     (row,) = found(botnet_c2, asked, [sent], intel=str(listed))
     assert (row["count"], row["evidence"]["places"]) == (2, 2)
+
+
+def test_a_hundred_thousand_indicators_are_one_text_of_the_query(tmp_path: Path) -> None:
+    """As so many literals they took a minute and more memory than there was."""
+    names, addresses = tmp_path / "names.csv", tmp_path / "addresses.csv"
+    malware = "it's; \\n \x1e \x1f"
+    names.write_text("ioc,malware\n" + "".join(f"c{n}.bots.example,{malware}\n" for n in range(100_000)))
+    addresses.write_text(
+        "\n".join(f"203.0.{n >> 8}.{n & 255}:{p}" for n in range(1 << 14) for p in range(1, 7))
+    )
+    query_of = to_sql(botnet_c2, {"intel": f"{names}\n{addresses}"})
+    assert sum(len(step.sql) for step in query_of.steps) + len(query_of.sql) < 8_000_000
+    asked = [query(HOST, RESOLVER, "c99999.bots.example"), query(HOST, RESOLVER, "c100000.bots.example")]
+    sent = [flow(HOST, "203.0.63.255", syn=1, dst_port=port) for port in (6, 7)]
+    (row,) = found(botnet_c2, asked, sent, intel=f"{names}\n{addresses}")
+    assert (row["count"], row["evidence"]["places"]) == (2, 2)
+    assert row["evidence"]["malware"] == "it's; \\n"
 
 
 def test_all_below_a_listed_name_counts_where_strangers_register_below_it_too(tmp_path: Path) -> None:

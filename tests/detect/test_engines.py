@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,25 @@ class TestOnSpark:
             for name in engine.ENGINES
         }
         assert found["duckdb"].num_rows
+        assert found["spark"].equals(found["duckdb"])
+
+    def test_places_that_were_handed_in_are_found_alike(self, lake: Lake, tmp_path: Path) -> None:
+        tables, intel = lake.tables(), tmp_path / "intel.csv"
+        names = tables["message"].filter("registered_domain IS NOT NULL").project("qname").distinct()
+        hosts = tables["flow"].filter("dst_net = 0").project("dst_host % 4294967296, dst_port").distinct()
+        lines = [f"{name},,it's \\n {name[-9:]}" for (name,) in names.order("qname").limit(300).fetchall()]
+        lines += [
+            f"{IPv4Address(host)},{port},of {port}" for host, port in hosts.order("ALL").limit(300).fetchall()
+        ]
+        intel.write_text("ioc,port,malware\n" + "\n".join(lines))
+        asked = watch.Asked(
+            home=prefixes(HOME), detectors=("botnet_c2",), settings={"botnet_c2": {"intel": str(intel)}}
+        )
+        found = {
+            name: watch.detect([str(lake.folder)], asked, VirtualClock(), lambda _: None, name).findings
+            for name in engine.ENGINES
+        }
+        assert found["duckdb"].num_rows > 3
         assert found["spark"].equals(found["duckdb"])
 
     def test_a_relation_that_fails_is_a_refusal_in_one_sentence(self) -> None:

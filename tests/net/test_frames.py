@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.formats._contract import Account
 from dnsonde.formats._reading import Reading
 from dnsonde.net.frames import ACCEPT, CONTENT, FINISH, READY, START, STOP, Receiver, listens
+from dnsonde.table import store
 from dnsonde.table.lake import Lake
+from dnsonde.table.schema import MESSAGE
 
 QUERY = bytes.fromhex("00070100000100000000000003777777076578616d706c6503636f6d0000010001")
 STOPPED = struct.pack(">III", 0, 4, STOP)
@@ -184,6 +187,58 @@ def test_only_sockets_are_listened_on() -> None:
 
 def visible(lake: Path) -> int:
     return len(list(lake.glob("account/part-*.parquet")))
+
+
+def test_what_came_before_a_silence_is_visible_though_nothing_follows(
+    tmp_path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(take, "PART_S", 0.3)
+    place, lake = tmp_path / "dnstap.sock", tmp_path / "lake"
+
+    def resolver() -> None:
+        with socket.socket(socket.AF_UNIX) as sender:
+
+            def connected() -> bool:
+                return sender.connect_ex(str(place)) == 0
+
+            assert eventually(connected)
+            sender.sendall(control(START, CONTENT) + dnstap(QUERY))
+            assert eventually(lambda: visible(lake) == 1), "while the sender stays, and is silent"
+            sender.sendall(dnstap(QUERY)[:20])
+            sender.sendall(dnstap(QUERY)[20:])
+            assert eventually(lambda: visible(lake) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    talking = pool.submit(resolver)
+    (heard,) = take.ingest([f"unix:{place}"], lake, SystemClock(), lambda _: None).accounts
+    talking.result()
+    assert (heard["packets"], heard["malformed"]) == (2, 0)
+    assert len(Lake(lake).tables()["message"]) == 2
+
+
+def test_many_small_parts_of_a_socket_become_few(
+    tmp_path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(take, "PART_S", 0.0)
+    place, lake, sent = tmp_path / "dnstap.sock", tmp_path / "lake", 12
+
+    def seen(messages: int) -> bool:
+        return store.row_count(lake, MESSAGE) == messages
+
+    def resolver() -> None:
+        with socket.socket(socket.AF_UNIX) as sender:
+            assert eventually(lambda: sender.connect_ex(str(place)) == 0)
+            sender.sendall(control(START, CONTENT))
+            for number in range(1, sent + 1):
+                sender.sendall(dnstap(QUERY))
+                assert eventually(partial(seen, number))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    talking = pool.submit(resolver)
+    take.ingest([f"unix:{place}"], lake, SystemClock(), lambda _: None)
+    talking.result()
+    assert len(list(lake.glob("message/*/*.parquet"))) < 8
+    assert len(Lake(lake).accounts()) == sent
 
 
 @pytest.mark.parametrize(("part_s", "parts"), [(60.0, 2), (0.0, 3)])
