@@ -234,7 +234,7 @@ def _lake(folder: Path) -> Standing:
         (len(parts), sum(_size(p) for p in parts))
         for place in sorted((folder / lakes.INCOMING).glob("*"))
         if is_locked(place)
-        for parts in [sorted(place.rglob("part-*.parquet"))]
+        for parts in [_written(place)]
     )
     known = kept(folder)
     state: State = "working" if arriving else "finished" if counts[ACCOUNT.name] else "empty"
@@ -246,6 +246,13 @@ def _lake(folder: Path) -> Standing:
         severities={} if known is None else Counter(known[1]["severity"].to_pylist()),
         arriving=arriving,
     )
+
+
+def _written(place: Path) -> list[Path]:
+    """The parts below a folder, which may be gone before we are through."""
+    with suppress(FileNotFoundError):
+        return sorted(place.rglob("part-*.parquet"))
+    return []
 
 
 def is_locked(path: Path) -> bool:

@@ -270,8 +270,8 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     connection = store.database(memory_limit_mib=MEMORY_MIB)
     here = folder.resolve()
     lake = Lake(here)
-    lake.create_views(connection, dict.fromkeys(names, "TRUE"))
-    parts = ", ".join(store.quoted(str(part)) for part in here.rglob("part-*.parquet"))
+    read = lake.create_views(connection, dict.fromkeys(names, "TRUE"))
+    parts = ", ".join(store.quoted(str(part)) for part in read)
     try:
         if [one.type.name for one in connection.extract_statements(sql)] != ["SELECT"]:
             raise UsageError("a query is one SELECT: the lake is only read")

@@ -1,13 +1,19 @@
 """Taking files into a lake: what becomes of one that changes, and what its rows look like."""
 
+import shutil
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from dnsonde import take
-from dnsonde.clock import VirtualClock
+from dnsonde.clock import SystemClock, VirtualClock
+from dnsonde.errors import SystemRefusal
 from dnsonde.formats._reading import Reading
+from dnsonde.table.lake import Lake
 
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
 
@@ -36,3 +42,82 @@ def test_the_lake_is_of_the_schema_of_the_tables(tmp_path: Path) -> None:
     take.ingest([str(tmp_path / "a.pcap")], tmp_path / "lake", VirtualClock(), nothing)
     (part,) = (tmp_path / "lake").rglob("*.parquet")
     assert pq.read_table(part)["format"].to_pylist() == ["pcap"]
+
+
+def captures(folder: Path, number: int) -> list[str]:
+    """So many captures, each with one packet and of another content."""
+    folder.mkdir()
+    for one in range(number):
+        packet = (
+            bytes(12)
+            + b"\x08\0\x45\0"
+            + struct.pack(">HHHBBH", 40, one, 0, 64, 17, 0)
+            + bytes([192, 0, 2, 1] * 2)
+        )
+        packet += struct.pack(">HHHH", 4000, 53, 20, 0) + struct.pack(">HHHHHH", one, 0, 0, 0, 0, 0)
+        record = struct.pack("<IIII", 1_700_000_000 + one, 0, len(packet), len(packet))
+        (folder / f"{one:03d}.pcap").write_bytes(HEAD + record + packet)
+    return sorted(map(str, folder.iterdir()))
+
+
+def test_two_who_take_the_same_files_in_at_once_take_each_once(tmp_path: Path) -> None:
+    paths, lake = captures(tmp_path / "captures", 40), tmp_path / "lake"
+    script = """
+import sys
+from pathlib import Path
+from dnsonde import take
+from dnsonde.clock import SystemClock
+print("ready", flush=True)
+input()
+taken = take.ingest(sys.argv[2:], Path(sys.argv[1]), SystemClock(), lambda _: None)
+print(len(taken.accounts), len(taken.known))
+"""
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(lake), *order],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for order in (paths, paths[::-1])
+    ]
+    for one in both:
+        assert one.stdout is not None
+        assert one.stdin is not None
+        assert one.stdout.readline() == "ready\n"
+        one.stdin.write("\n")
+        one.stdin.flush()
+    told = [tuple(map(int, one.communicate()[0].split())) for one in both]
+    assert [sum(each) for each in told] == [40, 40]
+    assert told[0][0] + told[1][0] == 40
+    assert sorted(row["path"] for row in Lake(lake).accounts()) == paths
+    assert list((lake / ".incoming").iterdir()) == []
+
+
+def test_a_lake_that_is_removed_while_it_is_filled_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, lake = captures(tmp_path / "captures", 3), tmp_path / "lake"
+    monkeypatch.setattr(take, "TELL_EVERY_US", 1)
+
+    def remove(_: take.Progress) -> None:
+        shutil.rmtree(lake, ignore_errors=True)
+
+    with pytest.raises(SystemRefusal, match="was moved or removed"):
+        take.ingest(paths, lake, SystemClock(), remove)
+    assert not lake.exists(), "and nothing is made in its place"
+
+
+def test_a_stop_keeps_the_small_files_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, lake = captures(tmp_path / "captures", 5), tmp_path / "lake"
+    monkeypatch.setattr(take, "TELL_EVERY_US", 1)
+
+    def stop(told: take.Progress) -> None:
+        if told.item == paths[3]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take.ingest(paths, lake, SystemClock(), stop)
+    assert [row["path"] for row in Lake(lake).accounts()] == paths[:3]
+    taken = take.ingest(paths, lake, VirtualClock(), nothing)
+    assert (len(taken.known), len(taken.accounts)) == (3, 2)

@@ -20,6 +20,7 @@ the lake next if the writer was killed. So nothing is ever there by half, and no
 come one after the other go this way together.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -108,10 +109,10 @@ class Lake:
         self.hold()
         return open_folder(self.folder, connection)
 
-    def create_views(self, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
+    def create_views(self, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> list[Path]:
         """Tables as views, as of now, for as long as this lives; see `store.create_views`."""
         self.hold()
-        create_views(self.folder, connection, where)
+        return create_views(self.folder, connection, where)
 
     def octets(self, names: Collection[str]) -> int:
         """How many octets of Parquet these tables are."""
@@ -221,6 +222,11 @@ class Lake:
                         sync(final.parent)
                 shutil.rmtree(place)
 
+    def require_there(self) -> None:
+        """SystemRefusal where the folder was removed since it was opened: what is made anew there would be no lake."""
+        if not is_lake(self.folder):
+            raise refusal(self.folder, FileNotFoundError(errno.ENOENT, ""))
+
     def _parts(self, table: str) -> list[Path]:
         with unmoved(self.folder):
             return parts_in(self.folder / table)
@@ -228,6 +234,7 @@ class Lake:
     def _claim(self, file: str, place: Path) -> int | None:
         """Lock the place where a file is written, empty; None when the file is in the lake."""
         while not self.has(file):
+            self.require_there()
             place.mkdir(parents=True, exist_ok=True)
             holding = self._group is not None and bool(self._group.files)
             descriptor = _locked(place, wait=not holding)
@@ -291,6 +298,7 @@ class Intake:
 
     def commit_all(self, accounts: Sequence[Mapping[str, Any]]) -> None:
         """The same for several files, whose rows were appended."""
+        self._lake.require_there()
         for table in list(self._waiting):
             self._rotate(table)
         self._settle()

@@ -263,11 +263,17 @@ def database(
     return connection
 
 
-def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> None:
-    """Tables of a run or a lake as views of their names: the rows for which a condition holds; see `open_folder`."""
+def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> list[Path]:
+    """Tables of a run or a lake as views of their names: the rows for which a condition holds; see `open_folder`.
+
+    Returns the parts that they read.
+    """
+    read = []
     for table, parts in parts_of(path, [TABLES[name] for name in where]):
         rows = f"FROM ({_selected(table, parts)}) WHERE {where[table.name]}"
         connection.execute(f"CREATE TEMP VIEW {table.name} AS {rows}")
+        read += parts
+    return read
 
 
 def open_folder(
