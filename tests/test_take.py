@@ -4,15 +4,17 @@ import shutil
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from dnsonde import take
+from dnsonde import take, watch
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal
 from dnsonde.formats._reading import Reading
+from dnsonde.table import merge
 from dnsonde.table.lake import Lake
 
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
@@ -65,7 +67,7 @@ def test_two_who_take_the_same_files_in_at_once_take_each_once(tmp_path: Path) -
     script = """
 import sys
 from pathlib import Path
-from dnsonde import take
+from dnsonde import take, watch
 from dnsonde.clock import SystemClock
 print("ready", flush=True)
 input()
@@ -121,3 +123,28 @@ def test_a_stop_keeps_the_small_files_that_were_read(tmp_path: Path, monkeypatch
     assert [row["path"] for row in Lake(lake).accounts()] == paths[:3]
     taken = take.ingest(paths, lake, VirtualClock(), nothing)
     assert (len(taken.known), len(taken.accounts)) == (3, 2)
+
+
+def test_who_asks_while_files_come_in_sees_each_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge, "MANY_ALIKE", 3)
+    paths, lake = captures(tmp_path / "captures", 10), tmp_path / "lake"
+    Lake(lake, create=True)
+
+    def fill() -> None:
+        for path in paths:
+            take.ingest([path], lake, SystemClock(), nothing)
+
+    seen = []
+    with ThreadPoolExecutor(1) as pool:
+        filling = pool.submit(fill)
+        while not filling.done():
+            sql = "SELECT count(*) AS rows, (SELECT count(*) FROM account) AS files FROM message"
+            (row,) = watch.query(lake, sql).read_all().to_pylist()
+            assert row["rows"] == row["files"]
+            seen.append(row["files"])
+        filling.result()
+    assert seen == sorted(seen)
+    assert len(seen) > 3
+    assert len(Lake(lake).accounts()) == len(paths)

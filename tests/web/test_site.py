@@ -1,0 +1,25 @@
+"""What is open stays good while the lake under it changes."""
+
+from pathlib import Path
+
+from dnsonde.clock import SystemClock, VirtualClock
+from dnsonde.table.merge import MANY_ALIKE, Merging
+from dnsonde.web._site import Site, new_token
+from tests.table.test_merge import filled, number_of
+
+
+def test_a_lake_whose_parts_were_merged_after_it_was_opened_is_asked_all_the_same(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    site = Site(tmp_path, SystemClock(), token=new_token())
+    opened = site.open(site.entry("lake"))
+    with site.asking(opened) as view:
+        assert len(view.tables["message"]) == 3 * MANY_ALIKE
+        with Merging(lake, VirtualClock()):
+            pass
+        assert number_of(lake.folder) > 4, "while it is asked, its parts stay"
+        assert len(view.tables["message"]) == 3 * MANY_ALIKE
+    with Merging(lake, VirtualClock()):
+        pass
+    assert number_of(lake.folder) == 4, "and no longer"
+    with site.asking(opened) as view:
+        assert len(view.tables["message"]) == 3 * MANY_ALIKE
