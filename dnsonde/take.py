@@ -33,9 +33,9 @@ PART_S = 60.0  # of what is heard on a socket, until it can be looked into
 class Progress:
     """How far a piece of work is.
 
-    phase: reading, preparing (a detector's query, made once after an installation) or looking; item: what is read or
-    looked for; done, total: octets or detectors; total 0, left_s None: nobody knows; messages: of the file that is
-    read.
+    phase: reading, merging (what was read before, into few parts), preparing (a detector's query, made once after an
+    installation) or looking; item: what is read or looked for; done, total: octets or detectors; total 0, left_s None:
+    nobody knows; messages: of the file that is read.
     """
 
     phase: str
@@ -96,7 +96,11 @@ def ingest(
         raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
     lake = Lake(folder, create=True)
     lake.clean()
-    with Merging(lake, clock) as merging:
+
+    def waiting(elapsed_s: float) -> None:
+        on_progress(Progress("merging", "small parts", 0, 0, 0, 0.0, elapsed_s, None))
+
+    with Merging(lake, clock, waiting) as merging:
         if engine_name != "duckdb":
             with engine.connected(engine_name) as connection:
                 return _take_spread(files, lake, connection, clock, on_progress, options)

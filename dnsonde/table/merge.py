@@ -12,8 +12,8 @@ counts, and who is killed after leaves nothing that counts twice; the next one t
 import fcntl
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +43,7 @@ from dnsonde.whole import sync
 MERGING = ".merging"
 MANY_ALIKE = 8
 FULL = ROWS // 2
+TELL_S = 1.0
 MOST = 64  # parts that become one at a time
 QUIET_US = 600_000_000  # without a new part, after which a day is taken for complete
 
@@ -51,11 +52,14 @@ class Merging:
     """Merges a lake's small parts in a thread of its own; as a context it ends when nothing is left to merge.
 
     What cannot be merged, since a part is damaged or the disk is full, stays as it is: who reads or fills the lake is
-    told.
+    told. `on_wait` hears each second for how long the end has been waited for.
     """
 
-    def __init__(self, lake: Lake, clock: Clock) -> None:
+    def __init__(
+        self, lake: Lake, clock: Clock, on_wait: Callable[[float], None] = lambda _elapsed_s: None
+    ) -> None:
         self._lake = lake
+        self._on_wait = on_wait
         self._clock = clock
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="merge")
         self._run: Future[None] | None = None
@@ -85,11 +89,17 @@ class Merging:
 
     def settle(self) -> None:
         """Merge all that is to be merged."""
-        if self._run is not None:
-            self._run.result()
+        self._wait()
         self.wake()
-        if self._run is not None:
-            self._run.result()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._run is None:
+            return
+        began_us = self._clock.monotonic_us()
+        while not wait([self._run], TELL_S).done:
+            self._on_wait((self._clock.monotonic_us() - began_us) / 1e6)
+        self._run.result()
 
     def run(self) -> None:
         """Merge what there is to merge now, unless another process does."""

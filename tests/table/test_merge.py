@@ -302,6 +302,16 @@ def each_row_is_there_once(lake: Lake, what: list[str]) -> None:
     assert len(lake.accounts()) == taken
 
 
+def test_who_waits_is_told_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "TELL_S", 0.0)
+    told: list[float] = []
+    lake = filled(tmp_path / "lake")
+    with Merging(lake, VirtualClock(), told.append):
+        pass
+    assert told
+    assert number_of(lake.folder) == 4
+
+
 def test_two_do_not_merge_at_once(tmp_path: Path) -> None:
     lake = filled(tmp_path / "lake")
     with merging._alone(lake.folder) as room:
