@@ -40,4 +40,9 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
         taken = take.ingest(paths, folder, SystemClock(), watcher.tell, engine, take.on_ports(ports))
     out = console()
     _findings.read(taken, out)
+    if ports and taken.known:
+        out.print(
+            "What was read before stays as it was read then: to have it read with --port, name a new lake.",
+            soft_wrap=True,
+        )
     out.print(f"Next: dnsonde detect {typed(folder)} --home PREFIX", soft_wrap=True)

@@ -208,6 +208,8 @@ def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
     assert found(dnsonde("detect", "lake", "--home", HOME, "--format", "jsonl")) == direct
     again = dnsonde("ingest", capture, "-o", "lake")
     assert "was read before" in " ".join(again.stdout.split())
+    assert "--port" not in again.stdout
+    assert "with --port, name a new lake" in dnsonde("ingest", capture, "-o", "lake", "--port", "5300").stdout
     for number in range(6):
         shutil.copy(capture, f"copy {number}.pcap")
     again = dnsonde("ingest", ".", "-o", "lake")
