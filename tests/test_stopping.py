@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,14 +28,29 @@ face.main()
 """
 
 
-def working(folder: Path, *before: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*before, sys.executable, "-c", WORK],
+@pytest.fixture(autouse=True)
+def heard_by_default() -> Iterator[None]:
+    """Who runs the tests by nohup has us ignore SIGHUP, and our children too."""
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@contextmanager
+def working(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORK],
         env=os.environ | {"TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as work:
+        try:
+            yield work
+        finally:
+            work.kill()  # else a test that fails waits for it
 
 
 @pytest.mark.parametrize(
