@@ -205,9 +205,10 @@ class TestOnSpark:
         allowed = prefixes([*(f"10.20.0.{n}" for n in range(1, 250)), "2620:fe::9"])
         seen = replace(SEEN, allow_prefixes=allowed, allow_domains=[f"n{n}.example.org" for n in range(150)])
         left, tables = {}, ("seen_message", "seen_flow", "message")
+        some = dict.fromkeys(TIME, "src_port % 16 = 5")  # as it takes long where nothing is compiled
         for name in engine.ENGINES:
-            with opened(name, lake) as looker:
-                next(looker.rows(seen, [("dns_sweep", ())]))
+            with opened(name, lake, where=some) as looker:
+                assert list(looker.rows(seen, ())) == []  # only the views are made
                 ask = "SELECT count(*) AS n FROM "
                 left[name] = [looker.ask(ask + table).to_pylist()[0]["n"] for table in tables]
         assert left["duckdb"] == left["spark"]
