@@ -65,6 +65,43 @@ def calling(stop: Callable[[], object], *, once: bool = False) -> Iterator[None]
             signal.signal(number, handler)
 
 
+class _Waits:
+    """Whether somebody waits, and whether somebody asked to stop since `between_waits`."""
+
+    def __init__(self) -> None:
+        self.waiting = self.asked = False
+
+    def ask(self) -> None:
+        self.asked = True
+        if self.waiting:
+            raise KeyboardInterrupt
+
+
+_waits = _Waits()
+
+
+@contextmanager
+def between_waits() -> Iterator[None]:
+    """While inside, who asks to stop ends a `wait`, this one or the next, and nothing that is between two of them."""
+    try:
+        with calling(_waits.ask):
+            yield
+    finally:
+        _waits.asked = False
+
+
+@contextmanager
+def wait() -> Iterator[None]:
+    """A wait for others, which KeyboardInterrupt ends; it may come as this is left, so keep what was waited for."""
+    _waits.waiting = True
+    try:
+        if _waits.asked:
+            raise KeyboardInterrupt
+        yield
+    finally:
+        _waits.waiting = False
+
+
 def exit_code() -> int:
     """128 and the signal is how shells say which one it was."""
     return 128 + (told or heeded)[0] if told or heeded else INTERRUPTED

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from dnsonde.formats._contract import Account, Format, Options
 from dnsonde.formats._reading import PACKAGE, Reading
 from dnsonde.net.frames import listens
 from dnsonde.registry import entries
-from dnsonde.stopping import deferred
+from dnsonde.stopping import between_waits, deferred
 from dnsonde.table import engine
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.merge import Merging
@@ -174,7 +173,7 @@ def _listen(
     pace = _Pace(clock, on_progress, 0)
     heard = Account("", path, "dnstap")
     over = False
-    with suppress(KeyboardInterrupt):
+    with between_waits():
         while not over:
             with Reading(path, options) as reading:
                 rows = iter(reading)
@@ -199,29 +198,23 @@ def _take_part(
     account, before = reading.account, reading.consumed
     account.begin(os.urandom(16).hex())
     reading.stream.patience_s = ends_us = None
-    more, interrupted = False, None
+    more = False
     with lake.take(account.file) as intake:
         assert intake is not None  # nobody else has this name
-        try:
-            for table, batch in rows:
-                if batch.num_rows:
-                    intake.append(table, batch)
-                    pace.tell(account.path, reading.consumed, account.messages)
-                now = clock.monotonic_us()
-                ends_us = ends_us or now + round(PART_S * 1e6)
-                reading.stream.patience_s = (ends_us - now) / 1e6
-                if now >= ends_us:
-                    more = True
-                    break
-        except KeyboardInterrupt as asked:
-            interrupted = asked
+        for table, batch in rows:
+            if batch.num_rows:
+                intake.append(table, batch)
+                pace.tell(account.path, reading.consumed, account.messages)
+            now = clock.monotonic_us()
+            ends_us = ends_us or now + round(PART_S * 1e6)
+            reading.stream.patience_s = (ends_us - now) / 1e6
+            if now >= ends_us:
+                more = True
+                break
         account.bytes = reading.consumed - before
-        with deferred():
-            if account.packets:
-                intake.commit(account.row())
-            heard.add(account)
-    if interrupted is not None:
-        raise interrupted
+        if account.packets:
+            intake.commit(account.row())
+        heard.add(account)
     return more
 
 

@@ -91,6 +91,24 @@ def test_what_must_not_be_left_half_done_is_done_first() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_who_asks_between_two_waits_ends_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "heeded", [])
+    done = []
+    with stopping.between_waits():
+        with stopping.wait():
+            done.append("waited")
+        signal.raise_signal(signal.SIGINT)
+        done.append("worked")
+        with pytest.raises(KeyboardInterrupt), stopping.wait():
+            done.append("waited again")
+    with stopping.between_waits(), pytest.raises(KeyboardInterrupt), stopping.wait():
+        signal.raise_signal(signal.SIGTERM)
+    assert done == ["waited", "worked"]
+    with stopping.wait():
+        done.append("what was asked is over")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_work_that_ends_in_its_own_time_says_by_which_signal(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch

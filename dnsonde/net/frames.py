@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.net.refusal import refusal
+from dnsonde.stopping import wait
 
 CONTENT = b"protobuf:dnstap.Dnstap"
 ACCEPT, START, STOP, READY, FINISH = 1, 2, 3, 4, 5
@@ -90,11 +91,12 @@ class Receiver:
             return b""
         try:
             if self._sender is None:
-                self._welcome()
+                with wait():
+                    self._welcome()
             return self._receive(min(size, PIECE), patience_s)
         except KeyboardInterrupt:  # whoever stops a listener wants what it has heard
             self.interrupted = self._done = True
-            return b""
+            return self._early[:size]
         except (OSError, ValueError) as error:
             self.damage = f"the sender was lost: {error}"
             self._done = True
@@ -153,15 +155,15 @@ class Receiver:
 
     def _receive(self, size: int, patience_s: float | None) -> bytes | None:
         assert self._sender is not None
-        if self._early:
-            piece, self._early = self._early[:size], self._early[size:]
-            return piece
-        # A timeout of 0 would not wait for what is there already.
-        self._sender.settimeout(None if patience_s is None else max(patience_s, PAUSE_S))
-        try:
-            pieces = [self._sender.recv(size)]
-        except TimeoutError:
-            return None
+        if not self._early:
+            # A timeout of 0 would not wait for what is there already.
+            self._sender.settimeout(None if patience_s is None else max(patience_s, PAUSE_S))
+            try:
+                with wait():
+                    self._early = self._sender.recv(size)
+            except TimeoutError:
+                return None
+        pieces, self._early = [self._early[:size]], self._early[size:]
         left = size - len(pieces[0])
         self._sender.settimeout(PAUSE_S)
         try:

@@ -23,9 +23,6 @@ from dnsonde.table import store
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import MESSAGE
 
-# Ctrl-C may come while a folder is being listed, which is then closed later.
-pytestmark = pytest.mark.filterwarnings("ignore:.*ScandirIterator:pytest.PytestUnraisableExceptionWarning")
-
 QUERY = bytes.fromhex("00070100000100000000000003777777076578616d706c6503636f6d0000010001")
 STOPPED = struct.pack(">III", 0, 4, STOP)
 
