@@ -109,7 +109,7 @@ def advice(error: click.ClickException) -> str:
 
 
 def stopped() -> int:
-    """Say so."""
+    """Say that somebody stopped it."""
     return complain("Stopped.", stopping.exit_code())
 
 

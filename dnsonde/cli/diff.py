@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from dnsonde.cli import _groups
+from dnsonde.cli import _groups, _options
 from dnsonde.cli.show import FORMATS, LIMIT, run_export
 
 COLUMNS = ("target", "change", "class_before", "class_after", "egress", "why")
@@ -19,9 +19,7 @@ CHANGES = ("opened", "closed", "changed", "appeared", "gone")
     "--prefix", "prefixes", multiple=True, metavar="PREFIX", help="Only hosts in it; may be repeated."
 )
 @click.option("--format", "name", type=click.Choice(FORMATS), help="List the hosts, in this format.")
-@click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
-)
+@_options.output
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
 @_groups.by_option
 @click.option(
@@ -58,7 +56,7 @@ def diff(
 
     shown = LIMIT if limit is None else limit or None
     found = look.difference(before, after, prefixes, by, shown)
-    if listed or name:
+    if listed or name or output:
         run_export(found.hosts.order(TARGET), name or "table", output, COLUMNS, limit)
     else:
         out = console()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dnsonde.cli import _options
 from dnsonde.cli._groups import CHOICES
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ LIMIT = 50
 )
 @click.option("--open", "only_open", is_flag=True, help="Only hosts that resolve for strangers.")
 @click.option("--format", "name", type=click.Choice(FORMATS), help="List the hosts, in this format.")
-@click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal."
-)
+@_options.output
 @click.option("--limit", type=click.IntRange(min=0), help=f"Rows of a table, 0 for all.  [default: {LIMIT}]")
 @click.option("--by", type=CHOICES, help="Count hosts, or a lake's findings, by prefix, asn or country.")
 def show(
@@ -71,7 +70,7 @@ def show(
 
     if by and name:
         raise click.UsageError("--by counts hosts, and --format lists them: leave one of them out.")
-    if not (classes or prefixes or name or only_open or by):
+    if not (classes or prefixes or name or only_open or by or output):
         measured, truth = look.at(folder)
         out = console()
         _summary.show(measured, out, truth)

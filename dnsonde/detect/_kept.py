@@ -99,9 +99,9 @@ def parts(folder: Path) -> str:
 
 @cache
 def code() -> str:
-    """A digest of the detectors and of what they know."""
+    """A digest of the detectors, of what they know, and of the words for it."""
     digest = hashlib.sha256()
-    for room in SOURCES:
+    for room in (*SOURCES, "lang"):
         for source in sorted(Path(str(files("dnsonde"))).joinpath(room).glob("*.*")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]

@@ -139,7 +139,7 @@ class Lake:
         if descriptor is None:
             yield None
             return
-        intake = Intake(self, file)
+        intake = Intake(self, file, self._group)
         try:
             with intake:
                 yield intake
@@ -147,7 +147,7 @@ class Lake:
             if self._group is not None and intake.given:
                 self._group.files[file] = descriptor
             else:
-                self._let_go(file, descriptor)
+                self.let_go(file, descriptor)
         if self._group is not None and self._group.is_full:
             self._group.settle()
 
@@ -239,7 +239,7 @@ class Lake:
             holding = self._group is not None and bool(self._group.files)
             descriptor = _locked(place, wait=not holding)
             if descriptor is not None and self.has(file):  # since another process is through with it
-                self._let_go(file, descriptor)
+                self.let_go(file, descriptor)
             elif descriptor is not None:
                 for left in place.iterdir():  # by a process that was killed
                     shutil.rmtree(left)
@@ -248,7 +248,8 @@ class Lake:
                 self._group.settle()  # who waits holds nothing that another may wait for
         return None
 
-    def _let_go(self, file: str, descriptor: int) -> None:
+    def let_go(self, file: str, descriptor: int) -> None:
+        """Unlock a file's place; what is still in it is thrown away."""
         with suppress(OSError):
             shutil.rmtree(self.folder / INCOMING / file)
         os.close(descriptor)
@@ -257,12 +258,16 @@ class Lake:
 class Intake:
     """The rows of one source file on their way into a lake; made by `Lake.take`.
 
-    Parts are written by a thread of their own, beside whoever reads. given: it was small, and goes with others.
+    Parts are written by a thread of their own, beside whoever reads. group: that takes it, if it is small; given: so it
+    was; several: it is such a group itself.
     """
 
-    def __init__(self, lake: Lake, file: str, *, several: bool = False) -> None:
+    def __init__(
+        self, lake: Lake, file: str, group: "_Group | None" = None, *, several: bool = False
+    ) -> None:
         self.given = False
         self._lake = lake
+        self._group = group
         self._file = file
         self._name = f"{MANY}{file}" if several else f"part-{file}"
         self._place = lake.folder / INCOMING / file
@@ -289,10 +294,9 @@ class Intake:
 
     def commit(self, account: Mapping[str, Any]) -> None:
         """Write what waits and the file's account, and make all of it visible."""
-        group = self._lake._group  # noqa: SLF001 - one thing in two classes
-        if group is not None and self._writing is None and sum(self._rows.values()) <= SMALL:
+        if self._group is not None and self._writing is None and sum(self._rows.values()) <= SMALL:
             self.given = True
-            group.add(self._waiting, account)
+            self._group.add(self._waiting, account)
             return
         self.commit_all([account])
 
@@ -379,7 +383,7 @@ class _Group:
                 intake.commit_all(self._accounts)
         finally:
             for file, descriptor in self.files.items():
-                self._lake._let_go(file, descriptor)  # noqa: SLF001 - one thing in two classes
+                self._lake.let_go(file, descriptor)
             self._clear()
 
 

@@ -363,13 +363,16 @@ def test_who_waits_for_a_file_holds_no_other(tmp_path: Path) -> None:
     with lake.together(), other.together():
         assert take(lake, "aa", {"time_us": NOON_US})
         assert take(other, "bb", {"time_us": NOON_US})
+        mine, others = lake._group, other._group
+        assert mine is not None
+        assert others is not None
         with pytest.MonkeyPatch.context() as patch:
-            real = other._group.settle  # type: ignore[union-attr]
+            real = others.settle
 
             def settle() -> None:
                 real()
-                lake._group.settle()  # type: ignore[union-attr]  # as the other process would, in its time
+                mine.settle()  # as the other process would, in its time
 
-            patch.setattr(other._group, "settle", settle)
+            patch.setattr(others, "settle", settle)
             assert not take(other, "aa", {"time_us": NOON_US})
     assert len(lake.accounts()) == 2
