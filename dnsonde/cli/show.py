@@ -68,8 +68,8 @@ def show(
     from dnsonde.cli._terminal import console
     from dnsonde.export._open import with_owners
 
-    if by and name:
-        raise click.UsageError("--by counts hosts, and --format lists them: leave one of them out.")
+    if by and (name or output):
+        raise click.UsageError("--by counts hosts, and --format and -o list them: leave one of them out.")
     if not (classes or prefixes or name or only_open or by or output):
         measured, truth = look.at(folder)
         out = console()

@@ -42,6 +42,20 @@ def test_the_summary_counts_each_class_and_says_what_is_next(dnsonde: Type, run:
     assert f"Next: dnsonde report {run} -o report.html\n      dnsonde show {run} --open\n" in said.stdout
 
 
+def test_hosts_go_to_the_file_that_was_named(dnsonde: Type, run: Path, tmp_path: Path) -> None:
+    """Without a format as a table; `-` is stdout, which is no file's name."""
+    assert dnsonde("show", run, "-o", "hosts.txt").stdout == ""
+    listed = (tmp_path / "hosts.txt").read_text()
+    assert listed.split()[0] == "target"
+    assert len(listed.splitlines()) == 6
+    assert dnsonde("diff", run, run, "-o", "changed.txt").stdout == ""
+    assert (tmp_path / "changed.txt").exists()
+    told = dnsonde("show", run, "--format", "csv", "-o", "-")
+    assert len(told.stdout.splitlines()) == 6
+    assert not (tmp_path / "-").exists()
+    assert dnsonde("show", run, "--by", "prefix", "-o", "x").returncode == 2
+
+
 def test_addresses_stay_whole_on_a_narrow_terminal() -> None:
     host = report.Host(
         "2001:db8:1234:5678:9abc:def0:1234:5678", "transparent_forwarder", "192.0.2.1", 48.2, ""
