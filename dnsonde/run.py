@@ -6,11 +6,11 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -97,7 +97,7 @@ def measure(
         say(f"{narrow.sentence(more)}.")
 
     drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
-    judge(folder)
+    judge(folder, say)
     return look.at(folder)[0]
 
 
@@ -229,13 +229,25 @@ def is_ours(address: str) -> bool:
     return True
 
 
-def judge(folder: Path) -> None:
+def _untold(_sentence: str) -> None:
+    """Say it to nobody."""
+
+
+def judge(folder: Path, say: Callable[[str], None] = _untold) -> None:
     """Join probes, replies and sightings of a run, and write its verdicts, in memory that does not grow with them."""
-    plan = plan_of(folder)
-    write_verdicts(folder, zone_mode="known" if plan.is_known else "delegated", memory_limit_mib=MEMORY_MIB)
+    mode: Literal["known", "delegated"] = "known" if plan_of(folder).is_known else "delegated"
+
+    def apart(ahead_us: int) -> None:
+        ahead = timedelta(seconds=abs(ahead_us) // 1_000_000)
+        say(
+            f"Note: the authority's clock is {ahead} {'ahead of' if ahead_us > 0 else 'behind'} the prober's; its "
+            "sightings are judged as if it were not. NTP on both hosts keeps them together."
+        )
+
+    write_verdicts(folder, zone_mode=mode, memory_limit_mib=MEMORY_MIB, on_clocks=apart)
 
 
-def join(folder: Path, others: Sequence[Path]) -> look.Measured:
+def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _untold) -> look.Measured:
     """Add the sightings in other folders that belong to this run, each once, and judge again."""
     tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
     every = tables["sighting"]
@@ -251,7 +263,7 @@ def join(folder: Path, others: Sequence[Path]) -> look.Measured:
         every = every.union(theirs).distinct()
     if others:
         store.save(SIGHTING, folder, every)
-    judge(folder)
+    judge(folder, say)
     return look.at(folder)[0]
 
 

@@ -18,6 +18,6 @@ def join(folder: Path, sightings: tuple[Path, ...]) -> None:
     from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console
 
-    measured = run.join(folder, sightings)
     out = console()
+    measured = run.join(folder, sightings, say=out.print)
     _summary.show(measured, out)

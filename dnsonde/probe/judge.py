@@ -26,6 +26,23 @@ SLICE_ROWS = 1 << 20  # probes in one slice, about
 BATCH_ROWS = 122_880
 SOURCES = ("probe", "table")  # what the SQL is made by
 SEEN = (PROBE, REPLY, SIGHTING)
+APART_MIN_US = 60_000_000  # what two clocks may differ by without a word; resolving takes seconds
+# The first sighting of each probe that was answered rightly lies between probe and reply, or the clocks are apart. Only
+# those: whoever replays names of hosts that never replied does not set our clock.
+APART = """
+WITH answered AS (
+  SELECT DISTINCT target_net, target_host FROM reply
+  WHERE outcome = 'answered' AND kind = 'sweep' AND rcode = 0 AND answers > 0 AND control LIMIT 10000
+), sent AS (
+  SELECT target_net, target_host, attempt, tag, time_us AS sent_us FROM probe
+  SEMI JOIN answered USING (target_net, target_host) WHERE kind = 'sweep'
+), seen AS (
+  SELECT target_net, target_host, attempt, tag, min(time_us) AS seen_us FROM sighting
+  SEMI JOIN answered USING (target_net, target_host) WHERE kind = 'sweep' AND outcome <> 'dropped' GROUP BY ALL
+)
+SELECT CAST(coalesce(round(median(seen_us - sent_us) / 1e6), 0) AS BIGINT) * 1000000
+FROM sent JOIN seen USING (target_net, target_host, attempt, tag)
+"""
 
 
 def write_verdicts(
@@ -35,9 +52,12 @@ def write_verdicts(
     memory_limit_mib: int = MEMORY_MIB,
     slice_rows: int = SLICE_ROWS,
     on_slice: Callable[[int, int], None] | None = None,
+    on_clocks: Callable[[int], None] | None = None,
 ) -> int:
     """Put the verdicts of the run in `folder` in place of those that it had; return how many targets there are.
 
+    Where the authority's clock and ours are more than `APART_MIN_US` apart, its sightings are judged as if it had ours,
+    and `on_clocks` is told how many microseconds it is ahead (below zero: behind).
     `on_slice` is told how many slices of how many are done. RunError for a run that cannot be read, SystemRefusal for
     a disk that cannot be written.
     """
@@ -53,13 +73,19 @@ def write_verdicts(
         Writer(VERDICT, scratch) as writer,
     ):
         create_views(folder, connection, {table.name: "TRUE" for table in (*SEEN, ENRICHMENT)})
+        ((ahead,),) = connection.execute(APART).fetchall()
+        if abs(ahead) <= APART_MIN_US:
+            ahead = 0
+        elif on_clocks is not None:
+            on_clocks(ahead)
         for statement in first:
             connection.execute(statement)
         for number in range(slices):
             for table in SEEN:
-                connection.execute(
-                    f"CREATE OR REPLACE TEMP VIEW some_{table.name} AS FROM {table.name} WHERE {_slice(number, slices)}"
-                )
+                some = connection.table(table.name).filter(_slice(number, slices))
+                if table is SIGHTING:
+                    some = some.project(f"* REPLACE (time_us - {ahead} AS time_us)")
+                some.create_view(f"some_{table.name}")
             # In the order of targets: who looks for an address, or pages by it, then reads little of each slice.
             for batch in connection.execute(select).fetch_record_batch(BATCH_ROWS):
                 writer.append({name: batch.column(name) for name in batch.schema.names})

@@ -17,7 +17,7 @@ class JumpingClock(SystemClock):
 
     def now_us(self) -> int:
         self.asked += 1
-        return super().now_us() - (self.asked % 3) * 1_800_000_000
+        return super().now_us() - (self.asked % 3) * 900_000_000
 
 
 def test_jumps_of_the_wall_clock_change_no_verdict(labs: Labs, tmp_path: Path) -> None:

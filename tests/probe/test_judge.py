@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
     return made(tmp_path, tmp_path)
 
 
-def made(tmp_path: Path, authority: Path) -> Path:
-    """That run; what the authority saw lies in a folder."""
+def made(tmp_path: Path, authority: Path, ahead_us: int = 0) -> Path:
+    """That run; what the authority saw lies in a folder, by a clock that is ahead."""
     host = np.arange(TARGETS) + 0xC6336400
     sort = np.arange(TARGETS) % 4
     common = {"kind": "sweep", "attempt": 1}
@@ -50,12 +50,12 @@ def made(tmp_path: Path, authority: Path) -> Path:
                "errno": 0}
         )  # fmt: skip
     egress = 0xCB007100 + np.arange(TARGETS) % 50
-    open_ = np.flatnonzero(sort == 0)
+    open_ = np.flatnonzero((sort == 0) | (np.arange(TARGETS) == 3))  # one of the silent resolves
     with Writer(SIGHTING, authority) as sighting:
         sighting.append(
             blank(SIGHTING) | common | addresses("target", host[open_], len(open_))
             | addresses("egress", egress[open_], len(open_))
-            | {"time_us": START + 5000, "outcome": "answered", "tag": host[open_] * 7}
+            | {"time_us": START + 5000 + ahead_us, "outcome": "answered", "tag": host[open_] * 7}
         )  # fmt: skip
     with Writer(REPLY, tmp_path) as reply:
         for kind, given in ((0, egress), (1, np.full(TARGETS, 0xCB007201)), (2, None)):
@@ -95,6 +95,7 @@ def test_slices_tell_what_the_whole_tells(folder: Path) -> None:
         ("manipulated", "one_address", False),
         ("refused", None, False),
         ("silent", None, False),
+        ("resolves_no_reply", None, True),
     }
     assert not (folder / "verdict.new").exists()
     assert row_count(folder, VERDICT) == TARGETS
@@ -113,6 +114,32 @@ def test_sightings_that_are_not_joined_yet_are_missed_in_the_sentence(tmp_path: 
     assert len(right) == TARGETS // 4
     assert "not joined" in right[0]["why"]
     assert list(right[0]) == [c.name for c in VERDICT.columns]
+
+
+@pytest.mark.parametrize("hours", [3, -30])
+def test_clock_of_the_authority_that_is_apart_changes_no_verdict(tmp_path: Path, hours: int) -> None:
+    one, other = made(tmp_path / "one", tmp_path / "one"), tmp_path / "other"
+    made(other, other, ahead_us=hours * 3_600_000_000)
+    told: list[int] = []
+    for run in (one, other):
+        write_verdicts(run, on_clocks=told.append)
+    assert judged(other) == judged(one)
+    assert told == [hours * 3_600_000_000]
+
+
+def test_names_of_silent_hosts_replayed_later_do_not_set_the_clock(tmp_path: Path) -> None:
+    folder = made(tmp_path, tmp_path)
+    silent = np.flatnonzero(np.arange(TARGETS) % 4 == 3) + 0xC6336400
+    with Writer(SIGHTING, folder) as sighting:
+        sighting.append(
+            blank(SIGHTING) | {"kind": "sweep", "attempt": 1} | addresses("target", silent, len(silent))
+            | addresses("egress", silent * 0 + 0xCB007164, len(silent))
+            | {"time_us": START + 7_200_000_000, "outcome": "answered", "tag": silent * 7}
+        )  # fmt: skip
+    told: list[int] = []
+    write_verdicts(folder, on_clocks=told.append)
+    assert told == []
+    assert sum(row["class"] == "resolves_no_reply" for row in judged(folder)) == 1
 
 
 def test_run_without_a_probe_has_no_verdicts(tmp_path: Path) -> None:
