@@ -16,6 +16,7 @@ from dnsonde.formats._traffic import Decoded, Traffic
 from dnsonde.wire.capture import ENTRY, INTERFACE, Chunk, Stop, index_pcap, index_pcapng
 
 CHUNK = 1 << 24  # octets of the file in memory at a time
+SMALL = 1 << 18  # octets of a file that is not worth a second thread
 PACKETS = 1 << 16  # packets of a chunk: more leave the cache before they are written, fewer cost calls
 LONGEST = 1 << 18  # octets of a packet that is believed, as libpcap has it
 SECTION = b"\x0a\x0d\x0d\x0a"
@@ -197,8 +198,8 @@ def packets(stream: Stream, account: Account, options: Options, state: State) ->
     """The rows of a capture's packets."""
     traffic = Traffic(account, options)
     decoded = (traffic.decode(chunk) for chunk in chunks(stream, account, state))
-    # What comes through a pipe is worked on as it comes, and may be left at any time.
-    with closing(_ahead(decoded) if stream.size else decoded) as ready:
+    # What comes through a pipe is worked on as it comes, and may be left at any time. (Its size is 0.)
+    with closing(_ahead(decoded) if stream.size > SMALL else decoded) as ready:
         for one in ready:
             yield from traffic.add(one)
     yield from traffic.finish()

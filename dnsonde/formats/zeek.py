@@ -54,6 +54,8 @@ class Style:
         """As the header lines say, or as before where there are none."""
         found: dict[str, str] = {}
         separator = before.separator
+        if not (head.startswith(HEADED) or any(b"\n" + begun in head for begun in HEADED)):
+            return before
         for line in head[:HEADER].split(b"\n"):
             text = line.decode("latin-1").rstrip("\r")
             if text.lstrip().startswith("#separator "):
@@ -75,6 +77,7 @@ class Style:
         )
 
 
+HEADED = (b"#", b" #separator", b"ts\tuid\t")  # how a line of a header begins
 ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 PLAIN = Style()
 

@@ -6,6 +6,7 @@ pairs (see `wire.batch`). A column that may be null says so by `null`.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 
@@ -41,13 +42,18 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema; its metadata carries the table's name and `VERSION`."""
-        return pa.schema(
-            [
-                pa.field(c.name, c.type, nullable=c.null, metadata={"meaning": c.meaning})
-                for c in self.columns
-            ],
-            metadata={"dnsonde.table": self.name, "dnsonde.version": str(VERSION)},
-        )
+        return _schema(self, VERSION)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+@cache
+def _schema(table: Table, version: int) -> pa.Schema:
+    columns = [
+        pa.field(c.name, c.type, nullable=c.null, metadata={"meaning": c.meaning}) for c in table.columns
+    ]
+    return pa.schema(columns, {"dnsonde.table": table.name, "dnsonde.version": str(version)})
 
 
 def _address(role: str, meaning: str, *, null: bool = False) -> tuple[Column, Column]:

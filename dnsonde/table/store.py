@@ -480,6 +480,11 @@ REPEATING = {  # columns of text where few texts stand for many rows
 
 def with_dictionaries(table: Table) -> pa.Schema:
     """The table's schema as readers may give it: text that repeats as dictionaries, which a writer need not make."""
+    return _with_dictionaries(table, VERSION)
+
+
+@cache
+def _with_dictionaries(table: Table, _version: int) -> pa.Schema:
     kind = pa.dictionary(pa.int32(), pa.string())
     fields = [f.with_type(kind) if f.type == TEXT and f.name in REPEATING else f for f in table.schema]
     return pa.schema(fields, table.schema.metadata)

@@ -12,8 +12,9 @@ from dnsonde.wire._kernels import packet_flow as kernel
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.packet import PACKET
 
-ROWS = 1 << 17  # flows in memory at a time
-SLOTS = 4 * ROWS
+ROWS = 1 << 17  # flows in memory at a time, at most
+FIRST_ROWS = 1 << 10  # and at first: a small capture has few, and fresh memory costs more than counting
+SLOTS = 4  # for each
 PAYLOAD = 32  # octets kept of a flow's first payload
 
 FLOW = np.dtype(
@@ -69,9 +70,9 @@ class Meter:
 
     def __init__(self, window_us: int) -> None:
         self._window_us = window_us
-        self._rows = np.zeros(ROWS, FLOW)
-        self._slots = np.zeros(SLOTS, np.int32)
         self._used = 0
+        self._rows = np.empty(0, FLOW)
+        self._make_room(min(FIRST_ROWS, ROWS))
 
     def add(
         self, batch: Batch, packets: NDArray[np.void], time_us: NDArray[np.int64]
@@ -84,12 +85,23 @@ class Meter:
             at, self._used = kernel.meter(
                 data, offset, rows, times, at, self._window_us, self._slots, self._rows, self._used
             )
-            if at < len(packets):
+            if at == len(packets):
+                break
+            if len(self._rows) < ROWS:
+                self._make_room(min(8 * len(self._rows), ROWS))
+            else:
                 yield from self.finish()
         if self._used > ROWS // 2:
             when = self._rows["when"][: self._used]
             newest = int(when.max())
             yield from self._take(when < newest - 1)
+
+    def _make_room(self, rows: int) -> None:
+        """Hold so many rows from now on, with those that there are."""
+        old = self._rows[: self._used]
+        self._rows = np.zeros(rows, FLOW)
+        self._slots = np.zeros(SLOTS * rows, np.int32)
+        self._keep(old.view(OCTETS))
 
     def finish(self) -> Iterator[NDArray[np.void]]:
         """The rows that are left, valid until more are asked for."""

@@ -236,7 +236,7 @@ class Streams:
     """
 
     def __init__(self) -> None:
-        self._table = np.zeros(CONNECTIONS, CONNECTION)
+        self._table = np.zeros(0, CONNECTION)  # until there is a segment: most captures are of UDP alone
         self._counter = 0
         self._waiting = Packets.none()
         self._place = np.zeros((3, 0), np.int64)  # slot, ident, relative of each that waits
@@ -246,6 +246,8 @@ class Streams:
         """Messages (without the length before each), and the last packet of each; `segments` are TCP packets."""
         if not len(segments) and not len(self._waiting):
             return Batch.of([]), segments
+        if not len(self._table):
+            self._table = np.zeros(CONNECTIONS, CONNECTION)
         place = np.empty((3, len(segments)), np.int64)
         self._counter = kernel.follow(
             frozen(segments.row, PACKET),

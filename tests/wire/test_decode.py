@@ -426,6 +426,7 @@ def test_an_empty_batch_is_empty() -> None:
 
 def test_one_signature_each() -> None:
     decode.warm()
+    text.warm()
     compare(SAMPLES["options"])
     test_names_in_rdata_are_shown()
     strided = np.frombuffer(SAMPLES["query"] * 2, np.uint8).reshape(2, -1)

@@ -206,13 +206,21 @@ def test_flows_equal_their_twin() -> None:
 
 def test_a_full_table_gives_its_rows_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "ROWS", 64)
-    monkeypatch.setattr(flow, "SLOTS", 256)
     raw = [make.ip4(make.udp(b"", sport=port)) for port in range(1, 501)]
     have = packets_of(raw)
     meter = flow.Meter(60_000_000)
     rows = np.concatenate([rows_of(meter, have), rows_of(meter)])
     assert rows["packets"].sum() == 500
     assert len(np.unique(rows["ports"])) == 500
+
+
+def test_its_table_grows_with_what_it_holds_and_counts_on() -> None:
+    raw = [make.ip4(make.udp(b"", sport=port)) for port in range(1, 20_001)]
+    meter = flow.Meter(60_000_000)
+    assert not len(rows_of(meter, packets_of(raw), packets_of(raw[::-1], first=20_001)))
+    rows = rows_of(meter)
+    assert len(rows) == 20_000
+    assert set(rows["packets"]) == {2}
 
 
 def test_gre_keeps_both_identifications() -> None:
