@@ -58,6 +58,8 @@ def show(
     """
     from dnsonde.table.lake import is_lake
 
+    if by and (name or output):
+        raise click.UsageError("--by counts, and --format and -o list one by one: leave one of them out.")
     if is_lake(folder):
         if classes or prefixes or only_open:
             raise click.UsageError("--class, --prefix and --open choose hosts of a run, and this is a lake.")
@@ -68,8 +70,6 @@ def show(
     from dnsonde.cli._terminal import console
     from dnsonde.export._open import with_owners
 
-    if by and (name or output):
-        raise click.UsageError("--by counts hosts, and --format and -o list them: leave one of them out.")
     if not (classes or prefixes or name or only_open or by or output):
         measured, truth = look.at(folder)
         out = console()
