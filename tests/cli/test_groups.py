@@ -83,6 +83,8 @@ def test_findings_tell_whose_their_subject_is(dnsonde: Type, lake: Path, owners:
         (64502, "Bots", "XX")
     }
     assert "AS64502 Bots, XX" in lines(dnsonde("detect", lake, *HOME))
+    listed = dnsonde("show", lake, "--by", "asn", "-o", "counts.csv")
+    assert (listed.returncode, Path("counts.csv").exists()) == (2, False)
     counted = lines(dnsonde("show", lake, "--by", "asn"))
     assert counted[0] == "autonomous system subjects findings critical high medium"
     assert counted[1] == "AS64502 Bots 5 5 - - -"
