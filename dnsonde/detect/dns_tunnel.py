@@ -31,7 +31,7 @@ from dnsonde.intel.load import markers
 DOMAIN = ["domain"]
 COLUMNS = [
     *keys("src", "dst"), "src_port", "dst_port", "src_home", "dst_home", "time_us", "registered_domain", "qname",
-    "qtype", "response", "dns_bytes", "sub_hash", "sub_bytes", "label_max", "entropy", "embedded_kind",
+    "qtype", "response", "rcode", "dns_bytes", "sub_hash", "sub_bytes", "label_max", "entropy", "embedded_kind",
     "embedded_relation",
 ]  # fmt: skip
 FULL = 100  # mean octets left of the domain: names filled to what DNS takes
@@ -39,6 +39,8 @@ NUMBERED = 3  # of the first so many labels one may be a number
 DIGITS, DIGITS_MAX = "0123456789", 6
 PARTS = 4  # names for one number
 TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
+NXDOMAIN = 3
+DENIED = 4  # of so many rows, queries and answers alike, one may deny the name: half of the answers
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
 
 
@@ -95,9 +97,10 @@ def dns_tunnel(
     known (`intel/markers.toml`) are left out. The others come from many clients, a few names from each: seen
     between clients and resolver they are none. Seen behind a resolver they stay below the limits for plain types or
     belong on the allow-list. Lists of addresses (DNSBL, PTR, SPF macros) embed addresses: such names are not
-    counted. CDN names are short and asked again; DKIM, DMARC and ACME names are few for each domain. Names that do
-    not exist are `random_subdomain`'s unless they are long. A capture that keeps 96 octets of a packet has not the end
-    of a long name, where its domain stands: there, nothing is told.
+    counted. Who guesses hosts and asks for their MX or TXT is told that most do not exist: such answers carry nothing,
+    and the limits are those for plain types. CDN names are short and asked again; DKIM, DMARC and ACME names are few
+    for each domain. Names that do not exist are `random_subdomain`'s unless they are long. A capture that keeps 96
+    octets of a packet has not the end of a long name, where its domain stands: there, nothing is told.
 
     **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
     iodine and dnscat2 220: `names_min` is 40, `few_names_min` 10 and `octets_min` 1,000, with `carriers_min` (0.5) of
@@ -146,6 +149,7 @@ def dns_tunnel(
         query=(~asked.response).cast("int64"),
         carrier=carrier.cast("int64"),
         rare=asked.qtype.isin(rare_types()).cast("int64"),
+        denied=(asked.response & (asked.rcode == NXDOMAIN)).fill_null(False).cast("int64"),
         down=asked.response.ifelse(asked.dns_bytes, 0).fill_null(0).cast("int64"),
     )
     # As integers, so that the order of adding does not matter.
@@ -158,6 +162,7 @@ def dns_tunnel(
         queries=asked.query.sum(),
         carriers=asked.carrier.sum(),
         rare=asked.rare.sum(),
+        denied=asked.denied.sum(),
         octets=asked.sub_bytes.max().cast("int64"),
         entropy=asked.micro.max(),
         down=asked.down.sum(),
@@ -167,7 +172,7 @@ def dns_tunnel(
     spans = _by_names(overlapping(names), by).semi_join(rough, by)
     spans = attach(spans, few, DOMAIN)
     spans = spans.mutate(
-        typed=spans.carriers >= spans.rows * carriers_min,
+        typed=_typed(spans, carriers_min),
         scattered=spans.entropy >= spans.names * (entropy_min * 1_000_000),
         marked=spans.tool.notnull() | (spans.rare * 2 >= spans.rows) | (spans.domain == DIRECT),
     )
@@ -209,7 +214,7 @@ def dns_tunnel(
     ):
         tunnels = attach(tunnels, more, held)
     tunnels = attach(tunnels, few, DOMAIN)
-    typed = tunnels.carriers >= tunnels.rows * carriers_min
+    typed = _typed(tunnels, carriers_min)
     carried = tunnels.bytes_up + tunnels.bytes_down
     return finding(
         tunnels,
@@ -308,6 +313,11 @@ def _windows(message: ir.Table, window_s: int, few: ir.Table) -> ir.Table:
     return stage(overlapping(asked).select(*DOMAIN, "window").distinct())
 
 
+def _typed(spans: ir.Table, carriers_min: float) -> ir.BooleanValue:
+    """Whether data can have come back: types with room for it, of names of which most were not denied."""
+    return (spans.carriers >= spans.rows * carriers_min) & (spans.denied * DENIED <= spans.rows)
+
+
 def _types(asked: ir.Table, by: list[str]) -> ir.Table:
     """How many types that carry data were asked for, and how many pairs there are of a name and its type."""
     rows = asked.filter(asked.carrier == 1)
@@ -357,6 +367,7 @@ def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
         queries=names.queries.sum(),
         carriers=names.carriers.sum(),
         rare=names.rare.sum(),
+        denied=names.denied.sum(),
         octets=names.octets.max(),
         entropy=names.entropy.max(),
         down=names.down.sum(),
@@ -370,6 +381,7 @@ def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
         asks=each.asks.sum(),
         carriers=each.carriers.sum(),
         rare=each.rare.sum(),
+        denied=each.denied.sum(),
         bytes_up=each.octets.sum(),
         entropy=each.entropy.sum(),
         bytes_down=each.down.sum(),

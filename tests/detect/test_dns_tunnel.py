@@ -177,3 +177,23 @@ def test_few_names_that_are_full_or_ask_for_types_by_turns_are_a_tunnel() -> Non
     # Who looks after a domain asks each name for all of them.
     each = [row | {"qtype": kind} for row in turns((TXT,)) for kind in (TXT, CNAME, MX)]
     assert found(dns_tunnel, each) == []
+
+
+def test_hosts_that_do_not_exist_carry_nothing_back() -> None:
+    """Somebody feels for the mail servers of hosts at the authority that knows them."""
+    rows = []
+    for n in range(200):
+        asked = query(
+            CLIENT, RESOLVER, f"wg-dhcp{n}d{n * 7 % 256}.secure.wireless.example.com", qtype=MX, time_s=n * 40
+        )
+        rows += [asked, response(asked, rcode=NXDOMAIN if n % 4 else 0, dns_bytes=130)]
+    assert found(dns_tunnel, rows) == []
+
+
+def test_what_is_denied_and_sends_much_is_found_all_the_same() -> None:
+    rows = []
+    for n in range(300):
+        asked = query(CLIENT, RESOLVER, f"{data(n, 60)}.example.com", qtype=TXT, time_s=n)
+        rows += [asked, response(asked, rcode=NXDOMAIN, dns_bytes=130)]
+    (row,) = found(dns_tunnel, rows)
+    assert (row["severity"], row["evidence"]["names"]) == ("medium", 300)
