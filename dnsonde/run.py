@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -229,13 +229,13 @@ def is_ours(address: str) -> bool:
     return True
 
 
-def _untold(_sentence: str) -> None:
+def _unheard(_sentence: str) -> None:
     """Say it to nobody."""
 
 
-def judge(folder: Path, say: Callable[[str], None] = _untold) -> None:
+def judge(folder: Path, say: Callable[[str], None] = _unheard) -> None:
     """Join probes, replies and sightings of a run, and write its verdicts, in memory that does not grow with them."""
-    mode: Literal["known", "delegated"] = "known" if plan_of(folder).is_known else "delegated"
+    plan = plan_of(folder)
 
     def apart(ahead_us: int) -> None:
         ahead = timedelta(seconds=abs(ahead_us) // 1_000_000)
@@ -244,10 +244,15 @@ def judge(folder: Path, say: Callable[[str], None] = _untold) -> None:
             "sightings are judged as if it were not. NTP on both hosts keeps them together."
         )
 
-    write_verdicts(folder, zone_mode=mode, memory_limit_mib=MEMORY_MIB, on_clocks=apart)
+    write_verdicts(
+        folder,
+        zone_mode="known" if plan.is_known else "delegated",
+        memory_limit_mib=MEMORY_MIB,
+        on_clocks=apart,
+    )
 
 
-def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _untold) -> look.Measured:
+def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _unheard) -> look.Measured:
     """Add the sightings in other folders that belong to this run, each once, and judge again."""
     tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
     every = tables["sighting"]

@@ -83,7 +83,7 @@ def test_commands_shown_run(path: Path, tmp_path: Path, labs: Path) -> None:
         # Its hosts are the same kinds, only fewer: a page should not take a minute of every gate.
         command = command.replace("scripts/demo", "scripts/demo --hosts 512")
         lab = LAB.fullmatch(command)
-        if lab:
+        if lab and not step.shown:
             kept = labs / lab[1].replace(" ", "_")
             if kept.exists():
                 shutil.copytree(kept, tmp_path / lab[2])

@@ -40,7 +40,6 @@ DIGITS, DIGITS_MAX = "0123456789", 6
 PARTS = 4  # names for one number
 TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
 NXDOMAIN = 3
-DENIED = 4  # of so many rows, queries and answers alike, one may deny the name: half of the answers
 DIRECT = "dnscat"  # dnscat2 without a domain: names begin with this label, and nothing else is the same
 
 
@@ -315,7 +314,7 @@ def _windows(message: ir.Table, window_s: int, few: ir.Table) -> ir.Table:
 
 def _typed(spans: ir.Table, carriers_min: float) -> ir.BooleanValue:
     """Whether data can have come back: types with room for it, of names of which most were not denied."""
-    return (spans.carriers >= spans.rows * carriers_min) & (spans.denied * DENIED <= spans.rows)
+    return (spans.carriers >= spans.rows * carriers_min) & (spans.denied * 2 <= spans.answers)
 
 
 def _types(asked: ir.Table, by: list[str]) -> ir.Table:
@@ -379,6 +378,7 @@ def _by_names(names: ir.Table, by: list[str]) -> ir.Table:
         names=each.count(),
         rows=each.rows.sum(),
         asks=each.asks.sum(),
+        answers=(each.rows - each.queries).sum(),
         carriers=each.carriers.sum(),
         rare=each.rare.sum(),
         denied=each.denied.sum(),

@@ -54,6 +54,7 @@ class Style:
         """As the header lines say, or as before where there are none."""
         found: dict[str, str] = {}
         separator = before.separator
+        # Most files that are sniffed at are captures, and have none: to split and decode them takes its time.
         if not (head.startswith(HEADED) or any(b"\n" + begun in head for begun in HEADED)):
             return before
         for line in head[:HEADER].split(b"\n"):

@@ -197,3 +197,12 @@ def test_what_is_denied_and_sends_much_is_found_all_the_same() -> None:
         rows += [asked, response(asked, rcode=NXDOMAIN, dns_bytes=130)]
     (row,) = found(dns_tunnel, rows)
     assert (row["severity"], row["evidence"]["names"]) == ("medium", 300)
+
+
+def test_half_of_the_answers_may_deny_the_name_whether_or_not_the_questions_were_seen() -> None:
+    rows = []
+    for n in range(100):
+        asked = query(CLIENT, RESOLVER, f"{data(n, 20)}.example.com", qtype=TXT, time_s=n)
+        rows += [asked, response(asked, rcode=NXDOMAIN if n % 5 < 2 else 0, dns_bytes=130)]
+    assert len(found(dns_tunnel, rows)) == 1
+    assert len(found(dns_tunnel, rows[1::2])) == 1
