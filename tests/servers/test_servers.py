@@ -99,8 +99,14 @@ CASES: dict[str, Case] = {
     ),
     # It takes out the address and leaves our control. All of loopback would be the glue of our authority, too.
     "unbound rebinding": Case("unbound", RESOLVES, "unbound rebinding", more="private-address: {address}"),
-    # One loopback address is all that IPv6 has, so this one finds the root by IPv4.
-    "unbound ipv6": Case("unbound", RESOLVES, "unbound ipv6", more="outgoing-interface: {spare}"),
+    # One loopback address is all that IPv6 has, so this one finds the root by IPv4. It must not take that way to our
+    # authority, too: a resolver of both families goes where answers were faster, on a busy machine to the other one.
+    "unbound ipv6": Case(
+        "unbound",
+        RESOLVES,
+        "unbound ipv6",
+        more="outgoing-interface: {spare}\n  do-not-query-address: {authority}/32",
+    ),
     "unbound 0x20": Case("unbound", RESOLVES, "unbound 0x20", more="use-caps-for-id: yes"),
 }
 FILES = {
@@ -190,6 +196,13 @@ def free_block() -> str:
     raise AssertionError("port 53 is in use all over loopback")
 
 
+def filled(text: str, **values: str) -> str:
+    """`text` with `{name}` replaced; other braces stay, as configurations are full of them."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
 def settings(block: str, folder: Path) -> dict[str, Setting]:
     """Each case's setting: a /24 for each, so that no two are neighbours."""
     port = run.free_port()
@@ -207,7 +220,7 @@ def settings(block: str, folder: Path) -> dict[str, Setting]:
             f"{block}.0.1",
             addresses.get(CASES[name].upstream, ""),
             CASES[name].closed,
-            CASES[name].more.replace("{spare}", spare).replace("{address}", addresses[name]),
+            filled(CASES[name].more, spare=spare, address=addresses[name], authority=f"{block}.0.2"),
             CASES[name].late,
             inner=run.free_port() if SOFTWARE[CASES[name].software].relayed else 0,
         )
