@@ -82,6 +82,36 @@ def test_a_swept_network_is_home_and_not_the_one_that_sweeps() -> None:
     assert str(found.other) == "198.51.100.0/24"
 
 
+def test_networks_swept_one_after_the_other_without_an_answer_are_home() -> None:
+    """As at a border, or in a telescope, where whoever sweeps has more conversations than any /24."""
+    sweepers = [("198.51.100.7", f"192.0.{n}.{n}") for n in range(64, 128)]
+    sweepers += [("203.0.113.9", f"192.0.{n}.1") for n in range(100, 120)]
+    names, found = guessed(*((src, 40000, dst, 53) for src, dst in sweepers))
+    assert (names, str(found.other)) == (["192.0.64.0/18"], "198.51.100.0/24")
+    assert "who wrote to one network after the other there was never answered" in found.why
+
+
+def test_a_swept_network_is_home_beside_what_else_is_there() -> None:
+    swept = [("2001:db8:ffff::7", 40000, f"2001:db9:{n:x}::1", 53) for n in range(0x100, 0x140)]
+    other = [("192.0.2.1", 40000, f"{n}.198.51.7", 443) for n in range(20, 40)]
+    assert guessed(*swept, *other)[0] == ["192.0.2.0/24", "2001:db9:100::/42"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param([("192.0.64.1", 53, "198.51.100.7", 40000)], id="it is answered"),
+        pytest.param(
+            [("198.51.100.7", 40000, f"{n}.0.2.1", 23) for n in range(20, 40)], id="it scans everywhere"
+        ),
+        pytest.param([("198.51.100.7", 40000, "198.51.7.1", 23)], id="it scans its neighbours"),
+    ],
+)
+def test_who_sweeps_is_home_itself_where(more: list[tuple[str, int, str, int]]) -> None:
+    swept = [("198.51.100.7", 40000, f"192.0.{n}.1", 53) for n in range(64, 128)]
+    assert guessed(*swept, *more)[0] == ["198.51.100.0/24"]
+
+
 def test_of_two_who_talk_the_one_that_asks_is_home_though_the_other_may_be() -> None:
     names, found = guessed(("203.0.113.5", 40000, "192.0.2.53", 53), ("192.0.2.53", 53, "203.0.113.5", 40000))
     assert names == ["203.0.113.0/24"]

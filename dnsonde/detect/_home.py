@@ -5,16 +5,19 @@ broadcast, loopback and link-local ones aside). A tap at a network's border sees
 
 1. Where at least a quarter of the conversations have one private end (RFC 1918, RFC 4193), the private ranges seen
    are home.
-2. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
+2. Otherwise, where at least half are of prefixes that write and never hear, each to many prefixes of a few /16 or /32
+   other than its own, what those write to is home, as far as it was seen: an infected host at home scans all over the
+   Internet, or is answered by somebody.
+3. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
    all have an end at home, or the next one has less than 5 % of all. Between such with as many, and such with fewer
    than eight, the one comes first of which eight addresses are seen, then the one whose addresses ask more than they
    are asked.
-3. Where less than half have an end in what was found, nothing is.
+4. Where less than half have an end in what was found, nothing is.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 import pyarrow as pa
@@ -32,19 +35,24 @@ SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05
 SHARE_MEANT = 0.5
 MOST = 16
+SWEPT = 16  # prefixes, all unanswered, that make who writes to them one that sweeps
 MANY = 8  # conversations, and addresses, that make a prefix look like a network seen from its border
 SERVICE_PORTS = 1024  # below: who is asked there is the server
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """Prefixes that look like home, of how many conversations they have an end, and a prefix as likely as they."""
+    """Prefixes that look like home, of how many conversations they have an end, and a prefix as likely as they.
+
+    swept: they are home since they were written to, one after the other, and did not answer.
+    """
 
     prefixes: tuple[Prefix, ...]
     share: float
     conversations: int
     private: bool = False
     other: Prefix | None = None
+    swept: bool = False
 
     @property
     def why(self) -> str:
@@ -55,7 +63,12 @@ class Guess:
             return f"no prefixes have an end in half of its {self.conversations:,} conversations"
         kind = "private addresses, and " if self.private else ""
         also = f"; {self.other} may be home as well" if self.other else ""
-        return f"{kind}{self.share:.0%} of {self.conversations:,} conversations have an end there{also}"
+        silent = (
+            ", and who wrote to one network after the other there was never answered" if self.swept else ""
+        )
+        return (
+            f"{kind}{self.share:.0%} of {self.conversations:,} conversations have an end there{silent}{also}"
+        )
 
 
 Ask = Callable[[str], pa.Table]
@@ -74,6 +87,11 @@ def guess(ask: Ask, keep: Keep) -> Guess:
         seen: list[Prefix] = []
         if conversations.count("private = 1") >= SHARE_PRIVATE * total:
             seen = [p for p in PRIVATE if conversations.count(inside("a", (p,)))]
+            return _greedy(conversations, total, seen)
+        swept = conversations.swept()
+        if swept.conversations >= SHARE_MEANT * total:
+            found = _greedy(conversations, total, swept.prefixes)
+            return replace(found, private=False, other=swept.other, swept=True)
         return _greedy(conversations, total, seen)
 
 
@@ -101,6 +119,30 @@ class _Conversations:
             LIMIT 2
         """)
         return [{name: int(value) for name, value in row.items()} for row in rows.to_pylist()]
+
+    def swept(self) -> Guess:
+        """The prefixes that those who sweep write to, of how many conversations, and the first of who sweeps."""
+        rows = self._ask(f"""
+            WITH wide AS (SELECT *, {_cut("a", "wide_a", 16, 32)}, {_cut("b", "wide_b", 16, 32)} FROM {self._name}),
+            written AS (
+              SELECT a_net, a_host, wide_b_net, wide_b_host, count(*) AS n, max(heard) AS heard,
+                max(CASE WHEN wide_a_net = wide_b_net AND wide_a_host = wide_b_host THEN 1 ELSE 0 END) AS near,
+                min(b_net) AS low_net, min(b_host) AS low_host, max(b_net) AS high_net, max(b_host) AS high_host
+              FROM wide GROUP BY a_net, a_host, wide_b_net, wide_b_host
+            ),
+            sweeping AS (
+              SELECT a_net, a_host FROM written GROUP BY a_net, a_host
+              HAVING sum(n) >= {SWEPT} AND sum(n) >= {MANY} * count(*) AND max(heard) = 0 AND max(near) = 0
+            )
+            SELECT min(low_net) AS low_net, min(low_host) AS low_host, max(high_net) AS high_net,
+              max(high_host) AS high_host, sum(n) AS n, min(written.a_net) AS a_net, min(written.a_host) AS a_host
+            FROM written JOIN sweeping ON written.a_net = sweeping.a_net AND written.a_host = sweeping.a_host
+            GROUP BY wide_b_net, wide_b_host ORDER BY n DESC, low_net, low_host LIMIT {MOST}
+        """).to_pylist()
+        total = sum(int(row["n"]) for row in rows)
+        return Guess(
+            tuple(_covering(row) for row in rows), 0.0, total, other=_prefix(rows[0]) if rows else None
+        )
 
 
 def _greedy(conversations: _Conversations, total: int, seen: Sequence[Prefix]) -> Guess:
@@ -132,8 +174,8 @@ def _without(chosen: Sequence[Prefix]) -> str:
 def _conversations() -> str:
     """Conversations of prefixes, from both sides.
 
-    Each with a's addresses, of how many pairs of addresses a's asked (or was answered), and whether one end alone is
-    private.
+    Each with a's addresses, of how many pairs of addresses a's asked (or was answered), whether one end alone is
+    private, and whether b wrote to a.
     """
     ends = "a_net, a_host, b_net, b_host"
     return f"""
@@ -144,10 +186,10 @@ def _conversations() -> str:
           FROM ways GROUP BY {ends}
         ),
         sided AS (
-          SELECT {ends}, asks, private FROM merged
-          UNION ALL SELECT b_net, b_host, a_net, a_host, answers, private FROM merged
+          SELECT {ends}, asks, private, 0 AS heard FROM merged
+          UNION ALL SELECT b_net, b_host, a_net, a_host, answers, private, 1 AS heard FROM merged
         ),
-        cuts AS (SELECT *, {_cut("a", "p")}, {_cut("b", "q")} FROM sided),
+        cuts AS (SELECT *, {_cut("a", "p", 24, 48)}, {_cut("b", "q", 24, 48)} FROM sided),
         apart AS (SELECT * FROM cuts WHERE p_net <> q_net OR p_host <> q_host),
         -- Addresses of the prefix in all its conversations: with more of them it is more likely seen whole.
         crowds AS (
@@ -155,10 +197,11 @@ def _conversations() -> str:
           FROM (SELECT DISTINCT p_net, p_host, a_net, a_host FROM apart) AS each_address GROUP BY p_net, p_host
         ),
         pairs AS (
-          SELECT p_net, p_host, q_net, q_host, sum(asks) AS asks, max(private) AS private
+          SELECT p_net, p_host, q_net, q_host, sum(asks) AS asks, max(private) AS private, max(heard) AS heard
           FROM apart GROUP BY p_net, p_host, q_net, q_host
         )
-        SELECT pairs.p_net AS a_net, pairs.p_host AS a_host, q_net AS b_net, q_host AS b_host, asks, private, hosts
+        SELECT pairs.p_net AS a_net, pairs.p_host AS a_host, q_net AS b_net, q_host AS b_host, asks, private, heard,
+          hosts
         FROM pairs JOIN crowds ON pairs.p_net = crowds.p_net AND pairs.p_host = crowds.p_host
     """
 
@@ -174,12 +217,12 @@ def _ways(table: str) -> str:
     """
 
 
-def _cut(role: str, name: str) -> str:
-    """The /24 or /48 that the address in `role` lies in."""
+def _cut(role: str, name: str, four_bits: int, six_bits: int) -> str:
+    """The prefix of so many bits that the address in `role` lies in."""
     four = inside(role, MAPPED)
     return (
-        f"CASE WHEN {four} THEN 0 ELSE {role}_net & -65536 END AS {name}_net, "
-        f"CASE WHEN {four} THEN {role}_host & -256 ELSE 0 END AS {name}_host"
+        f"CASE WHEN {four} THEN 0 ELSE {role}_net & {-1 << 64 - six_bits} END AS {name}_net, "
+        f"CASE WHEN {four} THEN {role}_host & {-1 << 32 - four_bits} ELSE 0 END AS {name}_host"
     )
 
 
@@ -187,3 +230,13 @@ def _prefix(row: dict[str, int]) -> Prefix:
     net, host = row["a_net"], row["a_host"]
     bits = 24 if net == 0 and host >> 32 == 0xFFFF else 48
     return ip_network(f"{address_text(net, host)}/{bits}")
+
+
+def _covering(row: dict[str, int]) -> Prefix:
+    """The longest prefix that holds all from the lowest /24 or /48 to the highest."""
+    low, high = (
+        _prefix({"a_net": row[f"{end}_net"], "a_host": row[f"{end}_host"]}) for end in ("low", "high")
+    )
+    while not low.supernet_of(high):  # type: ignore[arg-type]  # both are of one family
+        low = low.supernet()
+    return low
