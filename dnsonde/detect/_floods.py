@@ -16,6 +16,11 @@ from dnsonde.intel.load import amplifiers, markers
 DST = keys("dst")
 WINDOW_S = 60  # of a flow row
 SLICE_S = 10  # of a window: what comes before or after an attack must not thin it
+CARPET_S, CARPET_PACKETS, CARPET_ADDRESSES = (
+    500,
+    2500,
+    16,
+)  # from which on a flood is spread: see `carpet_flood`
 HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
 GAMES = {"samp": "53414D50", "ts3init1": "545333494E495431"}  # "SAMP", "TS3INIT1"
 MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")
@@ -113,14 +118,13 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     )
     udp = ibis.cases(
         *[(test, name) for name, test in _by_payload(f)],
-        (f.dst_port == 53, "dns"),
+        ((f.dst_port == 53) & _queries(f), "dns"),
         (f.dst_port == 389, "ldap"),
         (pieces, reflected_as or "fragments"),
         (reflected, reflected_as or REFLECTED),
         else_="udp_plain",
     )
     said = [(f.protocol == kind) & ~f.src_port.isin(errors) for kind, errors in ICMP_ERRORS.items()]
-    errors = [(f.protocol == kind) & f.src_port.isin(errors) for kind, errors in ICMP_ERRORS.items()]
     echoed = [(f.protocol == kind) & (f.src_port == number) & (f.fragments == 0) for kind, number in ECHOED]
     vector = ibis.cases(
         (f.protocol == 6, tcp),
@@ -128,12 +132,18 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
         (f.protocol == 47, gre),
         (reduce(or_, echoed), "icmp_reply"),
         (reduce(or_, said), "icmp"),
-        (reduce(or_, errors), ibis.literal(None if reflected_as else ERRORS, "string")),
+        (_errors(f), ibis.literal(None if reflected_as else ERRORS, "string")),
         (~f.protocol.isin(USUAL_PROTOCOLS), "ip_protocol"),
     )
     twisted = (f.inner_id + f.ip_id - 1000 + 1).cast("int64") & 0xFFFF
     mark = (((f.protocol == 47) & (twisted == 0)).fill_null(False) | _plain(f)).cast("int64")
     rows = f.mutate(vector=vector, mark=mark, window=window(f.start_us, WINDOW_S)).drop("begin")
+    # A system whose tool sends SYNs by itself resets what they are answered with: that is no SYN.
+    counted = (rows.vector == "syn") & (rows.syn < rows.packets)
+    rows = rows.mutate(
+        packets=counted.ifelse(rows.syn, rows.packets),
+        bytes=counted.ifelse(rows.bytes * rows.syn // rows.packets, rows.bytes),
+    )
     # Nobody pings a group by the hundred but for what it reflects (smurf).
     single = unicast(rows.dst_net, rows.dst_host) | (rows.vector == "icmp")
     # A balancer of loads or a proxy at home makes a connection to its servers for every request, or to look after them.
@@ -149,6 +159,19 @@ def _by_payload(flow: ir.Table) -> list[tuple[str, ir.BooleanValue]]:
             parts = [flow.begin.substr(2 * o.at, len(o.hex)) == o.hex.upper() for o in known.payload]
             tests.append((known.name, reduce(lambda a, b: a & b, parts)))
     return tests
+
+
+def _errors(flow: ir.Table) -> ir.BooleanValue:
+    """ICMP errors."""
+    return reduce(
+        or_, [(flow.protocol == kind) & flow.src_port.isin(errors) for kind, errors in ICMP_ERRORS.items()]
+    )
+
+
+def _queries(flow: ir.Table) -> ir.BooleanValue:
+    """The first datagram asks one question, or what it says is not known (RFC 1035 4.1.1)."""
+    untold = (flow.begin == "") & ((flow.payload_bytes > 0) | flow.ttl_min.isnull())
+    return untold | (flow.begin.substr(8, 4) == "0001")
 
 
 def _plain(flow: ir.Table) -> ir.BooleanValue:
@@ -203,12 +226,12 @@ def busiest(rows: ir.Table, by: list[str]) -> ir.Table:
 
 
 def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:
-    """Packets that each address of `hit` (`dst`) sent in each window, resets apart.
+    """Packets that each address of `hit` (`dst`) sent in each window, resets and ICMP errors apart.
 
     That is what a victim does not do for a flood's sake.
     """
     flow = flow.semi_join(hit.select(src_net="dst_net", src_host="dst_host"), keys("src"))
-    some = flow.mutate(window=window(flow.start_us, WINDOW_S))
+    some = flow.filter(~_errors(flow)).mutate(window=window(flow.start_us, WINDOW_S))
     sent = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
     return sent.rename(dst_net="src_net", dst_host="src_host")
 

@@ -7,6 +7,9 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import (
+    CARPET_ADDRESSES,
+    CARPET_PACKETS,
+    CARPET_S,
     DST,
     MARKED,
     TALK,
@@ -18,13 +21,22 @@ from dnsonde.detect._floods import (
     kinds,
     peak,
 )
-from dnsonde.detect._relations import attach, home_prefix, keys, pair, sample_addresses, sessions
+from dnsonde.detect._relations import (
+    attach,
+    count_distinct,
+    home_prefix,
+    keys,
+    pair,
+    sample_addresses,
+    sessions,
+)
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
 
 SRC = keys("src")
 REFLECTION = "reflection"
 PLAIN = ("syn", "stomp", "flags", REFLECTION, *MARKED)
+SCANNED = ("syn", "flags", "ack", "fin")  # by which ports are looked for
 PREFIX = ["prefix_net", "prefix_host", "bits"]
 
 
@@ -46,9 +58,9 @@ def carpet_flood(
     mbit_min: Annotated[float, "the same as megabits a second"] = 100.0,
     plain_s_min: Annotated[
         int, "the same of what no host means: marks, SYNs without handshake, answers unasked"
-    ] = 500,
-    packets_min: Annotated[int, "packets in a minute, so that a burst of a moment is none"] = 2500,
-    addresses_min: Annotated[int, "addresses that are hit"] = 16,
+    ] = CARPET_S,
+    packets_min: Annotated[int, "packets in a minute, so that a burst of a moment is none"] = CARPET_PACKETS,
+    addresses_min: Annotated[int, "addresses that are hit"] = CARPET_ADDRESSES,
     each_min: Annotated[int, "mean packets for each address in a minute: a scan sends few"] = 20,
     share_max: Annotated[float, "most of it that one address gets"] = 0.5,
     answers_max: Annotated[float, "most answers of the prefix for each packet"] = 0.2,
@@ -62,10 +74,11 @@ def carpet_flood(
     **Why it matters** The link fills up while every address looks well: thresholds for single addresses are what it is
     made to pass.
 
-    **What looks like it** A scan reaches many addresses with a packet or two each. A popular network has as many
-    packets, but in conversations that it answers. Downloads over QUIC or a VPN come from ports that also reflect, with
-    few packets back: whoever was written to reflects nothing, and where nothing of what an address sends was captured,
-    such ports prove nothing. One busy address is `flood`'s.
+    **What looks like it** A scan reaches many addresses with a packet or two each, or many ports of each: fewer
+    than ten packets a port count only from fifty sources. A popular network has as many packets, but in
+    conversations that it answers. Downloads over QUIC or a VPN come from ports that also reflect, with few packets
+    back: whoever was written to reflects nothing, and where nothing of what an address sends was captured, such
+    ports prove nothing. One busy address is `flood`'s.
 
     **Thresholds** `share_max` (0.5) is dissector's rule. `packets_s_min` (10,000) and `mbit_min` (100) are those of
     `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (2,500), `addresses_min` (16), `each_min` (20),
@@ -90,7 +103,10 @@ def carpet_flood(
     said = attach(hit, answers(flow.filter(flow.src_home), hit), [*DST, "window"])
     said = said.group_by(by).aggregate(answers=said.answers.sum())
     spans = attach(spans, said, by)
-    spans = attach(spans, busiest(_with_prefix(rows).semi_join(spans, by), by), by)
+    few = stage(_with_prefix(rows).semi_join(spans, by))
+    spans = attach(spans, busiest(few, by), by)
+    spans = attach(spans, count_distinct(few, by, SRC, "sources"), by)
+    spans = attach(spans, count_distinct(few, by, [*DST, "dst_port"], "ports"), by)
     packets_s = peak(spans, 0.1)
     mbit_s = packets_s * (spans.octets * 8 / 1e6) / spans.packets
     plain = spans.vector.isin(PLAIN) | (spans.marks * 2 >= spans.flows)
@@ -100,7 +116,10 @@ def carpet_flood(
         mbit_s=mbit_s,
         ratio=plain.ifelse(ibis.greatest(bulk, packets_s / plain_s_min), bulk),
     )
-    spans = spans.filter((spans.ratio >= 1) & (spans.answers.fill_null(0) <= spans.packets * answers_max))
+    spread = ~spans.vector.isin(SCANNED) | (spans.packets >= 10 * spans.ports) | (spans.sources >= 50)
+    spans = spans.filter(
+        (spans.ratio >= 1) & (spans.answers.fill_null(0) <= spans.packets * answers_max) & spread
+    )
     spans = stage(spans, needed=True)
     held = [*PREFIX, "vector"]
     spans = stage(sessions(spans, held, gap_s))

@@ -7,6 +7,9 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import (
+    CARPET_ADDRESSES,
+    CARPET_PACKETS,
+    CARPET_S,
     CONNECT,
     DST,
     ERRORS,
@@ -24,6 +27,7 @@ from dnsonde.detect._floods import (
 from dnsonde.detect._relations import (
     attach,
     count_distinct,
+    home_prefix,
     is_ipv4,
     keys,
     network,
@@ -98,11 +102,12 @@ def flood(
     wants it: it is at most medium; video has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a
     thousand come.
 
-    **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources. `syn_s`
-    (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000), `crafted_min`
-    (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods begin at 280
-    SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at most medium. Such captures are
-    short, and windows cut them: half of `crafted_min` is enough at the pace of all. `gap_s` is five minutes.
+    **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources.
+    `syn_s` (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000),
+    `crafted_min` (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods
+    begin at 280 SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at most medium.
+    Such captures are short, and windows cut them: half of `crafted_min` is enough at the pace of all. Such slow
+    ones at many addresses of a home prefix are one `carpet_flood`. `gap_s` is five minutes.
     """
     least = min(syn_s, marked_s, icmp_s)
     few = arrivals(flow)
@@ -206,7 +211,7 @@ def flood(
         else_=ibis.ifelse(many, plain, 0.0),
     )
     each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
-    each = stage(each, needed=True)
+    each = stage(_alone(each, syn_s), needed=True)
     held = [*DST, "vector"]
     each = stage(sessions(each, held, gap_s))
     few = attach(few.semi_join(each, by), each.select(*by, "session"), by)
@@ -251,6 +256,32 @@ def flood(
         ports=attacks.ports,
         mirai_marks=(attacks.marks > 0).ifelse(attacks.marks, ibis.null("int64")),
     )
+
+
+def _alone(each: ir.Table, syn_s: int) -> ir.Table:
+    """Without slow SYNs from outside at many addresses of one home prefix, which are one `carpet_flood`."""
+    (net, host), bits = home_prefix(*pair(each, "dst"))
+    each = each.mutate(prefix_net=net, prefix_host=host, bits=bits)
+    slow = each.filter((each.vector == "syn") & (each.packets_s < syn_s) & each.dst_home & (each.ours == 0))
+    by = ["prefix_net", "prefix_host", "bits", "vector", "window"]
+    spans = slow.group_by(by).aggregate(
+        addresses=slow.count(),
+        packets=slow.packets.sum(),
+        packets_s=slow.packets_s.sum(),
+        said=slow.answers.sum(),
+        ports=slow.port_count.sum(),
+        sources=slow.sources.max(),
+    )
+    spread = (spans.packets >= 10 * spans.ports) | (spans.sources >= 50)
+    spans = spans.filter(
+        (spans.addresses >= CARPET_ADDRESSES)
+        & (spans.packets >= CARPET_PACKETS)
+        & (spans.packets_s >= CARPET_S)
+        & (spans.said * 5 <= spans.packets)
+        & spread
+    )
+    carpet = slow.semi_join(spans, by).select(*DST, "vector", "window")
+    return each.anti_join(carpet, [*DST, "vector", "window"])
 
 
 def _layouts(few: ir.Table, by: list[str]) -> ir.Table:

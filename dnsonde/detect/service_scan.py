@@ -16,7 +16,7 @@ COLUMNS = [
     *SRC, "src_home", *DST, "dst_home", "kind", "port", "bucket", "start_us", "end_us", "packets", "talked", "mute",
     "strange", "one",
 ]  # fmt: skip
-ECHO = ((1, 8), (58, 128))  # ICMP, ICMPv6 echo request
+ECHO = ((1, 8), (1, 13), (1, 17), (58, 128))  # ICMP and ICMPv6 echo requests, and ICMP's for time and mask
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
 IP = 255  # `kind` of what looks for IP protocols; its `port` is the protocol
 PINGS = 4  # to an address, as `ping` of Windows sends: with more it is looked after
@@ -55,8 +55,9 @@ def service_scan(
 
     A TCP probe is a SYN after which no data went from the source to that port: refused, unanswered, or answered and
     dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK and
-    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation, by which a
-    filter is felt, from one port of the source to many ports of an address or to many addresses.
+    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation, with or
+    without FIN, by which a filter is felt, from one port of the source to many ports of an address or to many
+    addresses.
 
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
@@ -64,10 +65,11 @@ def service_scan(
     with must be fewer than the others. A monitor (ping, SNMP) asks the same addresses again and again, and so does a
     balancer of loads that checks the health of its servers, of which there are few, by half-open connections. File
     sharing and game clients fail to reach many peers, each on a port of its own; where they share a port they are
-    indistinguishable, so UDP from home to many addresses outside is left alone, as are DNS, NTP, QUIC and traceroute,
-    and the usual TCP ports of file sharing and coins. Vulnerability scanners of your own show as scans from home to
-    home, which is information only; those from outside go on the allow-list. The source of packets without a
-    conversation can be forged, for you to blame or block somebody: ask before you do.
+    indistinguishable, so UDP from home to many addresses outside is left alone, as are DNS, traceroute, NTP and
+    QUIC (but for strangers who ask many addresses of home), and the usual TCP ports of file sharing and coins.
+    Vulnerability scanners of your own show as scans from home to home, which is information only; those from
+    outside go on the allow-list. The source of packets without a conversation can be forged, for you to blame or
+    block somebody: ask before you do.
 
     **Thresholds** `addresses_min` (25) and `ports_min` (15) are those of Zeek's scan policy, `packets_max` (4) and
     `udp_ports_min` (50) NEMEA's. A port of one address that got nothing but SYNs counts however many they were. A sweep
@@ -156,7 +158,9 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, port
     tcp = flow.protocol == 6
     # An answer comes from a service's port, which is mostly the lower one.
     low = (flow.dst_port < flow.src_port) & (flow.dst_port > 0)
-    udp = (flow.protocol == 17) & ~flow.dst_port.isin(LOOKUPS) & ~flow.dst_port.between(*TRACEROUTE) & low
+    # Who asks many addresses of home for the time looks for it; for names, it is `dns_sweep`'s.
+    lookup = flow.dst_port.isin(LOOKUPS) & ~((flow.dst_port != 53) & flow.dst_home & ~flow.src_home)
+    udp = (flow.protocol == 17) & ~lookup & ~flow.dst_port.between(*TRACEROUTE) & low
     echo = ibis.or_(*[(flow.protocol == kind) & (flow.src_port == echo) for kind, echo in ECHO])
     few = flow.packets <= packets_max
     odd = tcp & (flow.syn == 0) & (flow.synack == 0) & (flow.ack == 0) & (flow.rst == 0) & few & told(flow)
@@ -164,7 +168,7 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, port
     # A log names FIN without saying whether ACK was with it: then it may be the late end of a conversation, which a
     # server sends to its client's high port, and a client to few ports of one server.
     odd = odd & (flow.ttl_min.notnull() | low)
-    lone = (flow.syn == 0) & (flow.synack == 0) & (flow.fin == 0) & (flow.rst == 0) & (flow.ack > 0)
+    lone = (flow.syn == 0) & (flow.synack == 0) & (flow.rst == 0) & (flow.ack > 0)
     stray = tcp & lone & low & few & (flow.payload_bytes == 0) & flow.ttl_min.notnull()
     asked = tcp & (flow.syn > 0) & (flow.synack == 0) & (flow.mirai_syn == 0)
     asked = asked & ~(flow.src_home & ~flow.dst_home & flow.dst_port.isin(PEERS))
@@ -195,6 +199,8 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, port
         mute=((rows.protocol == 6) & (rows.syn > 0) & (rows.ack == 0)).cast("int64"),
         strange=strange.cast("int64"),
         one=one.cast("int64"),
+        # The handshake's third segment, and the resets of a system whose tool sends SYNs by itself, are no probes.
+        packets=(rows.syn > 0).ifelse(rows.syn, rows.packets),
     ).select(*COLUMNS)
 
 
