@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, rate, replied
+from dnsonde.detect._floods import DST, busiest, peak, rate, replied
 from dnsonde.detect._relations import (
     attach,
     count_distinct,
@@ -23,6 +23,7 @@ from dnsonde.intel.load import amplifiers
 
 SRC = keys("src")
 PARTS = ("net", "host", "port")
+SNMP = "snmp"
 TCP = "tcp"  # SYN-ACKs
 FEW = 5  # packets of a reflector to a port; a download's are many
 MANY = 100  # reflectors that answer one and the same question
@@ -54,7 +55,11 @@ def amplification(
     factor_min: Annotated[
         float, "least octets of responses for one of requests, where requests are seen"
     ] = 5.0,
+    asked_s: Annotated[
+        int, "least packets a second, where all that is seen was asked for in the victim's name"
+    ] = 10,
     repeats_min: Annotated[float, "least DNS responses to the victim for each question"] = 5.0,
+    asked_repeats_min: Annotated[float, "the same where requests for them are seen"] = 20.0,
     reflectors_min: Annotated[
         int, "reflectors, where the port also carries conversations, or TCP reflects"
     ] = 10,
@@ -75,16 +80,18 @@ def amplification(
 
     **Why it matters** The victim's link fills up. Reflectors at home are weapons of others, and pay for the traffic.
 
-    **What looks like it** A resolver of a network that validates DNSSEC gets large answers, but to questions that all
-    differ (`repeats_min`), as does a client of time servers, whose answers are small. A monitoring station asks by SNMP
-    within home, which is left out. Game servers, VPN gateways and QUIC send much from ports that also reflect: there,
-    only unasked responses of many reflectors count, and where a capture has one direction, only such as come fast and
-    few from each. A crawler's SYN-ACKs are asked for. Answers too short to amplify count where a hundred servers give
-    them, unasked, to the same few questions, and what the victim sends was captured or they come fast.
+    **What looks like it** A resolver of a network that validates DNSSEC gets large answers, but to questions that
+    all differ (`repeats_min`), as does a client of time servers, whose answers are small. A monitoring station asks
+    by SNMP within home, which is left out, or walks from outside, by requests of many lengths; one that checks
+    names asks the same ones again, but slowly (`asked_s`). Game servers, VPN gateways and QUIC send much from ports
+    that also reflect: there, only unasked responses of many reflectors count, and where a capture has one
+    direction, only such as come fast and few from each. A crawler's SYN-ACKs are asked for. Answers too short to
+    amplify count where a hundred servers give them, unasked, to the same few questions, and what the victim sends
+    was captured or they come fast.
 
     **Thresholds** `packets_min` (100 in `window_s`, 600) is AmpPot's; `factor_min` (5) is NEMEA's; `gap_s` (900) is
-    that of Cambridge's honeypots. `unasked_min` (0.5), `repeats_min` (5), `reflectors_min` (10), `sudden_s` (100) and
-    `again_min` (10: TCP itself sends a SYN-ACK five or six times) are ours.
+    that of Cambridge's honeypots. `unasked_min` (0.5), `asked_s` (10), `repeats_min` (5), `asked_repeats_min` (20),
+    `reflectors_min` (10), `sudden_s` (100) and `again_min` (10: TCP itself sends a SYN-ACK five or six times) are ours.
     """
     known = amplifiers()
     ports = {port: service for service in known for port in service.ports}
@@ -119,6 +126,7 @@ def amplification(
         payload=each.payload_bytes.sum(),
         unasked=each.unasked.sum(),
         request_payload=each.request_payload.sum(),
+        request_lengths=each.request_longest.max() - each.request_shortest.min(),
         ours=each.src_home.cast("int64").max(),
     )
     hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
@@ -135,7 +143,8 @@ def amplification(
         payload=hits.payload + hits.fragment_octets.fill_null(0),
         last_us=ibis.greatest(hits.last_us, hits.fragment_us.fill_null(hits.last_us)),
     )
-    hits = stage(hits.filter(hits.packets >= packets_min), needed=True)
+    hits = hits.filter(hits.packets >= packets_min)
+    hits = stage(attach(hits, busiest(each, by), by), needed=True)
 
     def of(value: str, rows: ir.Table = hits) -> ir.NumericValue:
         return ibis.cases(*[(rows.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
@@ -149,11 +158,17 @@ def amplification(
     # An address of which nothing was captured may have asked: then many must send little, and fast.
     sudden = (hits.packets <= FEW * hits.ways) & (rate(hits.packets, hits, 1.0) >= sudden_s)
     session = (of("session") > 0) & (hits.heard.notnull() | sudden)
+    # Who is answered may have asked, as a monitor does: slowly, or by a walk whose requests differ.
+    walk = (hits.service == SNMP) & (hits.request_lengths > 0)
+    forged = grown & ~walk & (peak(hits, 1.0) >= asked_s)
     large = hits.payload >= hits.packets * of("payload_min")
-    same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats_min)
+    repeats = ibis.ifelse(blind, repeats_min, asked_repeats_min)
+    same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats)
+    # The same question by the hundred, for answers of five times its size or more.
+    large = large | ((hits.service == "dns") & forged & hits.questions.notnull())
     # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
     alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
-    sign = ibis.ifelse(strict, blind & crowd & (session | (hits.service == TCP)), alone | grown)
+    sign = ibis.ifelse(strict, blind & crowd & (session | (hits.service == TCP)), alone | forged)
     # So many servers answer nobody who did not ask them, however short.
     short = (hits.service == "dns") & hits.questions.notnull() & blind
     short = short & (hits.reflectors >= MANY) & (hits.heard.notnull() | sudden)
@@ -224,7 +239,12 @@ def _asked(rows: ir.Table, sent: ir.Table) -> ir.Table:
     asks = (back.protocol != 6) | (back.syn > 0)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     back = back.filter(asks).semi_join(sent.select(*way).distinct(), way)
-    return back.group_by(way).aggregate(requests=back.packets.sum(), request_payload=back.payload_bytes.sum())
+    return back.group_by(way).aggregate(
+        requests=back.packets.sum(),
+        request_payload=back.payload_bytes.sum(),
+        request_shortest=back.length_min.min(),
+        request_longest=back.length_max.max(),
+    )
 
 
 def _heard(rows: ir.Table, hits: ir.Table) -> ir.Table:

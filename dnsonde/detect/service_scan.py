@@ -20,7 +20,7 @@ ECHO = ((1, 8), (1, 13), (1, 17), (58, 128))  # ICMP and ICMPv6 echo requests, a
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
 IP = 255  # `kind` of what looks for IP protocols; its `port` is the protocol
 PINGS = 4  # to an address, as `ping` of Windows sends: with more it is looked after
-CHECKS = 20  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
+CHECKS = 15  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
 TRACEROUTE = (33434, 33534)  # a port a packet (traceroute(8))
 # Where file sharing and coins look for peers by the dozen, of which many are gone: eDonkey, Gnutella, BitTorrent,
 # Bitcoin, Ethereum (IANA's registry of ports, and the programs' defaults).

@@ -122,6 +122,36 @@ def test_a_resolver_asks_different_questions_and_an_attack_one() -> None:
     assert len(found(amplification, messages=answers(2), flows=flows)) == 1
 
 
+def test_who_checks_a_large_answer_asks_slowly_and_an_attack_does_not() -> None:
+    """A monitor's DNSKEY every other second, each answered once; and what short answers an attack makes do with."""
+
+    def checks(step_s: float, size: int, count: int = 200) -> tuple[list[Row], list[Row]]:
+        asks = [query(AWAY, VICTIM, "example.net", time_s=n * step_s, qtype=48) for n in range(count)]
+        told = [response(one, dns_bytes=size) for one in asks]
+        way: dict[str, Any] = {"protocol": 17, "src_port": 53, "payload_bytes": size, "bytes": size + 28}
+        flows = [flow(VICTIM, AWAY, time_s=n * step_s, dst_port=40_000 + n, **way) for n in range(count)]
+        return told, [*flows, *asked(flows, 40)]
+
+    assert found(amplification, *checks(2.0, 1000)) == []
+    assert found(amplification, *checks(0.11, 1000)) == []
+    (row,) = found(amplification, *checks(0.09, 1000))
+    assert (row["subject"], row["count"], row["evidence"]["factor"]) == (AWAY, 200, 25.0)
+    assert len(found(amplification, *checks(0.01, 200))) == 1
+    assert found(amplification, *checks(0.01, 199)) == []
+    told, flows = checks(0.01, 1000)
+    several = [row | {"qname": f"n{n % 11}.example.net"} for n, row in enumerate(told)]
+    assert found(amplification, several, flows) == []
+
+
+def test_a_walk_through_a_devices_values_is_not_it() -> None:
+    """SNMP from outside: each request names the place that the last answer ended at."""
+    answers = reflect(161, rows=1, packets=500, dst=AWAY, net="192.0.2")
+    requests = asked(answers, 40)
+    assert len(found(amplification, flows=[*answers, *requests])) == 1
+    walk = [row | {"length_min": 60, "length_max": 75} for row in requests]
+    assert found(amplification, flows=[*answers, *walk]) == []
+
+
 def test_time_monitoring_games_and_vpn_are_not_it() -> None:
     clock = reflect(123, size=48, packets=20)
     assert found(amplification, flows=[*clock, *asked(clock, 48)]) == []

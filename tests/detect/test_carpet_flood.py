@@ -53,6 +53,22 @@ def test_just_below_the_thresholds_is_nothing() -> None:
     assert found(carpet_flood, flows=carpet(), packets_s_min=1_000_000, mbit_min=1e6) == []
 
 
+def test_a_scan_of_many_ports_of_many_addresses_is_not_it() -> None:
+    def syns(ports: int) -> list[Row]:
+        shape: dict[str, Any] = {"syn": 1, "packets": 1, "bytes": 44}
+        return [
+            flow("203.0.113.9", f"192.0.2.{n % 30}", time_s=n / 1000, dst_port=1 + n // 30 % ports, **shape)
+            for n in range(3000)
+        ]
+
+    assert found(carpet_flood, flows=syns(100)) == []
+    assert found(carpet_flood, flows=syns(11)) == []
+    (row,) = found(carpet_flood, flows=syns(10))
+    assert (row["evidence"]["vector"], row["evidence"]["addresses"]) == ("syn", 30)
+    bots = [row | {"src_host": row["src_host"] + n % 50} for n, row in enumerate(syns(100))]
+    assert len(found(carpet_flood, flows=bots)) == 1
+
+
 def test_a_scan_one_target_and_conversations_are_not_it() -> None:
     assert found(carpet_flood, flows=carpet(packets=19), packets_min=1, packets_s_min=1000) == []
     one = flow(

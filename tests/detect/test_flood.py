@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from dnsonde.detect.carpet_flood import carpet_flood
 from dnsonde.detect.flood import flood
 from tests.detect.rows import Row, flow, found
 
 VICTIM = "192.0.2.7"
 A2S = bytes.fromhex("ffffffff54536f7572636520456e67696e6520517565727900")
 RAKNET = b"\1" + bytes(8) + bytes.fromhex("00ffff00fefefefefdfdfdfd3af21b38")
+ASKS = bytes.fromhex("beef01000001000000000000") + b"\5ab12c\7example\3net"
 FIVEM = bytes.fromhex("ffffffff676574696e666f2078797a")
 
 
@@ -39,7 +41,7 @@ def crowd(
             "udp_plain",
             {"protocol": 17, "dst_port": 4444, "packets": 20, "bytes": 26_800, "payload": b"x" * 32},
         ),
-        ("dns", {"protocol": 17, "dst_port": 53, "packets": 3, "bytes": 180}),
+        ("dns", {"protocol": 17, "dst_port": 53, "packets": 3, "bytes": 180, "payload": ASKS}),
         ("icmp", {"protocol": 1, "dst_port": 0}),
         ("icmp_reply", {"protocol": 1, "dst_port": 0}),
         ("icmp", {"protocol": 58, "dst_port": 0, "fragments": 1}),
@@ -124,6 +126,45 @@ def test_between_strangers_it_is_less_and_from_home_it_is_as_bad() -> None:
         flow("192.0.2.9", "203.0.113.250", time_s=n / 1000, src_port=40_000 + n, syn=1) for n in range(300)
     ]
     assert found(flood, flows=bots)[0]["severity"] == "high"
+
+
+@pytest.mark.parametrize("payload", [b"", b"XXXXXXXXXXXXXXXXXXXX"], ids=["nothing", "garbage"])
+def test_a_crowd_that_sends_port_53_what_is_no_query_is_a_flood_of_datagrams(payload: bytes) -> None:
+    """RFC 1035, 4.1.1: a query has one question. Of queries so many a second are a busy server's."""
+    one: dict[str, Any] = {"protocol": 17, "dst_port": 53, "sources": 255}
+    junk = crowd(1000, payload=payload, payload_bytes=len(payload), **one)
+    (row,) = found(flood, flows=junk)
+    assert (row["evidence"]["vector"], row["count"]) == ("udp_plain", 1000)
+    assert found(flood, flows=crowd(1000, payload=ASKS, payload_bytes=30, **one)) == []
+    cut = crowd(1000, payload=b"", payload_bytes=30, **one)
+    assert found(flood, flows=cut) == []
+
+
+def test_a_victim_that_answers_by_icmp_errors_has_said_nothing() -> None:
+    datagrams: dict[str, Any] = {"protocol": 17, "dst_port": 4444, "payload": b"x" * 20, "payload_bytes": 20}
+    flows = crowd(1000, sources=255, **datagrams)
+    back: dict[str, Any] = {"protocol": 1, "src_port": 3, "dst_port": 3}
+    errors = [flow(VICTIM, f"203.0.113.{n % 255}", time_s=n / 1000, **back) for n in range(1000)]
+    (row,) = found(flood, flows=flows + errors)
+    assert (row["evidence"]["vector"], row["count"]) == ("udp_plain", 1000)
+    replies = [row | {"src_port": 0, "dst_port": 0} for row in errors]
+    assert found(flood, flows=flows + replies) == []
+
+
+def test_resets_by_which_the_source_takes_its_syns_back_are_not_counted() -> None:
+    """As its own system sends them where a tool writes the SYNs by itself (hping3, nmap)."""
+    (row,) = found(flood, flows=crowd(1000, syn=1, packets=2, rst=1, bytes=80))
+    assert (row["count"], row["evidence"]["bytes"]) == (1000, 40_000)
+    assert row["evidence"]["packets_s"] == pytest.approx(1000, rel=0.01)
+
+
+def test_slow_syns_at_many_addresses_of_home_are_a_carpet_floods() -> None:
+    bare: dict[str, Any] = {"step_s": 0.02, "sources": 1, "syn": 1, "dst_port": 80, "length_max": 40}
+    flows = [row for n in range(20) for row in crowd(600, dst=f"192.0.2.{n}", **bare)]
+    (row,) = found(carpet_flood, flows=flows)
+    assert (row["subject"], row["count"]) == ("192.0.2.0/24", 12_000)
+    assert found(flood, flows=flows) == []
+    assert len(found(flood, flows=[row for row in flows if row["dst_host"] & 0xFF < 10])) == 10
 
 
 def test_a_flash_crowd_and_a_port_scan_are_not_it() -> None:

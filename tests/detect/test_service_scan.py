@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from dnsonde.detect._floods import USUAL_PROTOCOLS
 from dnsonde.detect.service_scan import service_scan
 from tests.detect.rows import Row, flow, found
@@ -60,6 +62,41 @@ def test_many_ports_of_one_address_are_a_vertical_scan() -> None:
     assert (row["evidence"]["technique"], row["evidence"]["ports"], row["evidence"]["addresses"]) == (
         "vertical", 1000, 1,
     )  # fmt: skip
+
+
+def test_a_probe_is_a_syn_and_not_what_its_own_system_does_about_the_answer() -> None:
+    """The third segment of a handshake, and resets (nmap -sT and -sS)."""
+    (row,) = found(service_scan, flows=ports(100, packets=3, ack=1, rst=1))
+    assert row["count"] == 100
+
+
+def test_fins_with_ack_to_many_ports_or_addresses_from_one_port_feel_the_filter() -> None:
+    """nmap -sM, after Uriel Maimon, Phrack 49-15; late ends of conversations come from a port each."""
+    maimon: dict[str, Any] = {"syn": 0, "fin": 1, "ack": 1, "src_port": 50_000}
+    (row,) = found(service_scan, flows=ports(20, **maimon))
+    assert row["evidence"]["technique"] == "vertical"
+    (row,) = found(service_scan, flows=probes(60, **maimon))
+    assert row["evidence"]["technique"] == "horizontal"
+    late = [row | {"src_port": 40_000 + n} for n, row in enumerate(ports(20, **maimon))]
+    assert found(service_scan, flows=late) == []
+
+
+@pytest.mark.parametrize("kind", [13, 17], ids=["timestamp", "address mask"])
+def test_a_sweep_by_other_requests_of_icmp_is_one_of_pings(kind: int) -> None:
+    """RFC 792 and RFC 950 (nmap -PP, -PM)."""
+    (row,) = found(service_scan, flows=probes(18, protocol=1, src_port=kind, dst_port=0, syn=0))
+    assert row["evidence"]["technique"] == "ping sweep"
+
+
+@pytest.mark.parametrize("port", [123, 443])
+def test_strangers_who_ask_all_of_home_for_the_time_look_for_it_and_clients_at_home_do_not(port: int) -> None:
+    asks: dict[str, Any] = {"protocol": 17, "syn": 0, "src_port": 40_000, "dst_port": port}
+    (row,) = found(service_scan, flows=probes(60, **asks))
+    assert row["evidence"] == {
+        "technique": "horizontal", "protocol": "udp", "addresses": 60, "ports": 1, "scanned_ports": [port],
+    }  # fmt: skip
+    assert found(service_scan, flows=probes(60, src="192.0.2.9", net="203.0.113", **asks)) == []
+    assert found(service_scan, flows=probes(60, **(asks | {"dst_port": 53}))) == []  # `dns_sweep`'s
 
 
 def test_a_ping_sweep_is_found_and_a_ping_monitor_is_not() -> None:
