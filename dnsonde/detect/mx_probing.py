@@ -65,7 +65,7 @@ def mx_probing(
         (m.sub_bytes > 0)
         & (m.sub_bytes <= label_max)
         & ((domain.length() <= domain_max) | domain.isin(known))
-        & ~m.qname.substr(0, m.sub_bytes).contains(".")
+        & ~m.qname.substr(0, m.qname.length() - domain.length() - 1).contains(".")
     )
     m = stage(parties(m).select(*COLUMNS), needed=True)
     each = m.group_by(DOMAIN).aggregate(

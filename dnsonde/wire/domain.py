@@ -21,11 +21,11 @@ NAME_FACTS = np.dtype(
     [
         ("domain_start", "i4"),  # where the registered domain begins in the text; -1: none
         ("search", "i4"),  # characters left of it, or of in-addr.arpa and ip6.arpa, for wire.embedded
-        ("sub_bytes", "i4"),  # characters left of it, without the dot between
-        ("sub_hash", "i8"),  # of those characters; 0: none
-        ("entropy", "f8"),  # of those characters without dots, bits a character (Shannon)
+        ("sub_bytes", "i4"),  # octets left of it, without the dot between
+        ("sub_hash", "i8"),  # of the text left of it; 0: none
+        ("entropy", "f8"),  # of those octets without dots, bits an octet (Shannon)
         ("labels", "i2"),
-        ("label_max", "i2"),  # characters of the longest label
+        ("label_max", "i2"),  # octets of the longest label
         ("digits", "i2"),
     ],
     align=True,

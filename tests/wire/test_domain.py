@@ -1,8 +1,10 @@
 """Registered domains and label statistics: against the publicsuffixlist package and plain Python."""
 
 import math
+import re
 from collections import Counter
 
+import dns.name
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,10 @@ names = st.one_of(
     st.lists(labels, min_size=1, max_size=6).map(".".join),
     st.tuples(st.lists(labels, max_size=4), st.sampled_from(RULES)).map(lambda t: ".".join([*t[0], t[1]])),
 )
+
+# Any octets: as \\. and \\\\, and by number (RFC 1035, 5.1).
+escaped = st.from_regex(r"([a-z0-9_-]|\\[.\\]|\\(0[0-3]|1[3-9]|2[0-4])[0-9]){1,12}", fullmatch=True)
+any_names = st.tuples(st.lists(escaped, max_size=4), names).map(lambda t: ".".join([*t[0], t[1]]))
 
 
 def domains_of(texts: list[str]) -> list[str | None]:
@@ -64,21 +70,26 @@ def twin(name: str) -> dict[str, float]:
     """Plain Python for everything but the domain itself."""
     if name in ("", "."):
         return {"labels": 0, "label_max": 0, "digits": 0, "sub_bytes": 0, "entropy": 0.0}
-    registered = PSL.privatesuffix(name)
-    sub = name[: -len(registered) - 1] if registered and registered != name else ""
-    letters = Counter(sub.replace(".", ""))
+    parts = octets(name)
+    registered = domains_of([name])[0]
+    left = parts[: -len(octets(registered))] if registered else []
+    letters = Counter(b"".join(left).replace(b".", b""))
     total = sum(letters.values())
-    parts = name.split(".")
     return {
         "labels": len(parts),
         "label_max": max(map(len, parts)),
-        "digits": sum(c in "0123456789" for c in name),
-        "sub_bytes": len(sub),
+        "digits": sum(c in "0123456789" for c in re.sub(r"\\[0-9]{3}", "", name)),
+        "sub_bytes": len(b".".join(left)),
         "entropy": -sum(n / total * math.log2(n / total) for n in letters.values()) if total else 0.0,
     }
 
 
-@given(st.lists(names, min_size=1, max_size=20))
+def octets(name: str) -> list[bytes]:
+    """The labels, as dnspython reads them."""
+    return list(dns.name.from_text(name, None).labels)
+
+
+@given(st.lists(any_names, min_size=1, max_size=20))
 def test_label_statistics_equal_the_twin(texts: list[str]) -> None:
     rows = domain.name_facts(Batch.of([t.encode() for t in texts]))
     for text, row in zip(texts, rows, strict=True):
@@ -95,7 +106,7 @@ def test_arbitrary_bytes_are_read_within_their_slice(items: list[bytes]) -> None
     # The uncompiled kernel on numpy arrays: every index is checked.
     arguments = (batch.data, batch.offset, batch.length, *domain._rules(), scratch[0], scratch[1])
     with np.errstate(over="ignore"), pytest.MonkeyPatch.context() as patch:
-        for helper in ("mix", "ends_with"):
+        for helper in ("mix", "ends_with", "escape_size", "escaped_octet", "octets_of"):
             patch.setattr(kernel, helper, getattr(kernel, helper).py_func)
         kernel.name_facts.py_func(*arguments, rows.view(np.recarray))
     assert not scratch[1].any()

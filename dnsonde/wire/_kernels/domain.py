@@ -42,6 +42,54 @@ def ends_with(data, begin, size, tail):
     return True
 
 
+@helper
+def escape_size(data, at, stop):
+    r"""Characters of the escape at data[at], of those before `stop`: \DDD or \X, an octet each (RFC 1035 5.1)."""
+    if at + 1 < stop and 48 <= data[at + 1] <= 57:
+        return min(4, stop - at)
+    return min(2, stop - at)
+
+
+@helper
+def escaped_octet(data, at, size):
+    """The octet that the escape of so many characters at data[at] is."""
+    if size == 4:
+        return (100 * (data[at + 1] - 48) + 10 * (data[at + 2] - 48) + data[at + 3] - 48) & 255
+    return np.int64(data[at + size - 1])
+
+
+@helper
+def octets_of(data, begin, stop, escapes, counts):
+    """How many octets the text is, and their entropy without dots, bits an octet; escapes: it may have some."""
+    octets = 0
+    at = begin
+    while at < stop:
+        c = np.int64(data[at])
+        size = 1
+        if escapes and c == BACKSLASH:
+            size = escape_size(data, at, stop)
+            c = escaped_octet(data, at, size)
+        counts[c] += 1
+        octets += 1
+        at += size
+    total = octets - counts[DOT]
+    counts[DOT] = 0
+    bits = 0.0
+    at = begin
+    while at < stop:
+        c = np.int64(data[at])
+        size = 1
+        if escapes and c == BACKSLASH:
+            size = escape_size(data, at, stop)
+            c = escaped_octet(data, at, size)
+        if counts[c] > 0:
+            share = counts[c] / total
+            bits -= share * math.log2(share)
+            counts[c] = 0
+        at += size
+    return octets, bits
+
+
 @kernel
 def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, counts, out):
     """Fill `out` (dtype wire.domain.NAME_FACTS) for each text name.
@@ -57,21 +105,27 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
         row = out[i]
         begin = offset[i]
         size = length[i]
-        # Label starts, left to right; a backslash hides the octet after it.
+        # Label starts, left to right; `hidden`: characters that are no octets of their own, of the name and the label.
         labels = 0
         longest = 0
         digits = 0
+        hidden = 0
+        hidden_here = 0
         at = 0
         start = 0
         if size > 0 and not (size == 1 and data[begin] == DOT):
             while at < size:
                 c = data[begin + at]
                 if c == BACKSLASH:
-                    at += 2
+                    escape = escape_size(data, begin + at, begin + size)
+                    hidden += escape - 1
+                    hidden_here += escape - 1
+                    at += escape
                     continue
                 if c == DOT:
                     starts[labels] = start
-                    longest = max(longest, at - start)
+                    longest = max(longest, at - start - hidden_here)
+                    hidden_here = 0
                     start = at + 1
                     labels += 1
                     if labels == 255:
@@ -80,7 +134,7 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
                     digits += 1
                 at += 1
             starts[labels] = start
-            longest = max(longest, size - start)
+            longest = max(longest, size - start - hidden_here)
             labels += 1
         row.labels = labels
         row.label_max = longest
@@ -123,20 +177,6 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
         if domain > 1:
             state = SEED
             for at in range(domain - 1):
-                c = data[begin + at]
-                state = (state ^ np.uint64(c)) * FNV
-                counts[c] += 1
+                state = (state ^ np.uint64(data[begin + at])) * FNV
             row.sub_hash = np.int64(mix(state) >> np.uint64(2)) + 1
-            total = 0
-            for at in range(domain - 1):
-                if data[begin + at] != DOT:
-                    total += 1
-            bits = 0.0
-            for at in range(domain - 1):
-                c = data[begin + at]
-                if counts[c] > 0:
-                    if c != DOT:
-                        share = counts[c] / total
-                        bits -= share * math.log2(share)
-                    counts[c] = 0
-            row.entropy = bits
+            row.sub_bytes, row.entropy = octets_of(data, begin, begin + domain - 1, hidden > 0, counts)
