@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from dnsonde.detect._sides import Prefix, by_length, halves_of
 from dnsonde.wire.batch import MAPPED
 
+DIGITS = "0123456789"
 SECOND = 1_000_000  # microseconds
 SAMPLE = 10  # values that a finding shows of many
 SHARES = 256  # that many values are divided into
@@ -162,6 +163,17 @@ def asked_template(message: ir.Table) -> ir.StringValue:
 
 
 # ---- shapes
+
+
+@ibis.udf.scalar.builtin(name="split_part")  # type: ignore[untyped-decorator]
+def _split_part(value: str, dot: str, place: int) -> str:  # type: ignore[empty-body]
+    """`split_part`, which both engines have and understand alike; no pattern."""
+
+
+def label_of(name: ir.StringValue, place: int) -> ir.StringValue:
+    """The label at a place from 1, or an empty text."""
+    label: ir.StringValue = _split_part(name, ".", place)
+    return label
 
 
 def window(time_us: ir.IntegerValue, seconds: int) -> ir.IntegerValue:

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import (
+    DIGITS,
     SECOND,
     attach,
     both_halves,
@@ -16,6 +17,7 @@ from dnsonde.detect._relations import (
     dns,
     halves,
     keys,
+    label_of,
     overlapping,
     pair,
     parties,
@@ -36,7 +38,7 @@ COLUMNS = [
 ]  # fmt: skip
 FULL = 100  # mean octets left of the domain: names filled to what DNS takes
 NUMBERED = 3  # of the first so many labels one may be a number
-DIGITS, DIGITS_MAX = "0123456789", 6
+DIGITS_MAX = 6
 PARTS = 4  # names for one number
 TURNS = 3  # types that carry data, which different names are asked for by turns (dnscat2)
 NXDOMAIN = 3
@@ -325,14 +327,9 @@ def _types(asked: ir.Table, by: list[str]) -> ir.Table:
     return attach(pairs, count_distinct(each, by, ["qtype"], "types"), by)
 
 
-@ibis.udf.scalar.builtin(name="split_part")  # type: ignore[untyped-decorator]
-def label_of(value: str, dot: str, place: int) -> str:  # type: ignore[empty-body]
-    """The label at a place from 1: `split_part`, which both engines have and understand alike; no pattern."""
-
-
 def _number(name: ir.StringValue, place: int) -> ir.IntegerValue:
     """The label at that place, where it is a number; else null."""
-    label = label_of(name, ".", place)
+    label = label_of(name, place)
     digits = (label.translate(DIGITS, "") == "") & label.length().between(1, DIGITS_MAX)
     return digits.ifelse(label, ibis.null("string")).cast("int64")
 

@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._relations import (
+    DIGITS,
     SECOND,
     attach,
     both_halves,
@@ -14,6 +15,7 @@ from dnsonde.detect._relations import (
     dns,
     halves,
     keys,
+    label_of,
     overlapping,
     parties,
     sample_of_many,
@@ -27,6 +29,9 @@ COLUMNS = [
     "sub_hash", "labels", "response", "rcode", "embedded_relation",
 ]  # fmt: skip
 FAST = 100  # queries a second
+LIST = 100_000  # names that a list of usual hosts' has at most
+VOWELS, VOWELS_MIN = "aeiou", 0.28  # of letters: words have a third, letters by chance a fifth
+DIGITS_MAX = 0.15  # of all characters, where they are words
 
 
 @detector(
@@ -34,7 +39,8 @@ FAST = 100  # queries a second
     subject_kind="domain",
     title="Names that do not exist are asked below {subject}",
     summary="{names} different names below {subject} were asked {count} times by {clients:client|clients}, and "
-    "{failing:%} fail: somebody exhausts its name servers and your resolvers. Limit the rate of NXDOMAIN for "
+    "{failing:%} fail{made_of:?, made of %, as a list of hosts is}: its name servers and your resolvers are kept busy. "
+    "Limit the rate of NXDOMAIN for "
     "this domain, use aggressive NSEC caching (RFC 8198), and look at the clients.",
     references=(
         "RFC 8198, Aggressive Use of DNSSEC-Validated Cache",
@@ -62,10 +68,12 @@ def random_subdomain(
 
     **What looks like it** CDNs, antivirus and telemetry ask as many names, but they are answered; tunnels too
     (`dns_tunnel`). Lists of addresses (DNSBL) and PTR names fail by the thousand: most of their names embed an
-    address, and those are not counted; lists of domains and search suffixes (`www.example.com.corp.example`) are told
-    by the varying number of labels, `depth_spread`; browsers' random probes come three at a time. Retries of a
-    resolver ask the same name again, which lowers the share of fresh ones. Where not one response was captured, names
-    that are answered look alike: below 100 queries a second that is no more than low.
+    address, and those are not counted; lists of domains and search suffixes (`www.example.com.corp.example`) are
+    told by the varying number of labels, `depth_spread`; browsers' random probes come three at a time. Who looks
+    for the hosts of a domain asks for a list of words: one client, up to 100,000 names, a vowel among four letters.
+    That is told as well, as low. Retries of a resolver ask the same name again, which lowers the share of fresh
+    ones. Where not one response was captured, names that are answered look alike: below 100 queries a second that
+    is no more than low.
 
     **Thresholds** None is published with its accuracy. `names_min` (500) is the second of RITA's steps, per
     `window_s` (an hour); `failing_min` (0.7), `fresh_min` (0.2: two types and some retries for each name) and
@@ -110,6 +118,7 @@ def random_subdomain(
         sample_of_many(asked, held, "qname", "examples", most=5),
     ):
         attacks = attach(attacks, more, held)
+    attacks = attach(attacks, _words(asked, attacks, held), held)
     length = ibis.greatest((attacks.last_us - attacks.first_us) / SECOND, 1.0)
     rate = attacks.asks / length
     # Silence is failure only where answers were captured at all: else what many ask for looks alike.
@@ -119,7 +128,7 @@ def random_subdomain(
     return finding(
         attacks,
         domain=attacks.registered_domain,
-        severity=ibis.ifelse(unsure, 1, severity(2, rate, FAST, 100_000)),
+        severity=ibis.ifelse(unsure | attacks.made_of.notnull(), 1, severity(2, rate, FAST, 100_000)),
         confidence=confidence(attacks.names, names_min),
         first_seen=attacks.first_us,
         last_seen=attacks.last_us,
@@ -130,8 +139,25 @@ def random_subdomain(
         failing=1.0 - attacks.good / attacks.names,
         nxdomain_or_servfail=attacks.failed,
         queries_s=rate,
+        made_of=attacks.made_of,
         examples=attacks.examples,
     )
+
+
+def _words(asked: ir.Table, attacks: ir.Table, held: list[str]) -> ir.Table:
+    """Which of them are a list that one client tries: `made_of`."""
+    some = asked.semi_join(attacks.filter((attacks.clients == 1) & (attacks.names <= LIST)), held)
+    label = label_of(some.qname, 1)
+    letters = label.translate(f"{DIGITS}-_", "")
+    each = some.group_by(held).aggregate(
+        size=label.length().sum(),
+        letters=letters.length().sum(),
+        consonants=letters.translate(VOWELS, "").length().sum(),
+        digits=(label.length() - label.translate(DIGITS, "").length()).sum(),
+    )
+    vowels = each.letters - each.consonants
+    each = each.filter((vowels >= each.letters * VOWELS_MIN) & (each.digits <= each["size"] * DIGITS_MAX))
+    return each.select(*held, made_of=ibis.literal("words"))
 
 
 def _failing(spans: ir.Table, names_min: int, failing_min: float, fresh_min: float) -> ir.BooleanValue:

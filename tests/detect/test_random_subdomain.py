@@ -43,6 +43,25 @@ def test_silence_and_servfail_fail_too_and_speed_is_worse() -> None:
     assert found(random_subdomain, responses_only)[0]["count"] == 600
 
 
+def test_a_list_of_words_that_one_client_tries_is_told_as_such() -> None:
+    """As fierce and gobuster do; many clients do not have the same list."""
+    words = ["mail", "news", "vpn", "intranet", "autodiscover", "smtp", "host", "server", "office", "www"]
+
+    def names(clients: int) -> list[Row]:
+        return [
+            query(f"192.0.2.{9 + n % clients}", RESOLVER, f"{words[n % 10]}-{words[n // 10 % 10]}{n // 100}.victim.example",
+                  time_s=n / 400) for n in range(600)
+        ]  # fmt: skip
+
+    (row,) = found(
+        random_subdomain, [one for asked in names(1) for one in (asked, response(asked, rcode=NXDOMAIN))]
+    )
+    assert (row["severity"], row["evidence"]["made_of"]) == ("low", "words")
+    assert "made of words, as a list of hosts is" in row["summary"]
+    (row,) = found(random_subdomain, names(40))
+    assert (row["severity"], row["evidence"].get("made_of")) == ("high", None)
+
+
 def test_below_the_threshold_is_nothing() -> None:
     assert found(random_subdomain, storm(499)) == []
     assert len(found(random_subdomain, storm(500))) == 1
