@@ -82,13 +82,14 @@ def test_a_swept_network_is_home_and_not_the_one_that_sweeps() -> None:
     assert str(found.other) == "198.51.100.0/24"
 
 
-def test_networks_swept_one_after_the_other_without_an_answer_are_home() -> None:
+def test_networks_swept_one_after_the_other_with_hardly_an_answer_are_home() -> None:
     """As at a border, or in a telescope, where whoever sweeps has more conversations than any /24."""
     sweepers = [("198.51.100.7", f"192.0.{n}.{n}") for n in range(64, 128)]
     sweepers += [("203.0.113.9", f"192.0.{n}.1") for n in range(100, 120)]
-    names, found = guessed(*((src, 40000, dst, 53) for src, dst in sweepers))
+    answer = ("192.0.64.64", 53, "198.51.100.7", 40000)
+    names, found = guessed(*((src, 40000, dst, 53) for src, dst in sweepers), answer)
     assert (names, str(found.other)) == (["192.0.64.0/18"], "198.51.100.0/24")
-    assert "who wrote to one network after the other there was never answered" in found.why
+    assert "who wrote to one network after the other there was hardly answered" in found.why
 
 
 def test_a_swept_network_is_home_beside_what_else_is_there() -> None:
@@ -100,7 +101,9 @@ def test_a_swept_network_is_home_beside_what_else_is_there() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param([("192.0.64.1", 53, "198.51.100.7", 40000)], id="it is answered"),
+        pytest.param(
+            [(f"192.0.{n}.1", 53, "198.51.100.7", 40000) for n in range(64, 71)], id="it is answered"
+        ),
         pytest.param(
             [("198.51.100.7", 40000, f"{n}.0.2.1", 23) for n in range(20, 40)], id="it scans everywhere"
         ),
@@ -110,6 +113,13 @@ def test_a_swept_network_is_home_beside_what_else_is_there() -> None:
 def test_who_sweeps_is_home_itself_where(more: list[tuple[str, int, str, int]]) -> None:
     swept = [("198.51.100.7", 40000, f"192.0.{n}.1", 53) for n in range(64, 128)]
     assert guessed(*swept, *more)[0] == ["198.51.100.0/24"]
+
+
+def test_who_has_met_home_already_comes_after_who_has_not() -> None:
+    """A scanner of two networks at home, and another stranger that was asked by a third one."""
+    swept = [("203.0.113.9", 40000, f"192.0.{n}.{host}", 80) for n in (2, 3) for host in range(1, 100)]
+    names, _ = guessed(*swept, ("203.0.113.9", 40000, "192.0.9.1", 80))
+    assert names == ["192.0.2.0/24", "192.0.3.0/24", "192.0.9.0/24"]
 
 
 def test_of_two_who_talk_the_one_that_asks_is_home_though_the_other_may_be() -> None:

@@ -5,13 +5,13 @@ broadcast, loopback and link-local ones aside). A tap at a network's border sees
 
 1. Where at least a quarter of the conversations have one private end (RFC 1918, RFC 4193), the private ranges seen
    are home.
-2. Otherwise, where at least half are of prefixes that write and never hear, each to many prefixes of a few /16 or /32
+2. Otherwise, where at least half are of prefixes that write and hardly hear, each to many prefixes of a few /16 or /32
    other than its own, what those write to is home, as far as it was seen: an infected host at home scans all over the
-   Internet, or is answered by somebody.
+   Internet.
 3. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
    all have an end at home, or the next one has less than 5 % of all. Between such with as many, and such with fewer
-   than eight, the one comes first of which eight addresses are seen, then the one whose addresses ask more than they
-   are asked.
+   than eight, the one comes first that has none with what is home already, then the one of which eight addresses are
+   seen, then the one whose addresses ask more than they are asked.
 4. Where less than half have an end in what was found, nothing is.
 """
 
@@ -35,7 +35,8 @@ SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05
 SHARE_MEANT = 0.5
 MOST = 16
-SWEPT = 16  # prefixes, all unanswered, that make who writes to them one that sweeps
+SWEPT = 16  # prefixes that make who writes to them one that sweeps
+DEAF = 10  # addresses written to, for each that answers
 MANY = 8  # conversations, and addresses, that make a prefix look like a network seen from its border
 SERVICE_PORTS = 1024  # below: who is asked there is the server
 
@@ -44,7 +45,7 @@ SERVICE_PORTS = 1024  # below: who is asked there is the server
 class Guess:
     """Prefixes that look like home, of how many conversations they have an end, and a prefix as likely as they.
 
-    swept: they are home since they were written to, one after the other, and did not answer.
+    swept: they are home since they were written to, one after the other, and hardly answered.
     """
 
     prefixes: tuple[Prefix, ...]
@@ -64,7 +65,7 @@ class Guess:
         kind = "private addresses, and " if self.private else ""
         also = f"; {self.other} may be home as well" if self.other else ""
         silent = (
-            ", and who wrote to one network after the other there was never answered" if self.swept else ""
+            ", and who wrote to one network after the other there was hardly answered" if self.swept else ""
         )
         return (
             f"{kind}{self.share:.0%} of {self.conversations:,} conversations have an end there{silent}{also}"
@@ -107,15 +108,18 @@ class _Conversations:
         (row,) = self._ask(f"SELECT count(*) AS n FROM {self._name} WHERE {where}").to_pylist()
         return (int(row["n"]) + 1) // 2
 
-    def next(self, where: str) -> list[dict[str, int]]:
-        """The two prefixes that come first."""
+    def next(self, chosen: Sequence[Prefix]) -> list[dict[str, int]]:
+        """The two prefixes that come first, of those that are left."""
         rows = self._ask(f"""
-            SELECT * FROM (
+            WITH met AS (SELECT DISTINCT a_net, a_host, 1 AS met FROM {self._name} WHERE {inside("b", chosen)}),
+            each_prefix AS (
               SELECT a_net, a_host, count(*) AS n, max(hosts) AS hosts, sum(asks) AS asks
-              FROM {self._name} WHERE {where} GROUP BY a_net, a_host
-            ) AS each_prefix
-            ORDER BY CASE WHEN n >= {MANY} THEN n ELSE 0 END DESC, CASE WHEN hosts >= {MANY} THEN 1 ELSE 0 END DESC,
-              asks DESC, hosts DESC, n DESC, a_net, a_host
+              FROM {self._name} WHERE {_without(chosen)} GROUP BY a_net, a_host
+            )
+            SELECT p.a_net, p.a_host, n, hosts, asks
+            FROM each_prefix AS p LEFT JOIN met ON p.a_net = met.a_net AND p.a_host = met.a_host
+            ORDER BY CASE WHEN n >= {MANY} THEN n ELSE 0 END DESC, coalesce(met, 0),
+              CASE WHEN hosts >= {MANY} THEN 1 ELSE 0 END DESC, asks DESC, hosts DESC, n DESC, p.a_net, p.a_host
             LIMIT 2
         """)
         return [{name: int(value) for name, value in row.items()} for row in rows.to_pylist()]
@@ -125,14 +129,15 @@ class _Conversations:
         rows = self._ask(f"""
             WITH wide AS (SELECT *, {_cut("a", "wide_a", 16, 32)}, {_cut("b", "wide_b", 16, 32)} FROM {self._name}),
             written AS (
-              SELECT a_net, a_host, wide_b_net, wide_b_host, count(*) AS n, max(heard) AS heard,
+              SELECT a_net, a_host, wide_b_net, wide_b_host, count(*) AS n, sum(wrote) AS wrote, sum(heard) AS heard,
                 max(CASE WHEN wide_a_net = wide_b_net AND wide_a_host = wide_b_host THEN 1 ELSE 0 END) AS near,
                 min(b_net) AS low_net, min(b_host) AS low_host, max(b_net) AS high_net, max(b_host) AS high_host
               FROM wide GROUP BY a_net, a_host, wide_b_net, wide_b_host
             ),
             sweeping AS (
               SELECT a_net, a_host FROM written GROUP BY a_net, a_host
-              HAVING sum(n) >= {SWEPT} AND sum(n) >= {MANY} * count(*) AND max(heard) = 0 AND max(near) = 0
+              HAVING sum(n) >= {SWEPT} AND sum(n) >= {MANY} * count(*) AND sum(wrote) >= {DEAF} * sum(heard)
+                AND max(near) = 0
             )
             SELECT min(low_net) AS low_net, min(low_host) AS low_host, max(high_net) AS high_net,
               max(high_host) AS high_host, sum(n) AS n, min(written.a_net) AS a_net, min(written.a_host) AS a_host
@@ -151,7 +156,7 @@ def _greedy(conversations: _Conversations, total: int, seen: Sequence[Prefix]) -
     left = _without(chosen)
     covered = total - conversations.count(left)
     while len(chosen) < MOST and covered < SHARE_ENOUGH * total:
-        found = conversations.next(left)
+        found = conversations.next(chosen)
         if not found or (chosen and found[0]["n"] < SHARE_LEAST * total):
             break
         if not chosen and len(found) == 2 and max(one["n"] for one in found) < MANY:
@@ -175,7 +180,7 @@ def _conversations() -> str:
     """Conversations of prefixes, from both sides.
 
     Each with a's addresses, of how many pairs of addresses a's asked (or was answered), whether one end alone is
-    private, and whether b wrote to a.
+    private, and how many pairs of a's addresses wrote to b's, and heard of them.
     """
     ends = "a_net, a_host, b_net, b_host"
     return f"""
@@ -197,11 +202,12 @@ def _conversations() -> str:
           FROM (SELECT DISTINCT p_net, p_host, a_net, a_host FROM apart) AS each_address GROUP BY p_net, p_host
         ),
         pairs AS (
-          SELECT p_net, p_host, q_net, q_host, sum(asks) AS asks, max(private) AS private, max(heard) AS heard
+          SELECT p_net, p_host, q_net, q_host, sum(asks) AS asks, max(private) AS private, sum(heard) AS heard,
+            sum(1 - heard) AS wrote
           FROM apart GROUP BY p_net, p_host, q_net, q_host
         )
         SELECT pairs.p_net AS a_net, pairs.p_host AS a_host, q_net AS b_net, q_host AS b_host, asks, private, heard,
-          hosts
+          wrote, hosts
         FROM pairs JOIN crowds ON pairs.p_net = crowds.p_net AND pairs.p_host = crowds.p_host
     """
 

@@ -48,14 +48,13 @@ def test_a_list_of_words_that_one_client_tries_is_told_as_such() -> None:
     words = ["mail", "news", "vpn", "intranet", "autodiscover", "smtp", "host", "server", "office", "www"]
 
     def names(clients: int) -> list[Row]:
+        labels = [f"{words[n % 10]}-{words[n // 10 % 10]}{n // 100}" for n in range(600)]
         return [
-            query(f"192.0.2.{9 + n % clients}", RESOLVER, f"{words[n % 10]}-{words[n // 10 % 10]}{n // 100}.victim.example",
-                  time_s=n / 400) for n in range(600)
-        ]  # fmt: skip
+            query(f"192.0.2.{9 + n % clients}", RESOLVER, f"{one}.victim.example", time_s=n / 400)
+            for n, one in enumerate(labels)
+        ]
 
-    (row,) = found(
-        random_subdomain, [one for asked in names(1) for one in (asked, response(asked, rcode=NXDOMAIN))]
-    )
+    (row,) = found(random_subdomain, [*names(1), *(response(one, rcode=NXDOMAIN) for one in names(1))])
     assert (row["severity"], row["evidence"]["made_of"]) == ("low", "words")
     assert "made of words, as a list of hosts is" in row["summary"]
     (row,) = found(random_subdomain, names(40))
