@@ -16,11 +16,8 @@ from dnsonde.intel.load import amplifiers, markers
 DST = keys("dst")
 WINDOW_S = 60  # of a flow row
 SLICE_S = 10  # of a window: what comes before or after an attack must not thin it
-CARPET_S, CARPET_PACKETS, CARPET_ADDRESSES = (
-    500,
-    2500,
-    16,
-)  # from which on a flood is spread: see `carpet_flood`
+# From which on a flood is spread over a prefix: see `carpet_flood`.
+CARPET_S, CARPET_PACKETS, CARPET_ADDRESSES = 500, 2500, 16
 HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
 GAMES = {"samp": "53414D50", "ts3init1": "545333494E495431"}  # "SAMP", "TS3INIT1"
 MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")

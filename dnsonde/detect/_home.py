@@ -85,15 +85,14 @@ def guess(ask: Ask, keep: Keep) -> Guess:
         total = conversations.count()
         if not total:
             return Guess((), 0.0, 0)
-        seen: list[Prefix] = []
         if conversations.count("private = 1") >= SHARE_PRIVATE * total:
-            seen = [p for p in PRIVATE if conversations.count(inside("a", (p,)))]
-            return _greedy(conversations, total, seen)
+            private = [p for p in PRIVATE if conversations.count(inside("a", (p,)))]
+            return _greedy(conversations, total, private)
         swept = conversations.swept()
         if swept.conversations >= SHARE_MEANT * total:
             found = _greedy(conversations, total, swept.prefixes)
             return replace(found, private=False, other=swept.other, swept=True)
-        return _greedy(conversations, total, seen)
+        return _greedy(conversations, total, ())
 
 
 class _Conversations:

@@ -24,6 +24,7 @@ from dnsonde.intel.load import amplifiers
 SRC = keys("src")
 PARTS = ("net", "host", "port")
 SNMP = "snmp"
+ANY = 255  # the type
 TCP = "tcp"  # SYN-ACKs
 FEW = 5  # packets of a reflector to a port; a download's are many
 MANY = 100  # reflectors that answer one and the same question
@@ -164,8 +165,8 @@ def amplification(
     large = hits.payload >= hits.packets * of("payload_min")
     repeats = ibis.ifelse(blind, repeats_min, asked_repeats_min)
     same = (hits.service != "dns") | hits.questions.isnull() | (hits.answers >= hits.questions * repeats)
-    # The same question by the hundred, for answers of five times its size or more.
-    large = large | ((hits.service == "dns") & forged & hits.questions.notnull())
+    # Who asks for all there is, again and again, wants what is largest, and may get little (RFC 8482).
+    large = large | ((hits.service == "dns") & forged & (hits.anys * 2 > hits.answers).fill_null(False))
     # A client's own port may be one of these: a lone stranger who sends much from it is no reflector.
     alone = ibis.ifelse(of("ephemeral") > 0, blind & crowd, blind)
     sign = ibis.ifelse(strict, blind & crowd & (session | (hits.service == TCP)), alone | forged)
@@ -269,9 +270,13 @@ def _fragments(rows: ir.Table, each: ir.Table) -> ir.Table:
 
 
 def _questions(message: ir.Table, window_s: int, hits: ir.Table) -> ir.Table:
-    """How many DNS responses each victim got, and to how many different questions."""
+    """How many DNS responses each victim got, to how many different questions, and to those for ANY."""
     by = [*DST, "window"]
     got = responses(message)
     got = got.mutate(window=window(got.time_us, window_s)).semi_join(hits.filter(hits.service == "dns"), by)
     each = got.group_by([*by, "qname", "qtype"]).aggregate(answers=got.count())
-    return each.group_by(by).aggregate(questions=each.count(), answers=each.answers.sum())
+    return each.group_by(by).aggregate(
+        questions=each.count(),
+        answers=each.answers.sum(),
+        anys=(each.qtype == ANY).ifelse(each.answers, 0).sum(),
+    )
