@@ -19,6 +19,7 @@ COLUMNS = [
 ECHO = ((1, 8), (1, 13), (1, 17), (58, 128))  # ICMP and ICMPv6 echo requests, and ICMP's for time and mask
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
 IP = 255  # `kind` of what looks for IP protocols; its `port` is the protocol
+TINY = 40  # octets of IP and TCP headers, at the least
 PINGS = 4  # to an address, as `ping` of Windows sends: with more it is looked after
 CHECKS = 15  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
 TRACEROUTE = (33434, 33534)  # a port a packet (traceroute(8))
@@ -54,10 +55,10 @@ def service_scan(
     """A source looks for services: one port at many addresses, many ports or IP protocols at one, a sweep of pings.
 
     A TCP probe is a SYN after which no data went from the source to that port: refused, unanswered, or answered and
-    dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK and
-    RST (NULL, FIN and XMAS scans), which no TCP sends first, count too, and so do ACKs of no conversation, with or
-    without FIN, by which a filter is felt, from one port of the source to many ports of an address or to many
-    addresses.
+    dropped. SYNs with Mirai's mark belong to `mirai_scan` and are not counted again. Segments with none of SYN, ACK
+    and RST (NULL, FIN and XMAS scans), which no TCP sends first, or with the flags in another fragment, count too,
+    and so do ACKs of no conversation, with or without FIN, by which a filter is felt, from one port of the source
+    to many ports of an address or to many addresses.
 
     **Why it matters** It is the step before the break-in. From home to outside it is mostly an infected host.
 
@@ -164,7 +165,9 @@ def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, port
     echo = ibis.or_(*[(flow.protocol == kind) & (flow.src_port == echo) for kind, echo in ECHO])
     few = flow.packets <= packets_max
     odd = tcp & (flow.syn == 0) & (flow.synack == 0) & (flow.ack == 0) & (flow.rst == 0) & few & told(flow)
-    odd = odd & (flow.payload_bytes == 0) & (flow.fragments == 0) & (flow.dst_port > 0)
+    # A first fragment without TCP's flags hides them (RFC 1858, 3).
+    tiny = (flow.fragments == 0) | (flow.length_max < TINY)
+    odd = odd & (flow.payload_bytes == 0) & tiny & (flow.dst_port > 0)
     # A log names FIN without saying whether ACK was with it: then it may be the late end of a conversation, which a
     # server sends to its client's high port, and a client to few ports of one server.
     odd = odd & (flow.ttl_min.notnull() | low)

@@ -81,6 +81,14 @@ def test_fins_with_ack_to_many_ports_or_addresses_from_one_port_feel_the_filter(
     assert found(service_scan, flows=late) == []
 
 
+def test_fragments_that_hide_the_flags_are_probes() -> None:
+    """nmap -f: RFC 1858, 3. Other fragments have none of TCP's ports, or all of its flags."""
+    tiny: dict[str, Any] = {"syn": 0, "fragments": 1, "bytes": 28}
+    (row,) = found(service_scan, flows=ports(60, **tiny))
+    assert (row["evidence"]["technique"], row["count"]) == ("vertical", 60)
+    assert found(service_scan, flows=ports(60, **(tiny | {"bytes": 576}))) == []
+
+
 @pytest.mark.parametrize("kind", [13, 17], ids=["timestamp", "address mask"])
 def test_a_sweep_by_other_requests_of_icmp_is_one_of_pings(kind: int) -> None:
     """RFC 792 and RFC 950 (nmap -PP, -PM)."""

@@ -232,6 +232,15 @@ def test_statuses(data: bytes, status: S) -> None:
     assert decode(1, data)["status"] == status
 
 
+def test_a_first_fragment_may_end_within_the_header_of_tcp() -> None:
+    """RFC 1858, 3: the tiny fragment, which hides the flags; 8 octets are the least."""
+    row = decode(1, ether(ip4(tcp()[:8], 6, field=0x2000)))
+    assert (row["status"], row["tcp_flags"], row["payload_length"]) == (S.PARSED, 0, 0)
+    whole = decode(1, ether(ip4(tcp(), 6)))
+    assert all(row[name] == whole[name] for name in ("src_port", "dst_port", "seq"))
+    assert decode(1, ether(ip4(tcp()[:8], 6)))["status"] == S.SHORT_TRANSPORT
+
+
 def test_an_unknown_link_type_is_ignored() -> None:
     assert decode(147, INNER)["status"] == S.UNKNOWN_LINK
 

@@ -203,7 +203,15 @@ def transport(data, pos, end, row):
             row.short = 1
     elif protocol == 6:
         if size < 20:
-            return SHORT_TRANSPORT
+            if size < 8 or not row.more or row.short:
+                return SHORT_TRANSPORT
+            # The header's rest follows (RFC 1858, 3).
+            row.src_port = be16(data, pos)
+            row.dst_port = be16(data, pos + 2)
+            row.seq = be32(data, pos + 4)
+            row.payload_start = end
+            row.payload_length = 0
+            return 0
         row.src_port = be16(data, pos)
         row.dst_port = be16(data, pos + 2)
         row.seq = be32(data, pos + 4)

@@ -314,6 +314,10 @@ def transport(body: bytes, ip: dict[str, int]) -> bytes:
             ip["short"] = 1
         payload = body[8:stated]
     elif protocol == 6:
+        if 8 <= size < 20 and ip["more"] and not ip["short"]:
+            ip.update(src_port=number(body[:2]), dst_port=number(body[2:4]), seq=number(body[4:8]))
+            ip["payload_length"] = 0
+            return b""
         need(body, 20, S.SHORT_TRANSPORT)
         ip.update(
             src_port=number(body[:2]), dst_port=number(body[2:4]), seq=number(body[4:8]),
