@@ -25,7 +25,6 @@ MEMORY_MIB = 1024
 SLICE_ROWS = 1 << 20  # probes in one slice, about
 BATCH_ROWS = 122_880
 SOURCES = ("probe", "table")  # what the SQL is made by
-SEEN = (PROBE, REPLY, SIGHTING)
 APART_MIN_US = 60_000_000  # what two clocks may differ by without a word; resolving takes seconds
 # The first sighting of each probe that was answered rightly lies between probe and reply, or the clocks are apart. Only
 # those: whoever replays names of hosts that never replied does not set our clock.
@@ -72,20 +71,22 @@ def write_verdicts(
         database(memory_limit_mib=memory_limit_mib, spill=scratch / "spill") as connection,
         Writer(VERDICT, scratch) as writer,
     ):
-        create_views(folder, connection, {table.name: "TRUE" for table in (*SEEN, ENRICHMENT)})
+        create_views(
+            folder, connection, {table.name: "TRUE" for table in (PROBE, REPLY, SIGHTING, ENRICHMENT)}
+        )
         ((ahead,),) = connection.execute(APART).fetchall()
         if abs(ahead) <= APART_MIN_US:
             ahead = 0
         elif on_clocks is not None:
             on_clocks(ahead)
+        timed = f"* REPLACE (time_us - {ahead} AS time_us)"
+        connection.table(SIGHTING.name).project(timed).create_view("timed_sighting")
         for statement in first:
             connection.execute(statement)
         for number in range(slices):
-            for table in SEEN:
-                some = connection.table(table.name).filter(_slice(number, slices))
-                if table is SIGHTING:
-                    some = some.project(f"* REPLACE (time_us - {ahead} AS time_us)")
-                some.create_view(f"some_{table.name}")
+            for name in ("probe", "reply", "timed_sighting"):
+                some = connection.table(name).filter(_slice(number, slices))
+                some.create_view(f"some_{name.removeprefix('timed_')}")
             # In the order of targets: who looks for an address, or pages by it, then reads little of each slice.
             for batch in connection.execute(select).fetch_record_batch(BATCH_ROWS):
                 writer.append({name: batch.column(name) for name in batch.schema.names})
