@@ -239,6 +239,16 @@ def test_a_run_or_a_lake_may_be_the_folder_itself(tmp_path: Path, serve: Client)
     assert web.get("/hosts/only").status_code == 200
 
 
+def test_sightings_alone_are_not_said_to_be_missed(tmp_path: Path, serve: Client) -> None:
+    run = make_run(tmp_path / "run", 8)
+    shutil.copytree(run / "sighting", tmp_path / "seen/sighting")
+    said = text_of(serve(tmp_path).get("/").text)
+    assert (
+        f"seen: 1 queries. This adds those of a run that it does not have yet: dnsonde join RUN {tmp_path}"
+        in said
+    )
+
+
 def test_damage_is_told_where_it_is(tmp_path: Path, serve: Client) -> None:
     make_run(tmp_path / "broken", 8)
     (tmp_path / "broken/state.json").write_text("{")
