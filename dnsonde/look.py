@@ -19,6 +19,7 @@ from dnsonde.export._page_whole import Part
 from dnsonde.export._whose import require_owners
 from dnsonde.export._write import write
 from dnsonde.lab.truth import TRUTH
+from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.report import Relation
 from dnsonde.table import store
@@ -66,13 +67,8 @@ def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] =
     return part_of(folder, open_view(folder, home=home), since=since)
 
 
-def part_of(
-    folder: Path, view: View, *, name: str = "", since: Path | None = None, opens_files: bool = True
-) -> Part:
-    """The same of a run that is open already; name: how the report calls it.
-
-    Without `opens_files` the plan's lists of addresses, other files, stay unread, and what only they tell is left out.
-    """
+def part_of(folder: Path, view: View, *, name: str = "", since: Path | None = None) -> Part:
+    """The same of a run that is open already; name: how the report calls it."""
     plan = plan_of(folder)
     kept = states.load(folder)
     listed = ", ".join(plan.space.prefixes[:PREFIXES])
@@ -85,7 +81,7 @@ def part_of(
         "attempts": str(plan.probe.attempts),
         "contact": plan.identity.contact,
     }
-    if opens_files or plan.stands_alone:
+    if narrow.settle(folder, plan):
         each = plan.prefix_pps
         facts |= {
             "addresses": f"{plan.scope().size:,}",
