@@ -17,6 +17,7 @@ from rich.console import Console
 from dnsonde import report
 from dnsonde.cli import _summary
 from dnsonde.probe import narrow
+from dnsonde.probe import state as states
 from dnsonde.probe.order import Ranges, Scope
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
@@ -202,6 +203,22 @@ def test_a_report_needs_no_list_that_the_plan_names(dnsonde: Type, run: Path) ->
     ran = dnsonde("report", "run")
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ">256<" in ran.stdout
+
+
+def test_a_run_that_is_not_finished_is_told_as_one(
+    dnsonde: Type, make_run: Callable[..., Path], run: Path
+) -> None:
+    make_run(run.parent / "begun")
+    assert "not finished" not in dnsonde("show", "begun").stdout
+    states.save(run.parent / "begun", states.fresh("", 0))
+    told = (
+        "The run is not finished: what is told here is what is known so far. 5 of 256 addresses have been asked. "
+        "Continue: dnsonde probe PLAN.toml -o begun\n"
+    )
+    assert told in dnsonde("show", "begun").stdout
+    assert dnsonde("show", "begun", "--open").stderr == told
+    ran = dnsonde("diff", "run", "begun")
+    assert (ran.stdout, ran.stderr) == ("Nothing changed.\n", f"begun: {told}")
 
 
 def test_closed_outputs_are_no_fault(run: Path) -> None:
