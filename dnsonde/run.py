@@ -90,23 +90,25 @@ def measure(
                 f"The authority {', '.join(plan.zone.authority)} is another machine's: run `dnsonde authority` there, "
                 "and join its sightings afterwards."
             )
-    _keep_plan(plan_path, folder)
 
     def narrowed(more: states.Exclusion) -> None:
         _keep_plan(plan_path, folder, again=True)
         say(f"{narrow.sentence(more)}.")
 
-    drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
-    judge(folder, say)
+    with states.Lock(folder):
+        _keep_plan(plan_path, folder)
+        drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
+        judge(folder, say)
     return look.at(folder)[0]
 
 
 def _prober(
     plan: Plan, folder: Path, clock: Clock, on_narrowed: Callable[[states.Exclusion], None] | None = None
 ) -> Prober:
+    """The prober of a run whose lock we hold."""
     # A lab's probes cannot leave the machine, whatever its routes say.
     device = "lo" if plan.is_loopback else None
-    return Prober(plan, folder, clock=clock, device=device, on_narrowed=on_narrowed)
+    return Prober(plan, folder, clock=clock, locked=True, device=device, on_narrowed=on_narrowed)
 
 
 def drive(
@@ -253,22 +255,25 @@ def judge(folder: Path, say: Callable[[str], None] = _unheard) -> None:
 
 
 def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _unheard) -> look.Measured:
-    """Add the sightings in other folders that belong to this run, each once, and judge again."""
-    tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
-    every = tables["sighting"]
-    for other in others:
-        found = store.open_folder(other, tables=[SIGHTING])["sighting"]
-        if not store.row_count(other, SIGHTING):
-            raise RunError(
-                f"there are no sightings in {other}: give the folder that `dnsonde authority -o` named"
+    """Add the sightings in other folders that belong to this run, each once, and judge again.
+
+    RunError where it is being measured; who else joins is waited for.
+    """
+    plan_of(folder)
+    with states.Lock(folder, joining=True):
+        for other in others:
+            tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
+            found = store.open_folder(other, tables=[SIGHTING])["sighting"]
+            if not store.row_count(other, SIGHTING):
+                raise RunError(
+                    f"there are no sightings in {other}: give the folder that `dnsonde authority -o` named"
+                )
+            theirs = found.set_alias("found").join(
+                tables["probe"].set_alias("sent"), "found.tag = sent.tag", "semi"
             )
-        theirs = found.set_alias("found").join(
-            tables["probe"].set_alias("sent"), "found.tag = sent.tag", "semi"
-        )
-        every = every.union(theirs).distinct()
-    if others:
-        store.save(SIGHTING, folder, every)
-    judge(folder, say)
+            # Added, not put in place of what is there: an authority may be writing beside it.
+            store.add(SIGHTING, folder, theirs.distinct().except_(tables["sighting"]))
+        judge(folder, say)
     return look.at(folder)[0]
 
 
@@ -296,10 +301,11 @@ def demo(
 
     Where its ports are taken, by another lab perhaps, it gets others.
     """
-    with lab_beside(chosen, _lab, folder) as (served, helper):
-        plan = load_plan(lab_plan(served, folder))
-        drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
-    judge(folder)
+    with states.Lock(folder):
+        with lab_beside(chosen, _lab, folder) as (served, helper):
+            plan = load_plan(lab_plan(served, folder))
+            drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
+        judge(folder)
     measured, truth = look.at(folder)
     if truth is None:
         raise RunError(f"the lab wrote no truth into {folder}")

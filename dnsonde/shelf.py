@@ -256,14 +256,14 @@ def _written(place: Path) -> list[Path]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process of this machine holds a lock on it; False where that cannot be told."""
+    """Whether a process of this machine has it for itself; False where that cannot be told."""
     try:
         status = path.stat()
         held = LOCKS.read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    return any(f" {place} " in line and "->" not in line for line in held.splitlines())
+    return any(" WRITE " in line and f" {place} " in line and "->" not in line for line in held.splitlines())
 
 
 def _may_hold(one: "os.DirEntry[str]") -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.query
@@ -20,6 +21,7 @@ from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
+from dnsonde.table import store
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
 
@@ -139,6 +141,63 @@ def test_what_cannot_be_joined_is_said(
 ) -> None:
     with pytest.raises(RunError, match="there are no sightings"):
         run.join(measured[0], [tmp_path])
+
+
+@pytest.fixture
+def copied(measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
+    """That run, for one test alone."""
+    return Path(shutil.copytree(measured[0], tmp_path / "copied"))
+
+
+def test_nothing_is_joined_into_a_run_while_it_is_measured(copied: Path) -> None:
+    with (
+        states.Lock(copied),
+        pytest.raises(RunError, match=r"another process is at work in .*: wait for it$"),
+    ):
+        run.join(copied, [])
+
+
+def test_joins_at_the_same_time_wait_for_each_other(copied: Path, tmp_path: Path) -> None:
+    elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
+    elsewhere.mkdir()
+    (copied / "sighting").rename(elsewhere / "sighting")
+    shutil.copytree(copied, alone)
+    once = run.join(alone, [elsewhere])
+    joins = [
+        subprocess.Popen(
+            [*COMMAND, "join", str(copied), str(elsewhere)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    assert {join.communicate(timeout=240)[1] for join in joins} == {b""}
+    after = look.at(copied)[0]
+    assert (after.sightings, after.summary) == (once.sightings, once.summary)
+
+
+def test_joining_leaves_what_an_authority_writes_meanwhile(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(copied / "sighting", elsewhere / "sighting")
+    meanwhile = copied / "sighting/part-000900.parquet"
+    add = store.add
+
+    def slowly(*arguments: Any) -> int:
+        shutil.copy(next((elsewhere / "sighting").iterdir()), meanwhile)
+        return add(*arguments)
+
+    monkeypatch.setattr(store, "add", slowly)
+    run.join(copied, [elsewhere])
+    assert meanwhile.exists()
+
+
+def test_a_second_measurement_hears_of_the_first_and_not_of_its_ports(copied: Path) -> None:
+    path = copied / states.PLAN
+    plan = load_plan(path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, states.Lock(copied):
+        taken.bind((plan.zone.authority[0], plan.zone.authority_port))
+        with pytest.raises(RunError, match="another process is at work"):
+            run.measure(path, copied, SystemClock(), authority=True, on_progress=print, say=print)
 
 
 def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_path: Path) -> None:
