@@ -27,7 +27,7 @@ from dnsonde.lab.serve import serve as serve_lab_hosts
 from dnsonde.probe import narrow
 from dnsonde.probe import prober as prober_room
 from dnsonde.probe import state as states
-from dnsonde.probe.judge import write_verdicts
+from dnsonde.probe.judge import require_rows, write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
@@ -97,6 +97,7 @@ def measure(
 
     with states.Lock(folder):
         _keep_plan(plan_path, folder)
+        require_rows(folder)
         drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
         judge(folder, say)
     return look.at(folder)[0]

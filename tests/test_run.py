@@ -125,6 +125,7 @@ def test_sightings_of_another_machine_are_joined_once(
     subprocess.run(["cp", "-r", str(folder), str(alone)], check=True)
     elsewhere.mkdir()
     (alone / "sighting").rename(elsewhere / "sighting")
+    shutil.rmtree(alone / "verdict")
     blind = run.join(alone, [])
     assert blind.sightings == 0
     assert "recursive_forwarder" not in {c.name for c in blind.summary.counts}
@@ -189,6 +190,22 @@ def test_joining_leaves_what_an_authority_writes_meanwhile(
     monkeypatch.setattr(store, "add", slowly)
     run.join(copied, [elsewhere])
     assert meanwhile.exists()
+
+
+@pytest.mark.parametrize("missing", ["probe", "reply", "sighting"])
+def test_a_copy_without_one_of_its_tables_keeps_its_verdicts(missing: str, copied: Path) -> None:
+    shutil.rmtree(copied / missing)
+    verdicts = {part: part.read_bytes() for part in (copied / "verdict").iterdir()}
+    plan = copied / states.PLAN
+    with pytest.raises(RunError, match=f"{missing} lacks rows that the run has had"):
+        run.join(copied, [])
+    with pytest.raises(RunError, match=f"{missing} lacks rows that the run has had"):
+        run.measure(plan, copied, SystemClock(), authority=False, on_progress=print, say=print)
+    assert {part: part.read_bytes() for part in (copied / "verdict").iterdir()} == verdicts
+    if missing == "probe":  # nor are its hosts asked again
+        shutil.rmtree(copied / "verdict")
+        with pytest.raises(RunError, match="lacks rows"):
+            run.measure(plan, copied, SystemClock(), authority=False, on_progress=print, say=print)
 
 
 def test_a_second_measurement_hears_of_the_first_and_not_of_its_ports(copied: Path) -> None:
