@@ -31,6 +31,7 @@ from dnsonde.probe.judge import require_rows, write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
+from dnsonde.table.lake import is_lake
 from dnsonde.table.schema import PROBE, SIGHTING
 from dnsonde.whole import put
 
@@ -79,6 +80,7 @@ def measure(
     """
     plan = load_plan(plan_path)
     plan.scope()
+    _require_no_lake(folder)
     for warning in plan.warnings:
         say(f"Note: {warning}.")
     beside: AbstractContextManager[object] = nullcontext()
@@ -153,6 +155,12 @@ def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> 
     )
 
 
+def _require_no_lake(folder: Path) -> None:
+    """RunError where what would be written could not be read again."""
+    if is_lake(folder):
+        raise RunError(f"{folder} is a lake, which holds traffic: choose another folder")
+
+
 def _keep_plan(plan_path: Path, folder: Path, *, again: bool = False) -> None:
     """Copy the plan into its run, once unless `again`, whole or not at all."""
     try:
@@ -180,6 +188,7 @@ def serve_authority(
         raise UsageError(
             f"{plan_path} has no zone of its own to serve: give [zone] a `name` instead of `known`"
         )
+    _require_no_lake(folder)
     policy = Policy() if per_second is None else Policy(per_second=per_second or None)
     stop = Event()
 
@@ -260,6 +269,7 @@ def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _unh
 
     RunError where it is being measured; who else joins is waited for.
     """
+    _require_no_lake(folder)
     plan_of(folder)
     with states.Lock(folder, joining=True):
         for other in others:
@@ -302,6 +312,7 @@ def demo(
 
     Where its ports are taken, by another lab perhaps, it gets others.
     """
+    _require_no_lake(folder)
     with states.Lock(folder):
         with lab_beside(chosen, _lab, folder) as (served, helper):
             plan = load_plan(lab_plan(served, folder))
@@ -340,6 +351,7 @@ def serve_lab(
     chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Scenario, Path], None]
 ) -> Served:
     """Serve a lab until Ctrl-C, on other ports where its own are taken; `ready` is told it, and the plan for it."""
+    _require_no_lake(folder)
     stop = Event()
 
     def begin(lab: Scenario) -> Served:

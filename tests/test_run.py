@@ -22,6 +22,7 @@ from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
 from dnsonde.table import store
+from dnsonde.table.lake import Lake
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
 
@@ -206,6 +207,27 @@ def test_a_copy_without_one_of_its_tables_keeps_its_verdicts(missing: str, copie
         shutil.rmtree(copied / "verdict")
         with pytest.raises(RunError, match="lacks rows"):
             run.measure(plan, copied, SystemClock(), authority=False, on_progress=print, say=print)
+
+
+def test_no_run_comes_into_a_lake(copied: Path, tmp_path: Path) -> None:
+    lake, clock = tmp_path / "lake", SystemClock()
+    Lake(lake, create=True)
+    before = sorted(lake.rglob("*"))
+    plan, lab = copied / states.PLAN, run.scenario("tiny", None, None)
+
+    def told(*_: object) -> None:
+        raise AssertionError
+
+    for wrong in (
+        lambda: run.measure(plan, lake, clock, authority=False, on_progress=told, say=told),
+        lambda: run.serve_authority(plan, lake, clock, (), None, told, told),
+        lambda: run.join(lake, [copied]),
+        lambda: run.demo(lab, lake, clock, on_progress=told, say=told),
+        lambda: run.serve_lab(lab, lake, clock, told),
+    ):
+        with pytest.raises(RunError, match="is a lake"):
+            wrong()
+    assert sorted(lake.rglob("*")) == before
 
 
 def test_a_second_measurement_hears_of_the_first_and_not_of_its_ports(copied: Path) -> None:
