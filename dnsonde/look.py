@@ -20,7 +20,7 @@ from dnsonde.export._page_whole import Part
 from dnsonde.export._whose import require_owners
 from dnsonde.export._write import write
 from dnsonde.lab.truth import TRUTH
-from dnsonde.lang.words import words
+from dnsonde.lang.words import Words, words
 from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan
@@ -190,12 +190,14 @@ def export(
     return left
 
 
-def unfinished(folder: Path) -> str:
+def unfinished(folder: Path, texts: Words | None = None) -> str:
     """That a run is not finished, and how many of its targets were asked; empty where it is."""
     state = states.load(folder)
     if state is None or state.complete:
         return ""
-    return _page_run.unfinished(store.row_count(folder, VERDICT), _targets(folder, plan_of(folder)), words())
+    return _page_run.unfinished(
+        store.row_count(folder, VERDICT), _targets(folder, plan_of(folder)), texts or words()
+    )
 
 
 def _targets(folder: Path, plan: Plan) -> int | None:
