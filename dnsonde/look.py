@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from dnsonde import report
 from dnsonde.errors import RunError
+from dnsonde.export import _page_run
 from dnsonde.export._contract import Network, View
 from dnsonde.export._open import open_view, plan_of
 from dnsonde.export._page_run import CHANGED, Before, Measurement
@@ -19,7 +20,10 @@ from dnsonde.export._page_whole import Part
 from dnsonde.export._whose import require_owners
 from dnsonde.export._write import write
 from dnsonde.lab.truth import TRUTH
+from dnsonde.lang.words import Words, words
+from dnsonde.probe import narrow
 from dnsonde.probe import state as states
+from dnsonde.probe.plan import Plan
 from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
@@ -33,16 +37,24 @@ FACTS = (  # about a plan, in reading order
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A run as it stands: what was found, and what it took. seconds: first probe to last reply."""
+    """A run as it stands: what was found, and what it took.
+
+    unfinished: that it is not finished, and how much was asked, as a sentence; seconds: first probe to last reply.
+    """
 
     folder: Path
     summary: report.Summary
     delegated: bool
-    finished: bool
+    unfinished: str
     probes: int
     replies: int
     sightings: int
     seconds: float
+
+    @property
+    def finished(self) -> bool:
+        """Whether all was asked."""
+        return not self.unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +78,8 @@ def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] =
     return part_of(folder, open_view(folder, home=home), since=since)
 
 
-def part_of(
-    folder: Path, view: View, *, name: str = "", since: Path | None = None, opens_files: bool = True
-) -> Part:
-    """The same of a run that is open already; name: how the report calls it.
-
-    Without `opens_files` the plan's lists of addresses, other files, stay unread, and what only they tell is left out.
-    """
+def part_of(folder: Path, view: View, *, name: str = "", since: Path | None = None) -> Part:
+    """The same of a run that is open already; name: how the report calls it."""
     plan = plan_of(folder)
     kept = states.load(folder)
     listed = ", ".join(plan.space.prefixes[:PREFIXES])
@@ -85,7 +92,8 @@ def part_of(
         "attempts": str(plan.probe.attempts),
         "contact": plan.identity.contact,
     }
-    if opens_files or plan.stands_alone:
+    targets = _targets(folder, plan)
+    if targets is not None:
         each = plan.prefix_pps
         facts |= {
             "addresses": f"{plan.scope().size:,}",
@@ -100,6 +108,7 @@ def part_of(
         name or str(folder),
         delegated=not plan.is_known,
         finished=kept is None or kept.complete,
+        targets=targets,
         facts=tuple((fact, facts[fact]) for fact in FACTS if facts.get(fact)),
         before=before,
     )
@@ -181,8 +190,25 @@ def export(
     return left
 
 
-def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:
+def unfinished(folder: Path, texts: Words | None = None) -> str:
+    """That a run is not finished, and how many of its targets were asked; empty where it is."""
     state = states.load(folder)
+    if state is None or state.complete:
+        return ""
+    return _page_run.unfinished(
+        store.row_count(folder, VERDICT), _targets(folder, plan_of(folder)), texts or words()
+    )
+
+
+def _targets(folder: Path, plan: Plan) -> int | None:
+    """How many a run's plan has to ask, which is settled by it; None where only a list elsewhere tells."""
+    if not narrow.settle(folder, plan):
+        return None
+    number, shards = plan.shard
+    return len(range(number - 1, plan.scope().size, shards))
+
+
+def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:
     ((first, last),) = tables["probe"].aggregate("min(time_us), max(time_us)").fetchall()
     reply = report.value(tables["reply"], "max(time_us)")
     seconds = 0.0 if first is None else (max(last, reply or last) - first) / 1e6
@@ -190,7 +216,7 @@ def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:
         folder=folder,
         summary=report.summarise(tables["verdict"]),
         delegated=not plan_of(folder).is_known,
-        finished=state is None or state.complete,
+        unfinished=unfinished(folder),
         probes=store.row_count(folder, PROBE),
         replies=store.row_count(folder, REPLY),
         sightings=store.row_count(folder, SIGHTING),

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 from duckdb import DuckDBPyRelation
 
+from dnsonde.detect._sides import Prefix, is_about_mapped
 from dnsonde.detect._sides import prefixes as parsed
 from dnsonde.errors import UsageError
 from dnsonde.table.readable import group_text
@@ -167,6 +168,12 @@ def within(role: str, prefix: str) -> str:
     `_sides.inside` says the same by masks; this says it by ranges, so that parts of a table can be passed over.
     """
     (network,) = parsed([prefix])
+    if is_about_mapped(network):
+        return f"({_between(role, network)} AND NOT {within(role, '0.0.0.0/0')})"
+    return _between(role, network)
+
+
+def _between(role: str, network: Prefix) -> str:
     first, last = address_pair(network.network_address), address_pair(network.broadcast_address)
     net, host = f"{role}_net", f"{role}_host"
     # A prefix fixes the top bit of the half that it cuts, so a signed range is contiguous (but for ::/0).

@@ -27,10 +27,11 @@ from dnsonde.lab.serve import serve as serve_lab_hosts
 from dnsonde.probe import narrow
 from dnsonde.probe import prober as prober_room
 from dnsonde.probe import state as states
-from dnsonde.probe.judge import write_verdicts
+from dnsonde.probe.judge import require_rows, write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.prober import Prober
 from dnsonde.table import store
+from dnsonde.table.lake import is_lake
 from dnsonde.table.schema import PROBE, SIGHTING
 from dnsonde.whole import put
 
@@ -79,6 +80,7 @@ def measure(
     """
     plan = load_plan(plan_path)
     plan.scope()
+    _require_no_lake(folder)
     for warning in plan.warnings:
         say(f"Note: {warning}.")
     beside: AbstractContextManager[object] = nullcontext()
@@ -90,23 +92,26 @@ def measure(
                 f"The authority {', '.join(plan.zone.authority)} is another machine's: run `dnsonde authority` there, "
                 "and join its sightings afterwards."
             )
-    _keep_plan(plan_path, folder)
 
     def narrowed(more: states.Exclusion) -> None:
         _keep_plan(plan_path, folder, again=True)
         say(f"{narrow.sentence(more)}.")
 
-    drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
-    judge(folder, say)
+    with states.Lock(folder):
+        _keep_plan(plan_path, folder)
+        require_rows(folder)
+        drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
+        judge(folder, say)
     return look.at(folder)[0]
 
 
 def _prober(
     plan: Plan, folder: Path, clock: Clock, on_narrowed: Callable[[states.Exclusion], None] | None = None
 ) -> Prober:
+    """The prober of a run whose lock we hold."""
     # A lab's probes cannot leave the machine, whatever its routes say.
     device = "lo" if plan.is_loopback else None
-    return Prober(plan, folder, clock=clock, device=device, on_narrowed=on_narrowed)
+    return Prober(plan, folder, clock=clock, locked=True, device=device, on_narrowed=on_narrowed)
 
 
 def drive(
@@ -150,6 +155,12 @@ def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> 
     )
 
 
+def _require_no_lake(folder: Path) -> None:
+    """RunError where what would be written could not be read again."""
+    if is_lake(folder):
+        raise RunError(f"{folder} is a lake, which holds traffic: choose another folder")
+
+
 def _keep_plan(plan_path: Path, folder: Path, *, again: bool = False) -> None:
     """Copy the plan into its run, once unless `again`, whole or not at all."""
     try:
@@ -177,6 +188,7 @@ def serve_authority(
         raise UsageError(
             f"{plan_path} has no zone of its own to serve: give [zone] a `name` instead of `known`"
         )
+    _require_no_lake(folder)
     policy = Policy() if per_second is None else Policy(per_second=per_second or None)
     stop = Event()
 
@@ -253,22 +265,26 @@ def judge(folder: Path, say: Callable[[str], None] = _unheard) -> None:
 
 
 def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _unheard) -> look.Measured:
-    """Add the sightings in other folders that belong to this run, each once, and judge again."""
-    tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
-    every = tables["sighting"]
-    for other in others:
-        found = store.open_folder(other, tables=[SIGHTING])["sighting"]
-        if not store.row_count(other, SIGHTING):
-            raise RunError(
-                f"there are no sightings in {other}: give the folder that `dnsonde authority -o` named"
+    """Add the sightings in other folders that belong to this run, each once, and judge again.
+
+    RunError where it is being measured; who else joins is waited for.
+    """
+    _require_no_lake(folder)
+    plan_of(folder)
+    with states.Lock(folder, joining=True):
+        for other in others:
+            tables = store.open_folder(folder, tables=[PROBE, SIGHTING])
+            found = store.open_folder(other, tables=[SIGHTING])["sighting"]
+            if not store.row_count(other, SIGHTING):
+                raise RunError(
+                    f"there are no sightings in {other}: give the folder that `dnsonde authority -o` named"
+                )
+            theirs = found.set_alias("found").join(
+                tables["probe"].set_alias("sent"), "found.tag = sent.tag", "semi"
             )
-        theirs = found.set_alias("found").join(
-            tables["probe"].set_alias("sent"), "found.tag = sent.tag", "semi"
-        )
-        every = every.union(theirs).distinct()
-    if others:
-        store.save(SIGHTING, folder, every)
-    judge(folder, say)
+            # Added, not put in place of what is there: an authority may be writing beside it.
+            store.add(SIGHTING, folder, theirs.distinct().except_(tables["sighting"]))
+        judge(folder, say)
     return look.at(folder)[0]
 
 
@@ -296,10 +312,12 @@ def demo(
 
     Where its ports are taken, by another lab perhaps, it gets others.
     """
-    with lab_beside(chosen, _lab, folder) as (served, helper):
-        plan = load_plan(lab_plan(served, folder))
-        drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
-    judge(folder)
+    _require_no_lake(folder)
+    with states.Lock(folder):
+        with lab_beside(chosen, _lab, folder) as (served, helper):
+            plan = load_plan(lab_plan(served, folder))
+            drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
+        judge(folder)
     measured, truth = look.at(folder)
     if truth is None:
         raise RunError(f"the lab wrote no truth into {folder}")
@@ -333,6 +351,7 @@ def serve_lab(
     chosen: Scenario, folder: Path, clock: Clock, ready: Callable[[Scenario, Path], None]
 ) -> Served:
     """Serve a lab until Ctrl-C, on other ports where its own are taken; `ready` is told it, and the plan for it."""
+    _require_no_lake(folder)
     stop = Event()
 
     def begin(lab: Scenario) -> Served:

@@ -21,6 +21,8 @@ from dnsonde.errors import DnsondeError, RunError
 from dnsonde.probe import state as states
 from dnsonde.probe._rounds import rounds
 from dnsonde.probe.match import KINDS
+from dnsonde.probe.narrow import FILE as SCOPE
+from dnsonde.probe.narrow import settle
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.table import lake as lakes
 from dnsonde.table.schema import (
@@ -172,7 +174,7 @@ def require_inside(folder: Path) -> None:
         for path in (folder / name, *(folder / name).rglob("*")):
             if path.is_symlink():
                 raise RunError(f"{path} is a link: put what it leads to in its place")
-    for name in (states.PLAN, states.FILE, lakes.ABOUT):
+    for name in (states.PLAN, states.FILE, SCOPE, lakes.ABOUT):
         if (folder / name).is_symlink():
             raise RunError(f"{folder / name} is a link: put what it leads to in its place")
 
@@ -196,9 +198,7 @@ def _run(folder: Path) -> Standing:
     targets = number = None
     if (folder / states.PLAN).is_file():
         status = (folder / states.PLAN).stat()
-        plan = _plan(folder / states.PLAN, status.st_mtime_ns, status.st_size)
-        if plan.stands_alone:  # a plan that lies about may not send us to other files
-            targets = plan.scope().size
+        plan, targets = _plan(folder / states.PLAN, status.st_mtime_ns, status.st_size)
         if kept is not None and not kept.complete:
             listed = rounds(plan)
             asked = listed[min(kept.round, len(listed) - 1)]
@@ -256,14 +256,14 @@ def _written(place: Path) -> list[Path]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process of this machine holds a lock on it; False where that cannot be told."""
+    """Whether a process of this machine has it for itself; False where that cannot be told."""
     try:
         status = path.stat()
         held = LOCKS.read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    return any(f" {place} " in line and "->" not in line for line in held.splitlines())
+    return any(" WRITE " in line and f" {place} " in line and "->" not in line for line in held.splitlines())
 
 
 def _may_hold(one: "os.DirEntry[str]") -> bool:
@@ -310,9 +310,10 @@ def _kept(folder: Path, table: Table) -> Iterator[tuple[str, int, int]]:
 
 
 @lru_cache(maxsize=256)
-def _plan(path: Path, _changed: int, _size: int) -> Plan:
-    """A plan, and with it the scope that it works out once: a tenth of a second for a wide one."""
-    return load_plan(path)
+def _plan(path: Path, _changed: int, _size: int) -> tuple[Plan, int | None]:
+    """A run's plan, and of how many addresses it is, once: a tenth of a second for a wide one."""
+    plan = load_plan(path)
+    return plan, plan.scope().size if settle(path.parent, plan) else None
 
 
 @lru_cache(maxsize=5_000)

@@ -186,12 +186,16 @@ def test_within_agrees_with_the_standard_library(address: Any, data: st.DataObje
     length = data.draw(st.integers(0, address.max_prefixlen))
     network = ip_network((data.draw(st.ip_addresses(v=address.version)), length), strict=False)
     rows = verdicts((str(address), "refused", False))
-    if getattr(address, "ipv4_mapped", None) or (
-        address.version == 6 and length < 96 and int(network.network_address) == 0
-    ):
-        return  # IPv4 is kept as mapped IPv6: ::/n holds it
+    if getattr(address, "ipv4_mapped", None):
+        return  # IPv4 is kept as mapped IPv6
     inside = len(rows.filter(report.within("target", str(network))))
     assert bool(inside) == (address in network)
+
+
+@pytest.mark.parametrize("prefix", ["::/0", "::/8", "::/64", "::8000:0:0/81"])
+def test_what_is_written_as_ipv6_reaches_no_ipv4(prefix: str) -> None:
+    rows = verdicts(("192.0.2.1", "refused", False), ("::fffe:0:1", "refused", False))
+    assert addresses(report.select(rows, prefixes=[prefix])) == ["::fffe:0:1"]
 
 
 def addresses(table: Relation) -> list[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import dns.message
 import dns.query
@@ -20,6 +21,8 @@ from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
+from dnsonde.table import store
+from dnsonde.table.lake import Lake
 from dnsonde.table.schema import SIGHTING
 from dnsonde.table.store import row_count
 
@@ -123,6 +126,7 @@ def test_sightings_of_another_machine_are_joined_once(
     subprocess.run(["cp", "-r", str(folder), str(alone)], check=True)
     elsewhere.mkdir()
     (alone / "sighting").rename(elsewhere / "sighting")
+    shutil.rmtree(alone / "verdict")
     blind = run.join(alone, [])
     assert blind.sightings == 0
     assert "recursive_forwarder" not in {c.name for c in blind.summary.counts}
@@ -139,6 +143,100 @@ def test_what_cannot_be_joined_is_said(
 ) -> None:
     with pytest.raises(RunError, match="there are no sightings"):
         run.join(measured[0], [tmp_path])
+
+
+@pytest.fixture
+def copied(measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
+    """That run, for one test alone."""
+    return Path(shutil.copytree(measured[0], tmp_path / "copied"))
+
+
+def test_nothing_is_joined_into_a_run_while_it_is_measured(copied: Path) -> None:
+    with (
+        states.Lock(copied),
+        pytest.raises(RunError, match=r"another process is at work in .*: wait for it$"),
+    ):
+        run.join(copied, [])
+
+
+def test_joins_at_the_same_time_wait_for_each_other(copied: Path, tmp_path: Path) -> None:
+    elsewhere, alone = tmp_path / "elsewhere", tmp_path / "alone"
+    elsewhere.mkdir()
+    (copied / "sighting").rename(elsewhere / "sighting")
+    shutil.copytree(copied, alone)
+    once = run.join(alone, [elsewhere])
+    joins = [
+        subprocess.Popen(
+            [*COMMAND, "join", str(copied), str(elsewhere)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    assert {join.communicate(timeout=240)[1] for join in joins} == {b""}
+    after = look.at(copied)[0]
+    assert (after.sightings, after.summary) == (once.sightings, once.summary)
+
+
+def test_joining_leaves_what_an_authority_writes_meanwhile(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(copied / "sighting", elsewhere / "sighting")
+    meanwhile = copied / "sighting/part-000900.parquet"
+    add = store.add
+
+    def slowly(*arguments: Any) -> int:
+        shutil.copy(next((elsewhere / "sighting").iterdir()), meanwhile)
+        return add(*arguments)
+
+    monkeypatch.setattr(store, "add", slowly)
+    run.join(copied, [elsewhere])
+    assert meanwhile.exists()
+
+
+@pytest.mark.parametrize("missing", ["probe", "reply", "sighting"])
+def test_a_copy_without_one_of_its_tables_keeps_its_verdicts(missing: str, copied: Path) -> None:
+    shutil.rmtree(copied / missing)
+    verdicts = {part: part.read_bytes() for part in (copied / "verdict").iterdir()}
+    plan = copied / states.PLAN
+    with pytest.raises(RunError, match=f"{missing} lacks rows that the run has had"):
+        run.join(copied, [])
+    with pytest.raises(RunError, match=f"{missing} lacks rows that the run has had"):
+        run.measure(plan, copied, SystemClock(), authority=False, on_progress=print, say=print)
+    assert {part: part.read_bytes() for part in (copied / "verdict").iterdir()} == verdicts
+    if missing == "probe":  # nor are its hosts asked again
+        shutil.rmtree(copied / "verdict")
+        with pytest.raises(RunError, match="lacks rows"):
+            run.measure(plan, copied, SystemClock(), authority=False, on_progress=print, say=print)
+
+
+def test_no_run_comes_into_a_lake(copied: Path, tmp_path: Path) -> None:
+    lake, clock = tmp_path / "lake", SystemClock()
+    Lake(lake, create=True)
+    before = sorted(lake.rglob("*"))
+    plan, lab = copied / states.PLAN, run.scenario("tiny", None, None)
+
+    def told(*_: object) -> None:
+        raise AssertionError
+
+    for wrong in (
+        lambda: run.measure(plan, lake, clock, authority=False, on_progress=told, say=told),
+        lambda: run.serve_authority(plan, lake, clock, (), None, told, told),
+        lambda: run.join(lake, [copied]),
+        lambda: run.demo(lab, lake, clock, on_progress=told, say=told),
+        lambda: run.serve_lab(lab, lake, clock, told),
+    ):
+        with pytest.raises(RunError, match="is a lake"):
+            wrong()
+    assert sorted(lake.rglob("*")) == before
+
+
+def test_a_second_measurement_hears_of_the_first_and_not_of_its_ports(copied: Path) -> None:
+    path = copied / states.PLAN
+    plan = load_plan(path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, states.Lock(copied):
+        taken.bind((plan.zone.authority[0], plan.zone.authority_port))
+        with pytest.raises(RunError, match="another process is at work"):
+            run.measure(path, copied, SystemClock(), authority=True, on_progress=print, say=print)
 
 
 def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_path: Path) -> None:
@@ -162,7 +260,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_continues(scenario: Path, tmp_
         out, err = first.communicate(timeout=120)
         assert first.returncode == 130, err
         assert "Traceback" not in err
-        assert "Stopped before the end. Continue: dnsonde probe" in out.replace("\n", " ")
+        assert f"addresses have been asked. Continue: dnsonde probe {plan} -o {folder} --no-authority" in out
         sent = look.at(folder)[0].probes
         assert 20 < sent < 256
         plan.write_text(plan.read_text().replace("= 60.0", "= 40000.0"))

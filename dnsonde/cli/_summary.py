@@ -1,6 +1,7 @@
 """The calm summary of a run, on a terminal."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -20,14 +21,17 @@ NARROW = 70  # columns of a terminal
 WRONG_SHOWN = 12  # kinds of error, the most frequent first
 
 
-def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -> None:
+def show(
+    measured: "Measured", out: "Console", truth: Confusion | None = None, continued_by: str = ""
+) -> None:
     """Print what was found, what it took, where it lies and what to type next.
 
-    truth: of a lab, to hold the verdicts against.
+    truth: of a lab, to hold the verdicts against; continued_by: the command, where the run is not finished.
     """
     summary = measured.summary
     if not summary.targets:
         out.print("No target has a verdict yet.")
+        unfinished(measured.unfinished, measured.folder, out, continued_by)
         return
     out.print(classes(summary, truth, narrow=out.width < NARROW))
     out.print()
@@ -35,6 +39,7 @@ def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -
         accuracy(truth, out)
     share = 100 * summary.open / summary.targets
     out.print(Text(f"{summary.open:,} of {summary.targets:,} hosts are open ({share:.1f} %).", style="bold"))
+    unfinished(measured.unfinished, measured.folder, out, continued_by)
     if summary.worst:
         out.print("The strongest amplifiers among them:")
         out.print(worst(summary))
@@ -50,6 +55,13 @@ def show(measured: "Measured", out: "Console", truth: Confusion | None = None) -
     )
     out.print(f"Run: {terminal(str(measured.folder))}", soft_wrap=True)
     out.print(Text(f"Next: {following(measured)}"), soft_wrap=True)
+
+
+def unfinished(said: str, folder: Path, out: "Console", continued_by: str = "") -> None:
+    """Print what is said of a run that is not finished, if anything, and the command that continues it."""
+    if said:
+        command = continued_by or f"dnsonde probe PLAN.toml -o {typed(folder)}"
+        out.print(f"{said} Continue: {command}", soft_wrap=True)
 
 
 def classes(summary: Summary, truth: Confusion | None = None, *, narrow: bool = False) -> Table:

@@ -51,11 +51,15 @@ def diff(
     appeared, gone   open, and asked in one of the two runs only
     """
     from dnsonde import look
+    from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console, typed
     from dnsonde.report import TARGET
 
     shown = LIMIT if limit is None else limit or None
     found = look.difference(before, after, prefixes, by, shown)
+    for folder in (before, after):
+        said = look.unfinished(folder)
+        _summary.unfinished(said and f"{folder}: {said}", folder, console(stderr=True))
     if listed or name or output:
         run_export(found.hosts.order(TARGET), name or "table", output, COLUMNS, limit)
     else:

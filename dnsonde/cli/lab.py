@@ -62,11 +62,9 @@ def demo(
         measured, truth = run.demo(scenario, folder, clock, on_progress=watcher.tell, say=watcher.say)
     out = console()
     # Half a measurement is right about nothing.
-    _summary.show(measured, out, truth if measured.finished else None)
+    again = f"the same command with -o {typed(folder)}"
+    _summary.show(measured, out, truth if measured.finished else None, again)
     if not measured.finished:
-        out.print(
-            f"Stopped before the end: the same command with -o {typed(folder)} goes on.", soft_wrap=True
-        )
         return stopping.exit_code()
     if not no_loop:
         return _loop.run_and_show(scenario, folder, clock, mode, out)

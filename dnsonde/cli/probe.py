@@ -32,13 +32,6 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
         measured = run.measure(
             path, folder, SystemClock(), authority=not no_authority, on_progress=watch.tell, say=watch.say
         )
-    out = console()
-    _summary.show(measured, out)
-    if not measured.finished:
-        out.print(
-            f"Stopped before the end. Continue: dnsonde probe {typed(path)} -o {typed(folder)}"
-            + (" --no-authority" if no_authority else ""),
-            soft_wrap=True,
-        )
-        return stopping.exit_code()
-    return 0
+    again = f"dnsonde probe {typed(path)} -o {typed(folder)}" + (" --no-authority" if no_authority else "")
+    _summary.show(measured, console(), continued_by=again)
+    return 0 if measured.finished else stopping.exit_code()

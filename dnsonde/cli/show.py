@@ -76,6 +76,7 @@ def show(
         _summary.show(measured, out, truth)
         return
     tables = look.judged(folder)
+    _summary.unfinished(look.unfinished(folder), folder, console(stderr=True))
     chosen = report.select(tables["verdict"], classes, prefixes)
     if only_open:
         chosen = chosen.filter("open")

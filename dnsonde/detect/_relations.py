@@ -11,7 +11,8 @@ from operator import and_, or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._sides import Prefix, by_length, halves_of
+from dnsonde.detect._sides import MAPPED as MAPPED_PREFIX
+from dnsonde.detect._sides import Prefix, by_length, halves_of, is_about_mapped
 from dnsonde.wire.batch import MAPPED
 
 DIGITS = "0123456789"
@@ -30,7 +31,9 @@ def inside(net: ir.IntegerValue, host: ir.IntegerValue, within: Sequence[Prefix]
     tests = []
     for prefix in within:
         parts = [_under(columns[half.name], half.mask) == _int64(half.value) for half in halves_of(prefix)]
-        tests.append(reduce(and_, parts) if parts else ibis.literal(True))
+        if is_about_mapped(prefix):
+            parts.append(~inside(net, host, (MAPPED_PREFIX,)))
+        tests.append(reduce(and_, parts))
     return reduce(or_, tests) if tests else ibis.literal(False)
 
 

@@ -49,6 +49,16 @@ def halves_of(prefix: Prefix) -> list[Half]:
     ]
 
 
+MAPPED = ip_network("::ffff:0:0/96")
+_MAPPED = int(MAPPED.network_address)
+
+
+def is_about_mapped(prefix: Prefix) -> bool:
+    """Whether IPv4 lies in an IPv6 prefix as it is kept: it is not meant by it."""
+    off = 128 - prefix.prefixlen
+    return prefix.version == 6 and off > 32 and int(prefix.network_address) >> off == _MAPPED >> off
+
+
 Values = Sequence[int] | Sequence[str]
 Among = Callable[[str, Values], str]
 """SQL: a column is one of those values, of which there is at least one."""
@@ -63,16 +73,16 @@ def among(column: str, values: Values) -> str:
 def inside(role: str, within: Sequence[Prefix], among: Among = among) -> str:
     """SQL: the address in columns `<role>_net` and `<role>_host` lies in one of the prefixes.
 
-    Prefixes that differ in their last half alone are one look into a list: a provider has thousands.
+    Prefixes that differ in their last half alone are one look into a list: a provider has thousands. What is written as
+    IPv6 never reaches IPv4.
     """
     alike: dict[tuple[str, ...], list[int]] = {}
     for prefix in within:
-        halves = halves_of(prefix)
-        if not halves:
-            return "TRUE"
+        above = [f"NOT {inside(role, (MAPPED,))}"] if is_about_mapped(prefix) else []
+        halves = halves_of(prefix) or [Half("net", 0, 0)]
         *first, last = ((_masked(role, half), half.value) for half in halves)
         equal = (f"{column} = {_number(value)}" for column, value in first)
-        alike.setdefault((*equal, last[0]), []).append(last[1])
+        alike.setdefault((*above, *equal, last[0]), []).append(last[1])
     tests = [" AND ".join((*first, among(column, values))) for (*first, column), values in alike.items()]
     return f"({' OR '.join(f'({test})' for test in tests)})" if tests else "FALSE"
 

@@ -46,11 +46,12 @@ class Before:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What only the run's folder tells. seconds: first probe to last reply; facts: of the plan, name and value."""
+    """What only the run's folder tells. targets: how many are to be asked, None: unknown; facts: of the plan."""
 
     name: str
     delegated: bool
     finished: bool
+    targets: int | None = None
     facts: tuple[tuple[str, str], ...] = ()
     before: Before | None = None
 
@@ -95,6 +96,12 @@ def how(view: View, told: Measurement, words: Words) -> Iterator[Block]:
     yield Para(words("how.by_zone" if told.delegated else "how.by_known"))
 
 
+def unfinished(asked: int, targets: int | None, words: Words) -> str:
+    """That a run is not finished, and how many of its targets were asked."""
+    told = words("run.unfinished")
+    return told if targets is None else f"{told} {words('run.asked', asked=asked, targets=targets)}"
+
+
 def _headline(view: View, found: Summary, told: Measurement, words: Words) -> Iterator[Block]:
     if not found.targets:
         yield Para(words("run.empty"), "lead")
@@ -103,7 +110,7 @@ def _headline(view: View, found: Summary, told: Measurement, words: Words) -> It
     key = "run.headline" if found.open else "run.headline_none"
     yield Para(words(key, open=found.open, targets=found.targets, share=share), "lead")
     if not told.finished:
-        yield Para(words("run.unfinished"), "note")
+        yield Para(unfinished(found.targets, told.targets, words), "note")
     answered = sum(c.hosts for c in found.counts if c.name not in SILENT)
     worst = found.worst[0].amplification if found.worst else None
     behind = len(view.tables["verdict"].filter(BEHIND).project("egress_net, egress_host").distinct())

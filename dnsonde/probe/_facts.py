@@ -108,21 +108,21 @@ def sighted(
 ) -> tuple[ibis.Table, ibis.Table]:
     """What our authority saw of each target, and of each (target, egress).
 
-    Only queries that carry the tag of a probe of ours; names on the way there (QNAME minimisation, RFC 9156)
-    have no target and prove nothing.
+    Only queries that carry the tag of a probe of ours, within `window_us` of it; names on the way there (QNAME
+    minimisation, RFC 9156) have no target and prove nothing.
     """
     queries = sighting.filter(_.target_net.notnull() & _.tag.notnull() & (_.outcome != "dropped")).select(
         *PROBE_KEY, "tag", "egress_net", "egress_host", seen_us=_.time_us, answered=_.rcode
     )
-    ours = queries.inner_join(sent, [queries[key] == sent[key] for key in [*PROBE_KEY, "tag"]]).select(
-        *PROBE_KEY, "egress_net", "egress_host", "seen_us", "answered", "sent_us"
+    ours = (
+        queries.inner_join(sent, [queries[key] == sent[key] for key in [*PROBE_KEY, "tag"]])
+        .select(*PROBE_KEY, "egress_net", "egress_host", "seen_us", "answered", "sent_us")
+        .filter((_.seen_us - _.sent_us <= window_us) & (_.sent_us - _.seen_us <= window_us))
     )
     sweep = ours.kind == "sweep"
-    timely = sweep & (ours.seen_us - ours.sent_us <= window_us) & (ours.sent_us - ours.seen_us <= window_us)
     pairs = ours.group_by(PAIR).aggregate(
         queries=ours.count(),
         sweep_queries=sweep.sum(),
-        timely_queries=timely.sum(),
         answered_queries=(sweep & (ours.answered == 0)).sum(),
         pair_first_us=ours.seen_us.min(),
     )
@@ -131,7 +131,6 @@ def sighted(
     summary = pairs.group_by(TARGET).aggregate(
         sightings=_.queries.sum(),
         sweep_sightings=_.sweep_queries.sum(),
-        timely=_.timely_queries.sum(),
         answered_us=_.answered_queries.sum(),
         egress_count=_.count(),
         self_egress=same(pairs, "egress", "target").sum(),

@@ -15,12 +15,17 @@ def judging_sql(zone_mode: ZoneMode, *, owned: bool, sliced: bool) -> tuple[list
     """Statements to run first, and the SELECT of verdicts in the order of their targets.
 
     It reads `some_probe`, `some_reply` and `some_sighting`. owned: `enrichment` has a row. sliced: those are not all
-    there is; what many targets have in common cannot be seen from within a slice, and is taken of whole tables first.
+    there is; what many targets have in common cannot be seen from within a slice, and is taken first of whole tables,
+    the sightings as `timed_sighting`.
     """
     more: dict[str, Any] = {"owners": named(ENRICHMENT, ENRICHMENT.name)} if owned else {}
     first = []
     if sliced:
-        probe, reply, sighting = (named(table, table.name) for table in (PROBE, REPLY, SIGHTING))
+        probe, reply, sighting = (
+            named(PROBE, "probe"),
+            named(REPLY, "reply"),
+            named(SIGHTING, "timed_sighting"),
+        )
         crowds = {"egress_crowd": egress_crowds(probe, sighting), "answer_crowd": answer_crowds(reply)}
         if owned:
             crowds["responder_crowd"] = responder_crowds(reply)

@@ -186,9 +186,9 @@ _INJECTED = Rule(
 )
 _NO_REPLY = Rule(
     "resolves_no_reply",
-    lambda t: (t.dns_replies == 0) & (t.timely > 0),
+    lambda t: (t.dns_replies == 0) & (t.sweep_sightings > 0),
     lambda t: (t.meaning == "icmp").ifelse(_icmp_name(t), ibis.null("string")),
-    lambda t: (t.timely > 1).ifelse(90, 70),
+    lambda t: (t.sweep_sightings > 1).ifelse(90, 70),
     lambda t: (
         ibis.literal("Our authority was asked for it (")
         + _count(t.sightings, "query", "queries")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dnsonde.errors import SystemRefusal
+from dnsonde.errors import RunError, SystemRefusal
+from dnsonde.probe.state import load
 from dnsonde.table.kept import can_keep, is_kept, keep, kept
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
-from dnsonde.table.store import Writer, create_views, database, row_count
+from dnsonde.table.store import Writer, create_views, database, open_folder, row_count
 
 if TYPE_CHECKING:
     from dnsonde.probe.verdict import ZoneMode
@@ -25,8 +26,13 @@ MEMORY_MIB = 1024
 SLICE_ROWS = 1 << 20  # probes in one slice, about
 BATCH_ROWS = 122_880
 SOURCES = ("probe", "table")  # what the SQL is made by
-SEEN = (PROBE, REPLY, SIGHTING)
 APART_MIN_US = 60_000_000  # what two clocks may differ by without a word; resolving takes seconds
+# How many rows a table has to have: where there are some, as the run's state counts them, and by its verdicts.
+HAD = (
+    (PROBE, "sent", "sum(greatest(attempts, 1))"),
+    (REPLY, "answered", "sum(replies)"),
+    (SIGHTING, "", "sum(sightings)"),
+)
 # The first sighting of each probe that was answered rightly lies between probe and reply, or the clocks are apart. Only
 # those: whoever replays names of hosts that never replied does not set our clock.
 APART = """
@@ -62,6 +68,7 @@ def write_verdicts(
     a disk that cannot be written.
     """
     folder = Path(folder)
+    require_rows(folder)
     scratch = folder / "verdict.new"
     shutil.rmtree(scratch, ignore_errors=True)
     slices = 1
@@ -72,20 +79,22 @@ def write_verdicts(
         database(memory_limit_mib=memory_limit_mib, spill=scratch / "spill") as connection,
         Writer(VERDICT, scratch) as writer,
     ):
-        create_views(folder, connection, {table.name: "TRUE" for table in (*SEEN, ENRICHMENT)})
+        create_views(
+            folder, connection, {table.name: "TRUE" for table in (PROBE, REPLY, SIGHTING, ENRICHMENT)}
+        )
         ((ahead,),) = connection.execute(APART).fetchall()
         if abs(ahead) <= APART_MIN_US:
             ahead = 0
         elif on_clocks is not None:
             on_clocks(ahead)
+        timed = f"* REPLACE (time_us - {ahead} AS time_us)"
+        connection.table(SIGHTING.name).project(timed).create_view("timed_sighting")
         for statement in first:
             connection.execute(statement)
         for number in range(slices):
-            for table in SEEN:
-                some = connection.table(table.name).filter(_slice(number, slices))
-                if table is SIGHTING:
-                    some = some.project(f"* REPLACE (time_us - {ahead} AS time_us)")
-                some.create_view(f"some_{table.name}")
+            for name in ("probe", "reply", "timed_sighting"):
+                some = connection.table(name).filter(_slice(number, slices))
+                some.create_view(f"some_{name.removeprefix('timed_')}")
             # In the order of targets: who looks for an address, or pages by it, then reads little of each slice.
             for batch in connection.execute(select).fetch_record_batch(BATCH_ROWS):
                 writer.append({name: batch.column(name) for name in batch.schema.names})
@@ -93,6 +102,23 @@ def write_verdicts(
                 on_slice(number + 1, slices)
     _put_in_place(folder, scratch)
     return writer.written
+
+
+def require_rows(folder: Path) -> None:
+    """RunError where rows are missing that the run has had: a copy of a part of it, which would be judged wrongly."""
+    state = load(folder)
+    verdict = open_folder(folder, tables=[VERDICT])[VERDICT.name]
+    judged = verdict.aggregate(
+        ", ".join(f"CAST(coalesce({sum_}, 0) AS BIGINT)" for _, _, sum_ in HAD)
+    ).fetchone()
+    for (table, counted, _), had in zip(HAD, judged or (), strict=True):
+        there = row_count(folder, table)
+        # Within the first round what is counted may not have been written.
+        lost = state is not None and state.round > 0 and state.counts.get(counted, 0) > 0 and not there
+        if lost or there < had:
+            raise RunError(
+                f"{folder / table.name} lacks rows that the run has had: copy it whole from where the run was made"
+            )
 
 
 def to_prepare() -> dict[str, Callable[[], object]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dnsonde.errors import RunError
 from dnsonde.probe.order import Ranges, Scope
 from dnsonde.probe.plan import Plan
-from dnsonde.probe.state import Exclusion, State
+from dnsonde.probe.state import Exclusion, State, load
 from dnsonde.table.store import refusal
 from dnsonde.whole import put
 
@@ -53,6 +53,19 @@ def kept(folder: Path) -> Scope | None:
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise RunError(f"{path} cannot be read: restore it, or start again in another folder") from error
     return Scope(Ranges(*halves))
+
+
+def settle(folder: Path, plan: Plan) -> bool:
+    """Let a run's plan have the scope that the run keeps, less what has been excluded since; whether it is known.
+
+    No other file that the plan names is read: they may be anywhere, and the run may come from anywhere.
+    """
+    began = kept(folder)
+    if began is None:
+        return plan.stands_alone
+    state = load(folder)
+    plan.settle(began if state is None else Scope(began.ranges.without(excluded(state))))
+    return True
 
 
 def agree(folder: Path, plan: Plan, state: State, now_us: int) -> tuple[Scope, Exclusion | None]:

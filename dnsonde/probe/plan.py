@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,6 +37,7 @@ EXAMPLES = (
 # Ceilings where the plan names none. Off loopback they are what a small network does not notice.
 TOTAL_PPS, PREFIX_PPS = 1000.0, 5.0
 LOOPBACK_PPS = 10_000_000.0
+LOOPBACK = Ranges.of_networks([ip_network("::1"), ip_network("127.0.0.0/8")]).merged()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,10 @@ class Plan:
     def scope(self) -> Scope:
         """The addresses to probe, all shards; computed once. PlanError where the rules forbid the plan."""
         return self._selection.scope
+
+    def settle(self, scope: Scope) -> None:
+        """Have a scope that was worked out before: no file that the plan names is read for it."""
+        self._selection = Selection(scope, (), (), bool(scope.ranges.within(LOOPBACK).all()))
 
     @property
     def excluded(self) -> tuple[Exclusion, ...]:

@@ -7,6 +7,7 @@ answered, up to the plan's attempts; then the same loop asks those that proved o
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,10 +78,10 @@ class Prober:
     """One run of a plan into a folder, begun or continued.
 
     RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
-    `device` binds the sockets to one interface. `names`: another make of names for probes. `checkpoint_rows` and
-    `checkpoint_s`: rows go to disk after so many settled probes, or so long, and a killed process loses no more than
-    that. `on_narrowed` is told, before anything is sent, of what the plan excludes that it did not exclude when the run
-    was last at work.
+    `locked`: the caller holds the folder's lock already. `device` binds the sockets to one interface. `names`: another
+    make of names for probes. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many settled probes, or so
+    long, and a killed process loses no more than that. `on_narrowed` is told, before anything is sent, of what the plan
+    excludes that it did not exclude when the run was last at work.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Prober:
         folder: Path,
         *,
         clock: Clock | None = None,
+        locked: bool = False,
         device: str | None = None,
         names: ProbeNames | None = None,
         batch: int = BATCH,
@@ -97,6 +99,7 @@ class Prober:
         on_narrowed: Callable[[states.Exclusion], None] | None = None,
     ) -> None:
         self._plan, self._folder, self._device = plan, Path(folder), device
+        self._locked = locked
         self._clock = clock or SystemClock()
         self._batch = batch
         self._checkpoint_rows, self._checkpoint_us = checkpoint_rows, int(checkpoint_s * 1e6)
@@ -116,7 +119,7 @@ class Prober:
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> Progress:
         """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""
-        with states.Lock(self._folder):
+        with nullcontext() if self._locked else states.Lock(self._folder):
             self._state = self._load_state()
             self._narrow()
             self._on_progress = on_progress

@@ -7,6 +7,7 @@ only keeps what rows cannot tell: the key, the run's label, the plan's digest an
 import fcntl
 import json
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Self
@@ -22,6 +23,7 @@ VERSION = 1
 PLAN = "plan.toml"  # a run's copy of its plan
 FILE = "state.json"
 LOCK = "state.lock"
+TURN = "join.lock"  # whose turn it is of those who join
 
 
 class Exclusion(msgspec.Struct):
@@ -94,24 +96,31 @@ def save(folder: Path, state: State) -> None:
 
 
 class Lock:
-    """A run folder, made if need be and held by this process until `close`. RunError where another has it."""
+    """A run folder, made if need be and held by this process until `close`. RunError where another has it.
 
-    def __init__(self, folder: Path) -> None:
+    With `joining` it is shared with others who join, one after the other: this waits for them, not for who measures.
+    """
+
+    def __init__(self, folder: Path, *, joining: bool = False) -> None:
+        self._held = ExitStack()
         path = Path(folder) / LOCK
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w")
+            lock = self._held.enter_context(path.open("w"))
+            turn = self._held.enter_context(path.with_name(TURN).open("w")) if joining else None
         except OSError as error:
+            self.close()
             raise SystemRefusal(
                 f"cannot make a run in {folder} ({error.strerror}): choose a folder where this user may write"
             ) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if joining else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            if turn is not None:
+                fcntl.flock(turn, fcntl.LOCK_EX)
         except BlockingIOError as error:
-            self._file.close()
-            raise RunError(
-                f"another process is measuring into {folder}: wait for it, or choose another folder"
-            ) from error
+            self.close()
+            otherwise = "" if joining else ", or choose another folder"
+            raise RunError(f"another process is at work in {folder}: wait for it{otherwise}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -123,4 +132,4 @@ class Lock:
 
     def close(self) -> None:
         """Let it go; the end of the process does so too."""
-        self._file.close()
+        self._held.close()

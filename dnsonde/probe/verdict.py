@@ -29,11 +29,12 @@ UNTOLD: tuple[tuple[str, str], ...] = (
     ("answered_without_us", "answers from a cache: every name would be new"),
 )
 COUNTS = (
-    "sightings", "sweep_sightings", "timely", "answered_us", "egress_count", "self_egress", "near_egress",
+    "sightings", "sweep_sightings", "answered_us", "egress_count", "self_egress", "near_egress",
     "kin_egress", "replies", "dns_replies", "from_target", "rewritten_nx", "conflict", "conflict_right",
     "conflict_early", "egress_targets", "answer_targets",
 )  # fmt: skip
 TARGET = ["target_net", "target_host"]
+WINDOW_S = 3600
 
 
 def verdict(
@@ -44,7 +45,7 @@ def verdict(
     zone_mode: ZoneMode = "delegated",
     mask: Mask | None = None,
     crowd_min: int = 3,
-    sighting_window_s: int = 3600,
+    sighting_window_s: int = WINDOW_S,
     egress_crowd: ibis.Table | None = None,
     answer_crowd: ibis.Table | None = None,
     responder_crowd: ibis.Table | None = None,
@@ -53,8 +54,8 @@ def verdict(
     """One `VERDICT` row for each target of `probe`; never executes, compiles for DuckDB and Spark.
 
     `mask`: how many bits make "the same network" (default /24 and /48). `crowd_min`: so many targets giving one
-    wrong address make it one address for all. `sighting_window_s`: for a host that never replied, a query seen
-    later than this after the probe is somebody replaying names, not the host. `egress_crowd`, `answer_crowd`,
+    wrong address make it one address for all. `sighting_window_s`: a query seen later than this after the probe is
+    somebody replaying names, not the host, and is not counted. `egress_crowd`, `answer_crowd`,
     `responder_crowd`: the relations of the functions of that name, when they were computed over more targets than are
     given here. `owners`: the table `enrichment`, where somebody learned whose the addresses are: one address of the
     same system that replies for one host alone is that host's other address (decision 0009).
@@ -66,7 +67,7 @@ def verdict(
     replies = replies_of(sent, reply, seen, pairs, delegated=delegated)
     first, summary = deciding(replies)
 
-    egress_crowd = egress_crowds(probe, sighting) if egress_crowd is None else egress_crowd
+    egress_crowd = egress_crowds(probe, sighting, sighting_window_s) if egress_crowd is None else egress_crowd
     answer_crowd = answer_crowds(reply) if answer_crowd is None else answer_crowd
     facts = sent.group_by(TARGET).aggregate(
         attempts=((_.kind == "sweep") & (_.errno == 0)).sum(),
@@ -91,9 +92,9 @@ def untold(mode: ZoneMode) -> list[tuple[str, str]]:
     return [] if mode == "delegated" else list(UNTOLD)
 
 
-def egress_crowds(probe: ibis.Table, sighting: ibis.Table) -> ibis.Table:
+def egress_crowds(probe: ibis.Table, sighting: ibis.Table, sighting_window_s: int = WINDOW_S) -> ibis.Table:
     """For each egress that asked for two targets or more: `net`, `host`, `targets`."""
-    pairs = sighted(asked(probe), sighting, Mask(), window_us=0)[1]
+    pairs = sighted(asked(probe), sighting, Mask(), window_us=sighting_window_s * 1_000_000)[1]
     crowd = pairs.group_by(net=_.egress_net, host=_.egress_host).aggregate(targets=_.count())
     return crowd.filter(_.targets >= 2)
 

@@ -172,7 +172,7 @@ VERDICT = Table(
         *_address("answer", "wrong or first address it gave", null=True),
         Column("attempts", I32, "probes sent to it"),
         Column("replies", I32, "replies attributed to it"),
-        Column("sightings", I32, "queries of it that our authority saw"),
+        Column("sightings", I32, "queries of it that our authority saw within an hour"),
         Column("query_bytes", I32, "DNS octets of the sweep query"),
         Column("response_bytes", I32, "DNS octets of its largest response", null=True),
         Column("amplification", REAL, "largest response over its own query, DNS octets", null=True),

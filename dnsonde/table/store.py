@@ -186,6 +186,14 @@ class Writer:
             raise failure
 
 
+def add(table: Table, folder: Path, relation: duckdb.DuckDBPyRelation) -> int:
+    """Add the rows of a relation, which has the table's columns, to what is there; return how many they were."""
+    with Writer(table, folder) as writer:
+        for batch in relation.fetch_arrow_reader(ROWS_PER_GROUP):
+            writer.append({name: batch.column(name) for name in batch.schema.names})
+    return writer.written
+
+
 def save(table: Table, folder: Path, relation: duckdb.DuckDBPyRelation) -> Path:
     """Compute a relation and make it the whole content of a table, replacing what was there; return its part.
 

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from dnsonde import look, report
-from dnsonde.export._page import Section
+from dnsonde.export._page import Para, Section
 from dnsonde.export._page_run import CHANGED, Before, change_blocks
 from dnsonde.web._page import Visit, page
 
@@ -28,8 +28,13 @@ def compare(visit: Visit) -> Response:
             ("compare", before, old.stamp),
             lambda _view: look.difference(old.entry.folder, new.entry.folder, most=CHANGED),
         )
+        notes = [
+            Para(f"{opened.entry.key}: {said}", "note")
+            for opened in (old, new)
+            if (said := look.unfinished(opened.entry.folder, words))
+        ]
         blocks = change_blocks(Before(before, found.counts, found.groups), words)
-        told["sections"] = (Section("changes", words("changes.title"), tuple(blocks)),)
+        told["sections"] = (Section("changes", words("changes.title"), (*notes, *blocks)),)
         told["total"] = found.counts[change] if change else found.total
         with site.asking(new):  # one question at a time, to this relation too
             hosts = found.hosts.filter(f"change = '{change}'") if change else found.hosts

@@ -26,11 +26,7 @@ def run(visit: Visit) -> Response:
         sections = visit.site.remembered(
             opened,
             ("report", visit.words.code),
-            lambda view: (
-                whole(
-                    [look.part_of(entry.folder, view, name=entry.key, opens_files=False)], visit.words
-                ).sections
-            ),
+            lambda view: whole([look.part_of(entry.folder, view, name=entry.key)], visit.words).sections,
         )
     return visit.show(
         "run.html",

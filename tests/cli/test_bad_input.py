@@ -184,8 +184,8 @@ def test_a_folder_that_cannot_be_is_refused(folder: str, dnsonde: Type, tmp_path
     del plan
     (tmp_path / "file").write_text("here before")
     said = sentence(dnsonde("probe", "plan.toml", "-o", folder, "--progress", "none"), 3)
-    assert said.startswith(f"cannot write {folder}/plan.toml: ")
-    assert "choose another folder" in said
+    assert said.startswith(f"cannot make a run in {folder} (")
+    assert "choose a folder where this user may write" in said
     assert (tmp_path / "file").read_text() == "here before"
 
 
@@ -200,13 +200,13 @@ def test_a_folder_where_this_user_may_not_write_is_refused(
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
     said = sentence(dnsonde(*PROBE_COMMAND), 3)
-    assert said == "cannot write run/plan.toml: Permission denied; choose another folder"
+    assert said == "cannot make a run in run (Permission denied): choose a folder where this user may write"
 
 
 def test_what_is_no_run_is_said(dnsonde: Type, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for command in ("show", "join"):
-        assert "there is no run or lake at nowhere" in sentence(dnsonde(command, "nowhere"), 3)
+    assert "there is no run or lake at nowhere" in sentence(dnsonde("show", "nowhere"), 3)
+    assert "nowhere is not a run, it has no plan.toml" in sentence(dnsonde("join", "nowhere"), 3)
     assert "empty has no verdicts yet" in sentence(dnsonde("diff", "empty", "nowhere"), 3)
     assert "empty is not a run, it has no plan.toml" in sentence(dnsonde("show", "empty"), 3)
     assert "empty is not a run, it has no plan.toml" in sentence(dnsonde("join", "empty"), 3)
@@ -218,7 +218,9 @@ def test_another_plan_and_another_process_are_refused_and_the_run_stays(
     assert dnsonde(*PROBE_COMMAND).returncode == 0
     before = sorted((tmp_path / "run").rglob("part-*"))
     with state.Lock(tmp_path / "run"):
-        assert "another process is measuring into run" in sentence(dnsonde(*PROBE_COMMAND), 3)
+        assert "another process is at work in run: wait for it, or choose another folder" in sentence(
+            dnsonde(*PROBE_COMMAND), 3
+        )
     (tmp_path / "plan.toml").write_text(plan.replace("/28", "/27"))
     assert "holds a run of another plan" in sentence(dnsonde(*PROBE_COMMAND), 3)
     assert sorted((tmp_path / "run").rglob("part-*")) == before

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +16,9 @@ from rich.console import Console
 
 from dnsonde import report
 from dnsonde.cli import _summary
+from dnsonde.probe import narrow
+from dnsonde.probe import state as states
+from dnsonde.probe.order import Ranges, Scope
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
 MakeRun = Callable[..., Path]
@@ -187,6 +191,34 @@ def test_a_run_that_lost_its_plan_is_told_of_by_whoever_needs_it(dnsonde: Type, 
     for command in (("show",), ("report",), ("export", "--format", "csv")):
         said = dnsonde(*command, run)
         assert (said.returncode, "has no plan.toml" in said.stderr) == (3, True), said.stderr
+
+
+def test_a_report_needs_no_list_that_the_plan_names(dnsonde: Type, run: Path) -> None:
+    plan = run / "plan.toml"
+    plan.write_text(
+        plan.read_text().replace("[scope]", '[scope]\ntargets = "gone.txt"\nexclude_file = "never.txt"')
+    )
+    assert ">256<" not in dnsonde("report", "run").stdout
+    narrow.keep(run, Scope(Ranges.of_networks([ip_network("127.1.0.0/24")])))
+    ran = dnsonde("report", "run")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ">256<" in ran.stdout
+
+
+def test_a_run_that_is_not_finished_is_told_as_one(
+    dnsonde: Type, make_run: Callable[..., Path], run: Path
+) -> None:
+    make_run(run.parent / "begun")
+    assert "not finished" not in dnsonde("show", "begun").stdout
+    states.save(run.parent / "begun", states.fresh("", 0))
+    told = (
+        "The run is not finished: what is told here is what is known so far. 5 of 256 addresses have been asked. "
+        "Continue: dnsonde probe PLAN.toml -o begun\n"
+    )
+    assert told in dnsonde("show", "begun").stdout
+    assert dnsonde("show", "begun", "--open").stderr == told
+    ran = dnsonde("diff", "run", "begun")
+    assert (ran.stdout, ran.stderr) == ("Nothing changed.\n", f"begun: {told}")
 
 
 def test_closed_outputs_are_no_fault(run: Path) -> None:

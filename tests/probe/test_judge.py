@@ -116,13 +116,15 @@ def test_sightings_that_are_not_joined_yet_are_missed_in_the_sentence(tmp_path: 
     assert list(right[0]) == [c.name for c in VERDICT.columns]
 
 
-@pytest.mark.parametrize("hours", [3, -30])
-def test_clock_of_the_authority_that_is_apart_changes_no_verdict(tmp_path: Path, hours: int) -> None:
+@pytest.mark.parametrize(("hours", "slice_rows"), [(3, judge.SLICE_ROWS), (-30, 2000)])
+def test_clock_of_the_authority_that_is_apart_changes_no_verdict(
+    tmp_path: Path, hours: int, slice_rows: int
+) -> None:
     one, other = made(tmp_path / "one", tmp_path / "one"), tmp_path / "other"
     made(other, other, ahead_us=hours * 3_600_000_000)
     told: list[int] = []
     for run in (one, other):
-        write_verdicts(run, on_clocks=told.append)
+        write_verdicts(run, on_clocks=told.append, slice_rows=slice_rows)
     assert judged(other) == judged(one)
     assert told == [hours * 3_600_000_000]
 

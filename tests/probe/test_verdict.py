@@ -236,10 +236,30 @@ def test_query_at_the_authority_without_a_reply() -> None:
     assert seen.told() == ("resolves_no_reply", None, True)
 
 
+LATE = START + 7200_000_000
+
+
 def test_names_replayed_by_an_eavesdropper_prove_nothing_of_a_silent_host() -> None:
-    seen = Seen().probe().sighting(UPSTREAM, time_us=START + 7200_000_000)
-    assert seen.told()[0] == "silent"
-    assert seen.told(sighting_window_s=86_400)[0] == "resolves_no_reply"
+    seen = Seen().probe().sighting(UPSTREAM, time_us=LATE)
+    assert seen.told() == ("silent", None, False)
+    row = seen.judged()
+    assert (row["sightings"], row["egress_count"], row["egress_host"]) == (0, 0, None)
+    assert seen.told(sighting_window_s=86_400) == ("resolves_no_reply", None, True)
+
+
+def test_names_replayed_by_an_eavesdropper_prove_nothing_of_a_host_that_refused() -> None:
+    seen = Seen().probe().sighting(UPSTREAM, time_us=LATE).reply(rcode=5, flags=0x8185)
+    assert seen.told() == ("refused", None, False)
+    assert seen.told(sighting_window_s=86_400) == ("refused", "after_asking", True)
+
+
+def test_names_replayed_by_an_eavesdropper_are_no_egress_of_an_open_host() -> None:
+    seen = Seen().probe().sighting(TARGET).reply(TARGET).sighting(UPSTREAM, time_us=LATE)
+    assert seen.told() == ("recursive_resolver", None, True)
+    assert (
+        Seen().probe().reply("203.0.113.77").sighting(UPSTREAM, time_us=LATE).told()[0]
+        == "answered_without_us"
+    )
 
 
 def test_right_answer_that_we_never_gave() -> None:

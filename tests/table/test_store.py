@@ -403,6 +403,16 @@ def test_save_replaces_the_whole_table(tmp_path: Path) -> None:
     assert store.row_count(tmp_path, PROBE) == 3
 
 
+def test_add_leaves_what_is_there(tmp_path: Path) -> None:
+    with store.Writer(PROBE, tmp_path) as writer:
+        writer.append(probes(2))
+    before = store.open_folder(tmp_path)["probe"]
+    assert store.add(PROBE, tmp_path, before) == 2
+    assert store.add(PROBE, tmp_path, before.filter("FALSE")) == 0
+    assert len(before) == 2
+    assert hosts(tmp_path) == [0, 0, 1, 1]
+
+
 def test_nothing_appended_makes_no_part(tmp_path: Path) -> None:
     with store.Writer(PROBE, tmp_path) as writer:
         writer.append({k: v[:0] if isinstance(v, np.ndarray | list) else v for k, v in probes(1).items()})

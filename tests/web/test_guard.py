@@ -123,6 +123,12 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, serve: Client)
     assert "is a link" in web.get("/").text
 
 
+def test_a_scope_that_is_a_link_is_not_followed(tmp_path: Path, serve: Client) -> None:
+    make_run(tmp_path / "shelf/run", 4)
+    (tmp_path / "shelf/run/scope.parquet").symlink_to(tmp_path / "elsewhere")
+    assert "scope.parquet is a link" in serve(tmp_path / "shelf").get("/").text
+
+
 def test_a_plan_sends_nobody_to_other_files(tmp_path: Path, serve: Client) -> None:
     make_run(tmp_path / "shelf/run", 4)
     (tmp_path / "passwords").write_text("root:secret\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from dnsonde.probe.state import Lock
 from tests.export.views import HOSTILE
 from tests.web.conftest import Client
 from tests.web.folder import make_lake, make_run
@@ -213,6 +214,23 @@ def test_two_runs_are_compared(web: TestClient) -> None:
     assert web.get("/compare?before=runs/october&after=march").status_code == 404
 
 
+def test_a_run_that_is_not_finished_is_compared_as_one(tmp_path: Path, serve: Client) -> None:
+    make_run(tmp_path / "all", 8)
+    make_run(tmp_path / "begun", 4, complete=False)
+    said = text_of(serve(tmp_path).get("/compare?before=all&after=begun").text)
+    assert "begun: The run is not finished" in said
+    assert "4 of 256 addresses have been asked." in said
+    assert "all: The run" not in said
+
+
+def test_a_run_that_is_joined_is_not_in_progress(tmp_path: Path, serve: Client) -> None:
+    run = make_run(tmp_path / "run", 8)
+    with Lock(run, joining=True):
+        assert "in progress" not in text_of(serve(tmp_path).get("/").text)
+    with Lock(run):
+        assert "in progress" in text_of(serve(tmp_path).get("/").text)
+
+
 def test_an_empty_folder_says_what_to_type(tmp_path: Path, serve: Client) -> None:
     said = text_of(serve(tmp_path).get("/").text)
     assert "There is no run and no lake" in said
@@ -237,6 +255,16 @@ def test_a_run_or_a_lake_may_be_the_folder_itself(tmp_path: Path, serve: Client)
     web = serve(tmp_path / "only")
     assert "/run/only" in web.get("/").text
     assert web.get("/hosts/only").status_code == 200
+
+
+def test_sightings_alone_are_not_said_to_be_missed(tmp_path: Path, serve: Client) -> None:
+    run = make_run(tmp_path / "run", 8)
+    shutil.copytree(run / "sighting", tmp_path / "seen/sighting")
+    said = text_of(serve(tmp_path).get("/").text)
+    assert (
+        f"seen: 1 queries. This adds those of a run that it does not have yet: dnsonde join RUN {tmp_path}"
+        in said
+    )
 
 
 def test_damage_is_told_where_it_is(tmp_path: Path, serve: Client) -> None:
