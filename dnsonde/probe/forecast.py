@@ -87,6 +87,13 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
     return _with_warnings(report, plan)
 
 
+def most_pps(plan: Plan, ranges: Ranges) -> float:
+    """The most packets that may leave in a second: as many as the plan says, or as its prefixes together may get."""
+    if plan.prefix_pps is None:
+        return plan.total_pps
+    return min(plan.total_pps, _prefixes(ranges, plan.pace.prefix4, plan.pace.prefix6)[0] * plan.prefix_pps)
+
+
 def probing_txt(plan: Plan, clock: Clock | None = None) -> str:
     """The text of /.well-known/probing.txt (RFC 9511, 3), valid for a year from now."""
     now = datetime.fromtimestamp((clock or SystemClock()).now_us() / 1e6, UTC)

@@ -91,6 +91,28 @@ def test_the_time_left_shrinks_while_nothing_but_waiting_is_left(
     assert seen[-1].time_left_s == 0
 
 
+def test_a_slow_pace_is_told_as_it_is_from_the_first_probe(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    seen: list[Progress] = []
+    slow = Prober(
+        make_plan(responder.port, "127.9.0.0/27", pace="total_pps = 2"), tmp_path / "run", device="lo"
+    )
+
+    def told(now: Progress) -> None:
+        seen.append(now)
+        if now.sent == 3:
+            slow.stop()
+
+    slow.run(told)
+    sending = [p for p in seen if p.sent]
+    assert sending
+    assert all(p.share == p.sent / 32 for p in sending)
+    assert all(1 < p.rate <= 2 for p in sending)
+    assert all(p.time_left_s >= (32 - p.sent) / 2 for p in sending)
+
+
 def test_complete_run_sends_nothing_more(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     responder = respond(refused)
     plan = make_plan(responder.port)
