@@ -53,8 +53,7 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
     scope = plan.scope()
     number, shards = plan.shard
     mine = max(0, (scope.size - (number - 1) + shards - 1) // shards)
-    narrow = scope.ranges[scope.ranges.net == 0]
-    ipv4 = narrow[narrow.host >> np.uint64(32) == 0xFFFF].count()
+    ipv4 = scope.ranges[scope.ranges.is_ipv4()].count()
     prefixes, fullest = _prefixes(scope.ranges, plan.pace.prefix4, plan.pace.prefix6)
     packets = mine * plan.probe.attempts
     ceiling = plan.prefix_pps
@@ -170,7 +169,7 @@ def _prefixes(ranges: Ranges, prefix4: int, prefix6: int) -> tuple[int, int]:
 
     IPv6 prefixes longer than /64 are taken together with their /64, which only says too much.
     """
-    narrow = (ranges.net == 0) & (ranges.host >> np.uint64(32) == 0xFFFF)
+    narrow = ranges.is_ipv4()
     four = _filled(ranges.host[narrow], ranges.last_host[narrow], 32 - prefix4)
     wide = ranges[~narrow]
     # By /64 first, so that one number an end does; a /64 that is taken whole counts as 2**64 - 1.

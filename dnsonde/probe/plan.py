@@ -212,6 +212,7 @@ def _select(plan: Plan) -> Selection:
     left, special = _without_special(left, allowed | {"loopback"} if is_lab else allowed)
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
+    _require_source(plan.probe.source, left, is_lab, refuse)
     warnings = []
     twice = addresses - merged.count()
     if twice:
@@ -323,8 +324,20 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
             f"[identity] url is missing: above {WIDE:,} addresses a page must say what this is (RFC 9511), "
             'as in url = "https://probing.example.net/"'
         )
-    if plan.probe.source and ip_address(plan.probe.source).is_loopback:
-        raise refuse(f"[probe] source {plan.probe.source} is loopback and cannot reach the scope: remove it")
+
+
+def _require_source(source: str, left: Ranges, is_lab: bool, refuse: Callable[[str], PlanError]) -> None:
+    """The address to send from can reach somebody."""
+    if not source:
+        return
+    address = ip_address(source)
+    where = "loopback" if address.is_loopback else "link-local" if address.is_link_local else ""
+    if where and not is_lab:
+        raise refuse(f"[probe] source {source} is {where} and cannot reach the scope: remove it")
+    if not (left.is_ipv4() == (address.version == 4)).any():
+        raise refuse(
+            f"[probe] source {source} is IPv{address.version}, which nobody in [scope] is: remove it"
+        )
 
 
 def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:

@@ -199,8 +199,7 @@ class Prober:
         self._sent_before: int = self._counts["sent"]
 
     def _open(self) -> list[Udp]:
-        ranges = self._scope.ranges
-        mapped = (ranges.net == 0) & (ranges.host >> np.uint64(32) == MAPPED >> 32)
+        mapped = self._scope.ranges.is_ipv4()
         source = self._plan.probe.source
         addresses = []
         if mapped.any():

@@ -94,6 +94,8 @@ def test_what_may_not_be_meant_is_warned_of() -> None:
     text = "\n".join(report.warnings)
     assert "[zone] authority 192.0.2.1 is special-purpose" in text
     assert "[identity] url is missing" in text
+    near = check(plan('prefixes = "20.0.0.0/16"', base=BASE.replace("9.9.9.9", "fe80::1")))
+    assert any("[zone] authority fe80::1 is special-purpose" in w for w in near.warnings)
     assert "days" in text
 
 

@@ -120,6 +120,10 @@ def test_loopback_is_not_mixed_with_the_world() -> None:
         ('[identity]\ncontact = "  "', "[identity] contact is missing"),
         ('[identity]\ncontact = "noc@example.net"', "[identity] description is missing"),
         ('[identity]\ncontact = "me"\ndescription = "d"', "neither a mail address nor a URL"),
+        ('[identity]\ncontact = "http://[x"\ndescription = "d"', "[identity] contact: 'http://[x' is no URL"),
+        ('[identity]\nurl = "https://[x"', "[identity] url: 'https://[x' is no URL"),
+        ('[identity]\nurl = "https://a\\u001bb.example"', "[identity] url"),
+        ('[identity]\nurl = "https://a\\u202eb.example"', "[identity] url"),
     ],
 )
 def test_who_probes_others_says_who_asks(identity: str, sentence: str) -> None:
@@ -320,7 +324,13 @@ def test_a_broken_file_is_told_with_its_place(text: str, sentence: str) -> None:
         ('[probe]\nshard = "3/2"', "there is no shard 3 of 2"),
         ('[probe]\nsource = "eth0"', "[probe] source: 'eth0' is no address"),
         ('[probe]\nsource = "127.0.0.1"', "[probe] source 127.0.0.1 is loopback"),
+        ('[probe]\nsource = "fe80::1"', "[probe] source fe80::1 is link-local"),
+        ('[probe]\nsource = "fe80::1%lo"', "[probe] source: 'fe80::1%lo' has a zone id (%)"),
+        ('[probe]\nsource = "::ffff:9.9.9.9"', "is an IPv4 address written as IPv6: write 9.9.9.9"),
+        ('[probe]\nsource = "2620:fe::fe"', "[probe] source 2620:fe::fe is IPv6, which nobody in [scope] is"),
         ("[pace]\ntotal_pps = 0", "[pace] total_pps: 0.0 is no pace"),
+        ("[pace]\ntotal_pps = 1e-300", "[pace] total_pps: 1e-300 is no pace"),
+        ("[pace]\nprefix_pps = 1e-300", "[pace] prefix_pps: 1e-300 is no pace"),
         ("[pace]\nprefix_pps = -1", "[pace] prefix_pps"),
         ("[pace]\nprefix_pps = inf", "[pace] prefix_pps"),
         ("[pace]\nprefix4 = 33", "[pace] prefix4"),
@@ -347,6 +357,10 @@ def test_a_value_out_of_range_is_told_with_its_place(section: str, sentence: str
         ('name = "."\nauthority = "9.9.9.9"', "is the root"),
         (f'name = "{".".join(["a" * 60] * 4)}"\nauthority = "9.9.9.9"', "is too long by"),
         ('name = "a.example"\nauthority = "ns.example"', "[zone] authority: 'ns.example' is no address"),
+        (
+            'name = "a.example"\nauthority = "fe80::1%eth0"',
+            "has a zone id (%), which means nothing to others",
+        ),
         ('name = "a.example"\nauthority = "9.9.9.9"\nauthority_port = 0', "[zone] authority_port"),
     ],
 )
