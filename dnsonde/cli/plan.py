@@ -85,10 +85,14 @@ def described(told: "PlanReport") -> "Table":
     table.add_row(
         "packets", f"{told.packets:,} at most, and {told.packets_per_open} for each host that proves open"
     )
-    table.add_row("duration", f"{duration(told.duration_s)} at most")
-    table.add_row(
-        "pace", f"{told.total_pps:,g} packets a second in total, {told.bytes_per_s / 1000:,.1f} kB/s"
-    )
+    lasting = f"{duration(told.duration_s)} at most"
+    if told.packets_per_open:
+        lasting += f" while no host proves open, {duration(told.duration_open_s)} if every one does"
+    table.add_row("duration", lasting)
+    pace = f"{told.most_pps:,g} packets a second at most, {told.bytes_per_s / 1000:,.1f} kB/s"
+    if told.most_pps < told.total_pps:
+        pace += f" (of {told.total_pps:,g} in total: the prefixes' ceilings allow no more)"
+    table.add_row("pace", pace)
     ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {told.prefix_pps:,g}"
     typical = f"{told.prefix_pps_typical:,.3g} packets a second towards the fullest"
     table.add_row("load per prefix", f"{typical} of {told.prefixes:,} ({ceiling})")

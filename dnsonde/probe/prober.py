@@ -194,7 +194,7 @@ class Prober:
         self._checkpointed_us = self._reported_us = now
         self._began_us = now
         self._rate = self._rate_sending = 0.0  # lately, and while there was somebody to ask
-        self._most_pps = most_pps(self._plan, self._scope.ranges)
+        self._most_pps = most_pps(self._plan)
         self._lately = deque([(now, self._counts["sent"])])
         self._sent_before: int = self._counts["sent"]
 

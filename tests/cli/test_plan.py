@@ -54,6 +54,7 @@ def test_check_says_what_would_be_sent(dnsonde: Type, tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert "256 (256 IPv4, 0 IPv6)" in said.stdout
     assert "768 at most" in said.stdout
+    assert "at most while no host proves open" in " ".join(said.stdout.split())
     told = json.loads(dnsonde("plan", "check", "plan.toml", "--json").stdout)
     assert (told["addresses"], told["packets"]) == (256, 768)
 
