@@ -68,7 +68,7 @@ class ProbePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: float = 3.0
     characterise: bool = True
     shard: str = "1/1"
-    edns_size: int = 1232  # 0: no EDNS
+    edns_size: int = 1232  # 0: no EDNS in any round
     source: str = ""
 
     @property

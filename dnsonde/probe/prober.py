@@ -320,7 +320,9 @@ class Prober:
 
     def _send_one(self, socket: Udp, index: NDArray[np.int64], addresses: Rows) -> None:
         asked, n = self._asked, len(index)
-        edns_size = SIZE_EDNS if asked.kind == Kind.SIZE else self._plan.probe.edns_size
+        edns_size = self._plan.probe.edns_size
+        if edns_size and asked.kind == Kind.SIZE:
+            edns_size = SIZE_EDNS
         start = 0
         if asked.kind == Kind.SWEEP and asked.attempt > 1 and self._marks.plain.count:
             # Who did not understand EDNS is asked without it; those come first.

@@ -16,6 +16,7 @@ from dnsonde.clock import SystemClock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
+from dnsonde.probe.forecast import check
 from dnsonde.probe.plan import Plan
 from dnsonde.probe.prober import Prober, Progress
 from dnsonde.table.store import Writer
@@ -158,6 +159,18 @@ def test_who_does_not_know_edns_is_asked_without(respond: Any, make_plan: Any, t
     }
     assert sizes == {(1, True): sizes[1, True], (1, False): sizes[1, True], (2, False): sizes[1, True],
                      (2, True): sizes[1, True] - 11}  # fmt: skip
+
+
+@pytest.mark.parametrize(("edns_size", "offered"), [(0, {None}), (512, {512, 4096})])
+def test_a_plan_without_edns_sends_none_in_any_round(
+    edns_size: int, offered: set[int | None], respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(lambda query, _last: [made(query, CONTROL)])
+    plan = make_plan(responder.port, "127.9.0.0/30", characterise=True, edns_size=edns_size)
+    assert run(plan, tmp_path / "run").sent == 16
+    asked_with = [dns.message.from_wire(query) for query in responder.queries]
+    assert {query.payload if query.edns == 0 else None for query in asked_with} == offered
+    assert max(map(len, responder.queries)) + 28 == check(plan).packet_bytes
 
 
 def test_only_hosts_that_gave_the_right_answer_are_characterised(
