@@ -118,7 +118,7 @@ class Prober:
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> Progress:
         """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""
-        with states.Lock(self._folder):
+        with states.Lock(self._folder) as self._lock:
             self._state = self._load_state()
             self._narrow()
             self._on_progress = on_progress
@@ -138,6 +138,8 @@ class Prober:
                 self._plan.total_pps, self._plan.prefix_pps, self._plan.pace.prefix4, self._plan.pace.prefix6,
                 clock=self._clock, batch=self._batch,
             )  # fmt: skip
+            if self._lock.sent_until_us is not None:
+                self._pace.resume(self._clock.now_us() - self._lock.sent_until_us)
             self._sockets = self._open()
             self._recorder = Recorder(self._folder, self._scope, self._names, secret, self._replies)
             try:
@@ -337,7 +339,9 @@ class Prober:
         tx["length"] = self._lengths[:n]
         rows = np.zeros(n, SENT)
         rows["index"], rows["query_bytes"] = index, self._lengths[:n]
-        rows["time_us"] = self._clock.now_us()
+        now_us = self._clock.now_us()
+        rows["time_us"] = now_us
+        self._lock.sending(now_us)
         done = socket.send(n)
         while done < n:
             socket.wait(IDLE_US, writable=True)

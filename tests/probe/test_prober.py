@@ -17,7 +17,7 @@ from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
 from dnsonde.probe.forecast import check
-from dnsonde.probe.plan import Plan
+from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.prober import Prober, Progress
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair, address_text
@@ -305,6 +305,31 @@ def test_killed_run_continues_and_no_target_is_lost_or_asked_twice_beyond_a_batc
     assert len(replies) == targets - silent, "no reply is lost"
     assert {label: responder.asked[label] for label in settled} == before, "what has a row is not asked again"
     assert sum(responder.asked.values()) - targets - silent <= len(kills) * at_risk
+
+
+@pytest.mark.parametrize("pace", ["total_pps = 0.5", "prefix_pps = 0.5"])
+def test_the_pace_is_kept_across_a_killed_process_and_the_next(
+    pace: str, respond: Any, plan_text: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    file, folder = tmp_path / "plan.toml", tmp_path / "run"
+    file.write_text(plan_text(responder.port, "127.9.0.0/29", pace=pace))
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(file), str(folder)])
+    while not responder.asked:
+        assert process.poll() is None, "it ended before it was killed"
+        time.sleep(0.002)
+    first = time.monotonic()
+    process.kill()
+    process.wait()
+    again = Prober(read_plan(file.read_text(), tmp_path), folder, device="lo")
+
+    def stop(now: Progress) -> None:
+        if now.sent:
+            again.stop()
+
+    again.run(stop)
+    assert len(responder.queries) == 2
+    assert time.monotonic() - first >= 2, "one interval"
 
 
 def test_known_name_is_measured_without_an_authority(respond: Any, make_plan: Any, tmp_path: Path) -> None:
