@@ -94,6 +94,8 @@ def described(told: "PlanReport") -> "Table":
         pace += f" (of {told.total_pps:,g} in total: the prefixes' ceilings allow no more)"
     table.add_row("pace", pace)
     ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {told.prefix_pps:,g}"
+    if told.prefix_pps is not None and told.shards > 1:
+        ceiling += f", and {told.prefix_pps * told.shards:,g} for all {told.shards:,} shards together"
     typical = f"{told.prefix_pps_typical:,.3g} packets a second towards the fullest"
     table.add_row("load per prefix", f"{typical} of {told.prefixes:,} ({ceiling})")
     return table

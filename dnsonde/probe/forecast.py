@@ -34,6 +34,7 @@ class PlanReport:
 
     addresses: int
     addresses_all: int  # all shards
+    shards: int
     ipv4: int  # of all shards
     ipv6: int
     excluded: tuple[Exclusion, ...]
@@ -82,6 +83,7 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
     report = PlanReport(
         addresses=mine,
         addresses_all=scope.size,
+        shards=shards,
         ipv4=ipv4,
         ipv6=scope.size - ipv4,
         excluded=plan.excluded,
@@ -159,6 +161,11 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
     if report.addresses == 0:
         found.append(
             f"[probe] shard {plan.probe.shard} has no address: there are fewer addresses than shards"
+        )
+    if report.shards > 1:
+        found.append(
+            f"[pace] total_pps is of each machine: all {report.shards:,} shards together send up to "
+            f"{report.total_pps * report.shards:,g} packets a second"
         )
     if plan.is_known:
         found.append(

@@ -123,7 +123,8 @@ class Prober:
             self._narrow()
             self._on_progress = on_progress
             self._marks = Marks.clear(self._folder, self._scope.size)
-            self._order = Order(self._scope.size, self._state.secret, self._plan.shard)
+            key = self._plan.order_key(self._scope, self._state.secret)
+            self._order = Order(self._scope.size, key, self._plan.shard)
             self._begin()
             if self._state.complete:
                 return self._progress()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dnsonde.errors import PlanError
 from dnsonde.probe import _special, _targets
 from dnsonde.probe._targets import BadListError, read_list
+from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan, load_plan, read_plan, template
 from dnsonde.wire.batch import address_array, address_text
 from dnsonde.wire.codes import LineStatus
@@ -89,7 +90,7 @@ source = "9.9.9.11"
     found = load_plan(tmp_path / "plan.toml")
     assert found.scope().size == 256
     assert (found.space.port, found.zone.authority_port, found.shard) == (5353, 5300, (2, 8))
-    assert (found.total_pps, found.prefix_pps) == (1.0, 0.01)
+    assert (found.total_pps, found.prefix_pps) == (1.0, 0.01 / 8)
     assert (found.zone.control, found.zone.nsid) == (("9.9.9.10",), "probe 1")
     assert (found.probe.attempts, found.probe.timeout_s, found.probe.edns_size) == (15, 0.5, 0)
 
@@ -399,6 +400,22 @@ def test_the_digest_changes_with_what_is_sent_and_only_with_that(tmp_path: Path)
         plan(scope, folder=tmp_path, more="[probe]\nattempts = 4"),
     ]
     assert len({digest, *(p.digest for p in other)}) == 1 + len(other)
+
+
+def test_shards_of_runs_with_keys_of_their_own_are_apart_and_together_complete() -> None:
+    found = []
+    for number in (1, 2, 3):
+        mine = plan('prefixes = "20.0.0.0/24"', more=f'[probe]\nshard = "{number}/3"')
+        order = Order(256, mine.order_key(mine.scope(), bytes([number] * 16)), mine.shard)
+        found += order.at(np.arange(order.size)).tolist()
+    assert sorted(found) == list(range(256))
+    alone = plan('prefixes = "20.0.0.0/24"')
+    assert alone.order_key(alone.scope(), b"secret") == b"secret"
+
+
+def test_shards_share_the_ceiling_of_a_prefix_and_not_the_total() -> None:
+    mine = plan('prefixes = "20.0.0.0/24"', more='[probe]\nshard = "1/64"')
+    assert (mine.total_pps, mine.prefix_pps) == (1000.0, 5.0 / 64)
 
 
 def test_the_template_is_a_plan_that_must_be_filled_in_first() -> None:
