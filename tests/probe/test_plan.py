@@ -444,13 +444,23 @@ def test_every_setting_is_explained_in_the_template() -> None:
         max_size=5,
     )
 )  # fmt: skip
-def test_a_plans_list_is_read_as_a_file_of_its_lines_would_be(entries: list[str]) -> None:
+@pytest.mark.parametrize("few", [0, 50_000])
+def test_a_plans_list_is_read_as_a_file_of_its_lines_would_be(few: int, entries: list[str]) -> None:
     rows = parse_lines("".join(f"{entry}\n" for entry in entries).encode())
     mapped = (
         (rows["version"] == 6) & (rows["net"] == 0) & (rows["host"] >> 32 == 0xFFFF) & (rows["bits"] >= 96)
     )
-    if ((rows["status"] == LineStatus.FINE) & ~mapped).all():
-        assert read_list(entries, "here").tolist() == rows.tolist()
-    else:
-        with pytest.raises(BadListError):
-            read_list(entries, "here")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_targets, "FEW", few)
+        if ((rows["status"] == LineStatus.FINE) & ~mapped).all():
+            assert read_list(entries, "here").tolist() == rows.tolist()
+        else:
+            with pytest.raises(BadListError):
+                read_list(entries, "here")
+
+
+@pytest.mark.parametrize("entry", ["20.0.0.1\n20.0.0.2", "20.0.0.1 # home", ""])
+def test_a_long_list_is_as_strict_as_a_short_one(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_targets, "FEW", 0)
+    with pytest.raises(BadListError, match="neither an address nor a prefix"):
+        read_list(["20.0.0.9", entry], "here")
