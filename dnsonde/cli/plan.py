@@ -37,6 +37,11 @@ def new(**filled: str | tuple[str, ...] | None) -> None:
     """
     from dnsonde.probe.plan import template
 
+    both = [f"--{name}" for name in ("zone", "authority") if filled["known"] and filled[name]]
+    if both:
+        raise click.UsageError(f"--known does without {' and '.join(both)}: leave out the one or the other.")
+    if filled["answer"] and not filled["known"]:
+        raise click.UsageError("--answer is that of a name you know: give --known too.")
     click.echo(fill(template(), filled), nl=False)
 
 
