@@ -79,7 +79,7 @@ def described(told: "PlanReport") -> "Table":
     """The forecast as lines of name and value."""
     from rich.table import Table
 
-    from dnsonde.cli._progress import duration
+    from dnsonde.cli._progress import duration, octets
     from dnsonde.escape import terminal
 
     table = Table.grid(padding=(0, 2))
@@ -94,7 +94,7 @@ def described(told: "PlanReport") -> "Table":
     if told.packets_per_open:
         lasting += f" while no host proves open, {duration(told.duration_open_s)} if every one does"
     table.add_row("duration", lasting)
-    pace = f"{told.most_pps:,g} packets a second at most, {told.bytes_per_s / 1000:,.1f} kB/s"
+    pace = f"{told.most_pps:,g} packets a second at most, {octets(told.bytes_per_s)}/s"
     if told.most_pps < told.total_pps:
         pace += f" (of {told.total_pps:,g} in total: the prefixes' ceilings allow no more)"
     table.add_row("pace", pace)
