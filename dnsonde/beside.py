@@ -8,6 +8,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from threading import Event, Thread
 from types import TracebackType
@@ -37,7 +38,12 @@ class Beside:
         self._far = far
 
     def __enter__(self) -> Self:
-        self._process.start()
+        resource_tracker.ensure_running()  # `start` would, and unblocks signals after it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()  # the child begins with Ctrl-C blocked, and ignores it before it unblocks it
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._far.close()
         if not self._line.poll(START_S):
             self._end()
@@ -87,6 +93,7 @@ class Beside:
 
 def _child(line: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     stop = Event()
     Thread(target=_until_told, args=(line, stop), daemon=True).start()
     try:

@@ -97,21 +97,25 @@ def measure(
         _keep_plan(plan_path, folder, again=True)
         say(f"{narrow.sentence(more)}.")
 
-    with states.Lock(folder):
+    with states.Lock(folder) as lock:
         _keep_plan(plan_path, folder)
         require_rows(folder)
-        drive(_prober(plan, folder, clock, narrowed), plan, clock, beside, on_progress, say)
+        drive(_prober(plan, folder, clock, lock, narrowed), plan, clock, beside, on_progress, say)
         judge(folder, say)
     return look.at(folder)[0]
 
 
 def _prober(
-    plan: Plan, folder: Path, clock: Clock, on_narrowed: Callable[[states.Exclusion], None] | None = None
+    plan: Plan,
+    folder: Path,
+    clock: Clock,
+    lock: states.Lock,
+    on_narrowed: Callable[[states.Exclusion], None] | None = None,
 ) -> Prober:
     """The prober of a run whose lock we hold."""
     # A lab's probes cannot leave the machine, whatever its routes say.
     device = "lo" if plan.is_loopback else None
-    return Prober(plan, folder, clock=clock, locked=True, device=device, on_narrowed=on_narrowed)
+    return Prober(plan, folder, clock=clock, lock=lock, device=device, on_narrowed=on_narrowed)
 
 
 def drive(
@@ -313,10 +317,10 @@ def demo(
     Where its ports are taken, by another lab perhaps, it gets others.
     """
     _require_no_lake(folder)
-    with states.Lock(folder):
+    with states.Lock(folder) as lock:
         with lab_beside(chosen, _lab, folder) as (served, helper):
             plan = load_plan(lab_plan(served, folder))
-            drive(_prober(plan, folder, clock), plan, clock, nullcontext(helper), on_progress, say)
+            drive(_prober(plan, folder, clock, lock), plan, clock, nullcontext(helper), on_progress, say)
         judge(folder)
     measured, truth = look.at(folder)
     if truth is None:

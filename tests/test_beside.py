@@ -34,6 +34,11 @@ def stumble(stop, ready):
 def break_down(stop, ready):
     raise ZeroDivisionError("oh")
 
+def tell_blocked(path, stop, ready):
+    import signal
+    Path(path).write_text(str(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    ready()
+
 def vanish(stop, ready):
     import os
     os._exit(7)
@@ -102,3 +107,36 @@ if __name__ == "__main__":
     assert ran.returncode == -signal.SIGKILL
     # run() returns when the child has closed its output too: it has ended.
     assert state.read_text() == "down"
+
+
+def test_ctrl_c_while_the_child_starts_does_not_reach_it(tmp_path: Path) -> None:
+    """A terminal sends it to the whole group, and the child is still importing."""
+    (tmp_path / "slow_work.py").write_text("""
+import os, signal, sys
+if "--multiprocessing-fork" in sys.orig_argv:
+    os.kill(os.getpid(), signal.SIGINT)
+
+def serve(stop, ready):
+    ready()
+    stop.wait()
+""")
+    script = tmp_path / "parent.py"
+    script.write_text("""
+import slow_work
+from dnsonde.beside import Beside
+if __name__ == "__main__":
+    with Beside(slow_work.serve):
+        print("served")
+""")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("served\n", "")
+
+
+def test_nothing_stays_blocked(work: Any, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    with Beside(work.tell_blocked, str(blocked)):
+        assert blocked.read_text() == "set()"
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

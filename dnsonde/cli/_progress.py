@@ -139,7 +139,8 @@ class _Silent:
 
 def probing(progress: "run.Progress") -> list[str]:
     """The progress in words: share, sent, answered, rate, time left; of a server, which has no end: queries."""
-    answered, rate = f"{progress.answered:,} answered", f"{progress.rate:,.0f}/s"
+    answered = f"{progress.answered:,} answered"
+    rate = f"{progress.rate:,.0f}/s" if progress.rate >= 10 else f"{progress.rate:.2g}/s"
     if not progress.total:
         return [f"{progress.sent:,} queries", answered, rate]
     told = [f"{100 * progress.done // progress.total:3d} %", f"{progress.sent:,} sent", answered, rate]

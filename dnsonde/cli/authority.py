@@ -6,6 +6,17 @@ import click
 
 from dnsonde.cli import _progress
 
+SLOWEST = 1e-6  # answers a second: one in twelve days
+
+
+def _kept(_context: click.Context, _option: click.Parameter, rate: float | None) -> float | None:
+    """A rate that can be kept; NaN is in every range."""
+    if rate is not None and not (rate == 0 or rate >= SLOWEST):
+        raise click.BadParameter(
+            f"{rate:g} is no rate: give {SLOWEST:f} or more a second, or 0 for no limit."
+        )
+    return rate
+
 
 @click.command()
 @click.argument("path", metavar="PLAN.toml", type=click.Path(path_type=Path))
@@ -16,7 +27,10 @@ from dnsonde.cli import _progress
     "--listen", multiple=True, metavar="ADDRESS", help="Bind this instead of the plan's address (NAT)."
 )
 @click.option(
-    "--per-second", type=click.FloatRange(min=0), help="Answers to one /24 or /48, by UDP without a cookie."
+    "--per-second",
+    type=click.FloatRange(min=0),
+    callback=_kept,
+    help="Answers to one /24 or /48, by UDP without a cookie; 0: any number.",
 )
 @_progress.option
 def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: float | None, mode: str) -> None:

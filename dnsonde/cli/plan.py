@@ -37,6 +37,11 @@ def new(**filled: str | tuple[str, ...] | None) -> None:
     """
     from dnsonde.probe.plan import template
 
+    both = [f"--{name}" for name in ("zone", "authority") if filled["known"] and filled[name]]
+    if both:
+        raise click.UsageError(f"--known does without {' and '.join(both)}: leave out the one or the other.")
+    if filled["answer"] and not filled["known"]:
+        raise click.UsageError("--answer is that of a name you know: give --known too.")
     click.echo(fill(template(), filled), nl=False)
 
 
@@ -74,7 +79,7 @@ def described(told: "PlanReport") -> "Table":
     """The forecast as lines of name and value."""
     from rich.table import Table
 
-    from dnsonde.cli._progress import duration
+    from dnsonde.cli._progress import duration, octets
     from dnsonde.escape import terminal
 
     table = Table.grid(padding=(0, 2))
@@ -85,11 +90,17 @@ def described(told: "PlanReport") -> "Table":
     table.add_row(
         "packets", f"{told.packets:,} at most, and {told.packets_per_open} for each host that proves open"
     )
-    table.add_row("duration", f"{duration(told.duration_s)} at most")
-    table.add_row(
-        "pace", f"{told.total_pps:,g} packets a second in total, {told.bytes_per_s / 1000:,.1f} kB/s"
-    )
+    lasting = f"{duration(told.duration_s)} at most"
+    if told.packets_per_open:
+        lasting += f" while no host proves open, {duration(told.duration_open_s)} if every one does"
+    table.add_row("duration", lasting)
+    pace = f"{told.most_pps:,g} packets a second at most, {octets(told.bytes_per_s)}/s"
+    if told.most_pps < told.total_pps:
+        pace += f" (of {told.total_pps:,g} in total: the prefixes' ceilings allow no more)"
+    table.add_row("pace", pace)
     ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {told.prefix_pps:,g}"
+    if told.prefix_pps is not None and told.shards > 1:
+        ceiling += f", and {told.prefix_pps * told.shards:,g} for all {told.shards:,} shards together"
     typical = f"{told.prefix_pps_typical:,.3g} packets a second towards the fullest"
     table.add_row("load per prefix", f"{typical} of {told.prefixes:,} ({ceiling})")
     return table

@@ -95,6 +95,16 @@ class Pace:
         if self._prefixes is not None:
             self._prefixes.postpone(max(now_us - self._asked_us, 0) * 1000)
 
+    def resume(self, ago_us: int) -> None:
+        """Take up the pace of a sender before this one, which used the ceilings to the full until `ago_us` ago.
+
+        Nothing goes, to anybody, before the rest of one interval has passed; a time to come counts as now.
+        """
+        last_us = self._now(None) - max(ago_us, 0)
+        self._due_ps = last_us * _PS_PER_US + self.burst * self._interval_ps
+        if self._prefixes is not None:
+            self._prefixes.resume(last_us * 1000)
+
     def _now(self, now_us: int | None) -> int:
         return self._clock.monotonic_us() if now_us is None else now_us
 

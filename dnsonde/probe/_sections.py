@@ -4,16 +4,19 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import msgspec
 
 from dnsonde.errors import PlanError
 from dnsonde.utf8 import NotUtf8Error, text_of
 from dnsonde.wire.name import MAX_BELOW, MAX_NAME, parse_name
+
+SLOWEST_PPS = 1e-6  # one packet in twelve days
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +68,7 @@ class ProbePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: float = 3.0
     characterise: bool = True
     shard: str = "1/1"
-    edns_size: int = 1232  # 0: no EDNS
+    edns_size: int = 1232  # 0: no EDNS in any round
     source: str = ""
 
     @property
@@ -174,7 +177,7 @@ def _type_complaint(message: str) -> str:
 
 
 def _check_values(plan: Sections, where: str) -> None:
-    def refuse(place: str, complaint: str) -> None:
+    def refuse(place: str, complaint: str) -> NoReturn:
         raise PlanError(f"{where}: {place}: {complaint}")
 
     def within(place: str, value: float, low: float, high: float) -> None:
@@ -198,16 +201,20 @@ def _check_values(plan: Sections, where: str) -> None:
     within("[pace] prefix4", plan.pace.prefix4, 8, 32)
     within("[pace] prefix6", plan.pace.prefix6, 16, 128)
     for name, value in (("total_pps", plan.pace.total_pps), ("prefix_pps", plan.pace.prefix_pps)):
-        if value is not None and not (isfinite(value) and value > 0):
+        if value is not None and not (isfinite(value) and value >= SLOWEST_PPS):
             refuse(
-                f"[pace] {name}", f"{value} is no pace: give packets a second, above 0 (0.1 is one in 10 s)"
+                f"[pace] {name}",
+                f"{value} is no pace: give packets a second, {SLOWEST_PPS:f} or more (0.1 is one in 10 s)",
             )
     if plan.pace.under_way < 0:
         refuse(
             "[pace] under_way", f"{plan.pace.under_way} is no limit: give a number of probes, or 0 for none"
         )
-    if plan.identity.url and not re.fullmatch(r"https?://[^\s/]+\.?[^\s]*", plan.identity.url):
-        refuse("[identity] url", f"{plan.identity.url!r} is no URL: write https://...")
+    url, contact = plan.identity.url, plan.identity.contact
+    if url and not (re.fullmatch(r"https?://[^\s/]+\S*", url) and _is_url(url)):
+        refuse("[identity] url", f"{url!r} is no URL: write https://...")
+    if "://" in contact and not _is_url(contact):
+        refuse("[identity] contact", f"{contact!r} is no URL: write https://..., or a mail address")
     for name, text in (("contact", plan.identity.contact), ("description", plan.identity.description)):
         if not text.isprintable():
             refuse(f"[identity] {name}", "has control characters or line breaks: write it on one line")
@@ -217,10 +224,22 @@ def _check_values(plan: Sections, where: str) -> None:
     addresses += [("[probe] source", a) for a in [plan.probe.source] if a]
     for place, address in addresses:
         try:
-            ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             refuse(place, f"{address!r} is no address")
+        if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
+            refuse(place, f"{address!r} has a zone id (%), which means nothing to others: leave it out")
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+            refuse(place, f"{address!r} is an IPv4 address written as IPv6: write {parsed.ipv4_mapped}")
     _check_zone(plan.zone, refuse)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return text.isprintable()
 
 
 def _check_zone(zone: ZonePart, refuse: Any) -> None:

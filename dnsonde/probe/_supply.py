@@ -29,19 +29,33 @@ class Supply:
     ) -> None:
         self._scope, self._order, self._marks, self._kind = scope, order, marks, kind
         self._allowed = allowed
-        self._ready, self._at, self.position = NOBODY, 0, 0
+        self._ready, self._at, self._position = NOBODY, 0, 0
+        self._found = 0  # targets of this round among the positions looked at, those of `marks.done` too
         self._put_off: deque[I64] = deque()
         self._waiting = 0
 
     @property
     def exhausted(self) -> bool:
         """Nobody is left to ask in this round."""
-        return self._waiting == 0 and self._at >= len(self._ready) and self.position >= self._order.size
+        return self._waiting == 0 and self._at >= len(self._ready) and self._position >= self._order.size
+
+    @property
+    def left(self) -> float:
+        """How many are still to be asked: exact in a first sweep, later as far as can be told by those found so far."""
+        beyond = self._order.size - self._position
+        return self._behind + beyond * (self._found / self._position if self._position else 1.0)
 
     @property
     def share(self) -> float:
-        """How much of the order has been gone through, 0 to 1; a shard may have nobody in it."""
-        return self.position / self._order.size if self._order.size else 1.0
+        """How much of the round is done, 0 to 1; a shard may have nobody in it, and a round nobody to ask."""
+        if not self._found:
+            return self._position / self._order.size if self._order.size else 1.0
+        return (self._position / self._order.size) * (1 - self._behind / self._found)
+
+    @property
+    def _behind(self) -> int:
+        """Targets found and not given out yet."""
+        return len(self._ready) - self._at + self._waiting
 
     def next(self, count: int, pace: Pace) -> tuple[I64, NDArray[np.void]]:
         """At most `count` targets that may be asked now: positions in the scope, and addresses.
@@ -73,16 +87,18 @@ class Supply:
         return np.concatenate(taken) if taken else NOBODY
 
     def _fresh(self, count: int) -> I64:
-        while self._at >= len(self._ready) and self.position < self._order.size:
-            until = min(self.position + CHUNK, self._order.size)
-            index = self._order.at(np.arange(self.position, until))
-            self.position = until
-            if self._kind == Kind.SWEEP:
-                index = index[~self._marks.answered.get(index)]
-            else:
-                index = index[self._marks.recursive.get(index)]
-            if self._marks.done.count:
-                index = index[~self._marks.done.get(index)]
+        while self._at >= len(self._ready) and self._position < self._order.size:
+            until = min(self._position + CHUNK, self._order.size)
+            index = self._order.at(np.arange(self._position, until))
+            self._position = until
+            marks = self._marks
+            wanted = ~marks.answered.get(index) if self._kind == Kind.SWEEP else marks.recursive.get(index)
+            if marks.done.count:
+                done = marks.done.get(index)
+                self._found += int(np.count_nonzero(done))
+                wanted &= ~done
+            index = index[wanted]
+            self._found += len(index)
             if self._allowed is not None:
                 index = index[self._allowed.contains(self._scope.at(index))]
             self._ready, self._at = index, 0

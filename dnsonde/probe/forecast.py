@@ -1,5 +1,6 @@
 """What a plan would send: told before anything is sent."""
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -15,6 +16,9 @@ from dnsonde.probe.plan import Exclusion, Plan
 from dnsonde.wire.name import RUN_DIGITS, parse_name
 
 ROUNDS = 3  # nxdomain, size and chain, one packet each, for hosts that proved open (probe._rounds)
+KIND_OCTETS = 6  # of the longest label that such a question adds to the sweep's name (wire.name)
+WINDOW_USED = 0.75  # of `under_way`, at least, while there is somebody to ask (probe._window)
+SPREAD = 6  # standard deviations that a prefix's part in a shard may be above the average
 MONTH_S = 30 * 86_400
 VALID_DAYS = 365
 
@@ -30,20 +34,23 @@ class PlanReport:
 
     addresses: int
     addresses_all: int  # all shards
+    shards: int
     ipv4: int  # of all shards
     ipv6: int
     excluded: tuple[Exclusion, ...]
     packets: int  # at most, in the sweep
     packets_per_open: int  # at most, in addition, for each host that proves open
-    duration_s: float  # at most: every attempt unanswered, at the ceilings
+    duration_s: float  # at most while no host proves open: every attempt unanswered, at the ceilings
+    duration_open_s: float  # at most: every host proves open, at its last attempt
     total_pps: float
-    prefix_pps: float | None  # ceiling
+    most_pps: float  # that can leave: no more than `total_pps`, nor than the prefixes together may get
+    prefix_pps: float | None  # ceiling, in this shard
     prefixes: int  # prefixes (`prefix4`, `prefix6`) with at least one address
     prefix_addresses: int  # in the fullest of them
     prefix_pps_typical: float  # towards the fullest, as the order spreads the probes
     prefix_pps_max: float  # towards any, in any second
-    packet_bytes: int  # IP octets of the longest query
-    bytes_per_s: float
+    packet_bytes: int  # IP octets of the longest query, in whatever round
+    bytes_per_s: float  # at most
     warnings: tuple[str, ...]
     probing_txt: str
 
@@ -53,38 +60,59 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
     scope = plan.scope()
     number, shards = plan.shard
     mine = max(0, (scope.size - (number - 1) + shards - 1) // shards)
-    narrow = scope.ranges[scope.ranges.net == 0]
-    ipv4 = narrow[narrow.host >> np.uint64(32) == 0xFFFF].count()
+    ipv4 = scope.ranges[scope.ranges.is_ipv4()].count()
     prefixes, fullest = _prefixes(scope.ranges, plan.pace.prefix4, plan.pace.prefix6)
-    packets = mine * plan.probe.attempts
+    attempts = plan.probe.attempts
+    packets = mine * attempts
     ceiling = plan.prefix_pps
-    size = _packet_bytes(plan, 6 if scope.size > ipv4 else 4)
-    sending_s = packets / plan.total_pps
-    if ceiling is not None:
-        sending_s = max(sending_s, -(-fullest // shards) * plan.probe.attempts / ceiling)
     typical = plan.total_pps * fullest / scope.size
     rounds = 0 if plan.is_known or not plan.probe.characterise else ROUNDS
+    size = _packet_bytes(plan, 6 if scope.size > ipv4 else 4) + (KIND_OCTETS if rounds else 0)
+    most = most_pps(plan, prefixes)
+    in_shard = fullest if shards == 1 else min(fullest, mine, _at_most(fullest / shards))
+
+    def lasting_s(each: int, waits: int) -> float:
+        """How long it takes to send so many packets to each, and to wait so often for the last answers."""
+        limits_s = [each * mine / plan.total_pps]
+        if ceiling is not None:
+            limits_s.append(each * in_shard / ceiling)
+        if plan.pace.under_way:
+            limits_s.append(each * mine * plan.probe.timeout_s / (WINDOW_USED * plan.pace.under_way))
+        return max(limits_s) + waits * plan.probe.timeout_s
+
     report = PlanReport(
         addresses=mine,
         addresses_all=scope.size,
+        shards=shards,
         ipv4=ipv4,
         ipv6=scope.size - ipv4,
         excluded=plan.excluded,
         packets=packets,
         packets_per_open=rounds,
-        duration_s=sending_s + plan.probe.attempts * plan.probe.timeout_s,
+        duration_s=lasting_s(attempts, attempts),
+        duration_open_s=lasting_s(attempts + rounds, attempts + bool(rounds)),
         total_pps=plan.total_pps,
+        most_pps=most,
         prefix_pps=ceiling,
         prefixes=prefixes,
         prefix_addresses=fullest,
         prefix_pps_typical=min(typical, ceiling or typical),
         prefix_pps_max=min(plan.total_pps, ceiling or plan.total_pps),
         packet_bytes=size,
-        bytes_per_s=min(plan.total_pps, packets) * size,
+        bytes_per_s=min(most, packets) * size,
         warnings=(),
         probing_txt="" if plan.is_loopback else probing_txt(plan, clock),
     )
     return _with_warnings(report, plan)
+
+
+def most_pps(plan: Plan, prefixes: int | None = None) -> float:
+    """The most packets that can leave in a second: what the plan says, or what its prefixes together may get."""
+    if plan.prefix_pps is None:
+        return plan.total_pps
+    if prefixes is None:
+        prefixes, _ = _prefixes(plan.scope().ranges, plan.pace.prefix4, plan.pace.prefix6)
+    return min(plan.total_pps, prefixes * plan.prefix_pps)
 
 
 def probing_txt(plan: Plan, clock: Clock | None = None) -> str:
@@ -134,6 +162,11 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
         found.append(
             f"[probe] shard {plan.probe.shard} has no address: there are fewer addresses than shards"
         )
+    if report.shards > 1:
+        found.append(
+            f"[pace] total_pps is of each machine: all {report.shards:,} shards together send up to "
+            f"{report.most_pps * report.shards:,g} packets a second"
+        )
     if plan.is_known:
         found.append(
             "[zone] known: forwarders, egress addresses and silent resolvers stay unseen without `name`"
@@ -158,12 +191,17 @@ def _packet_bytes(plan: Plan, version: int) -> int:
     return _HEADERS[version] + name + _FIXED - (0 if plan.probe.edns_size else 11)
 
 
+def _at_most(mean: float) -> int:
+    """How many of a prefix's addresses come into one shard, where the order spreads them by chance."""
+    return math.ceil(mean + SPREAD * math.sqrt(mean))
+
+
 def _prefixes(ranges: Ranges, prefix4: int, prefix6: int) -> tuple[int, int]:
     """How many prefixes have an address of the scope, and how many addresses are in the fullest.
 
     IPv6 prefixes longer than /64 are taken together with their /64, which only says too much.
     """
-    narrow = (ranges.net == 0) & (ranges.host >> np.uint64(32) == 0xFFFF)
+    narrow = ranges.is_ipv4()
     four = _filled(ranges.host[narrow], ranges.last_host[narrow], 32 - prefix4)
     wide = ranges[~narrow]
     # By /64 first, so that one number an end does; a /64 that is taken whole counts as 2**64 - 1.

@@ -80,6 +80,11 @@ class Ranges:
         net = _total(self.last_net) - _total(self.net)
         return (net << 64) + _total(self.last_host) - _total(self.host) + len(self)
 
+    def is_ipv4(self) -> NDArray[np.bool_]:
+        """Which of them are mapped IPv4; no range of a scope is partly so."""
+        found: NDArray[np.bool_] = (self.net == 0) & (self.host >> np.uint64(32) == MAPPED >> 32)
+        return found
+
     def without(self, others: "Ranges") -> "Ranges":
         """What is in these and not in `others`: ascending, disjoint, adjacent ones joined.
 

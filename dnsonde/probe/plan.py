@@ -100,10 +100,14 @@ class Plan:
 
     @property
     def prefix_pps(self) -> float | None:
-        """Ceiling towards each prefix, packets a second; None on loopback unless the plan has one."""
-        if self.pace.prefix_pps is not None:
-            return self.pace.prefix_pps
-        return None if self.is_loopback else PREFIX_PPS
+        """Ceiling towards each prefix, packets a second; None on loopback unless the plan has one.
+
+        A shard has its part of the plan's, so that all of them together keep to that.
+        """
+        whole = self.pace.prefix_pps
+        if whole is None and not self.is_loopback:
+            whole = PREFIX_PPS
+        return whole and whole / self.shard[1]
 
     @property
     def shard(self) -> tuple[int, int]:
@@ -139,17 +143,17 @@ class Plan:
 
     def digest_with(self, scope: Scope) -> str:
         """What `digest` would be of a plan that is the same but for its scope."""
-        ranges = scope.ranges
         about = {
             "port": self.space.port,
             "zone": [self.zone.name.lower().rstrip("."), self.zone.known, sorted(self.zone.answer)],
             "control": list(self.zone.control),
             "probe": [self.probe.attempts, self.probe.characterise, *self.shard, self.probe.edns_size],
         }
-        state = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
-        for column in (ranges.net, ranges.host, ranges.last_net, ranges.last_host):
-            state.update(column.astype("<u8").tobytes())
-        return state.hexdigest()
+        return _digest(scope, json.dumps(about, sort_keys=True).encode()).hex()
+
+    def order_key(self, scope: Scope, secret: bytes) -> bytes:
+        """What orders that scope: a run's secret, or what all shards know, so that each address is in one of them."""
+        return secret if self.shard[1] == 1 else _digest(scope, b"shards")
 
     @cached_property
     def _selection(self) -> Selection:
@@ -170,6 +174,14 @@ def read_plan(text: str, folder: Path, where: str = "the plan") -> Plan:
 def template() -> str:
     """The text of a plan to fill in, every setting explained."""
     return files("dnsonde.probe").joinpath("_template.toml").read_text(encoding="utf-8")
+
+
+def _digest(scope: Scope, about: bytes) -> bytes:
+    state = hashlib.blake2b(about, digest_size=16)
+    ranges = scope.ranges
+    for column in (ranges.net, ranges.host, ranges.last_net, ranges.last_host):
+        state.update(column.astype("<u8").tobytes())
+    return state.digest()
 
 
 def _select(plan: Plan) -> Selection:
@@ -217,6 +229,7 @@ def _select(plan: Plan) -> Selection:
     left, special = _without_special(left, allowed | {"loopback"} if is_lab else allowed)
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
+    _require_source(plan.probe.source, left, is_lab, refuse)
     warnings = []
     twice = addresses - merged.count()
     if twice:
@@ -328,8 +341,20 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
             f"[identity] url is missing: above {WIDE:,} addresses a page must say what this is (RFC 9511), "
             'as in url = "https://probing.example.net/"'
         )
-    if plan.probe.source and ip_address(plan.probe.source).is_loopback:
-        raise refuse(f"[probe] source {plan.probe.source} is loopback and cannot reach the scope: remove it")
+
+
+def _require_source(source: str, left: Ranges, is_lab: bool, refuse: Callable[[str], PlanError]) -> None:
+    """The address to send from can reach somebody."""
+    if not source:
+        return
+    address = ip_address(source)
+    where = "loopback" if address.is_loopback else "link-local" if address.is_link_local else ""
+    if where and not is_lab:
+        raise refuse(f"[probe] source {source} is {where} and cannot reach the scope: remove it")
+    if not (left.is_ipv4() == (address.version == 4)).any():
+        raise refuse(
+            f"[probe] source {source} is IPv{address.version}, which nobody in [scope] is: remove it"
+        )
 
 
 def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:

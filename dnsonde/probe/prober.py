@@ -27,6 +27,7 @@ from dnsonde.probe._recover import Marks, recover
 from dnsonde.probe._rounds import SIZE_EDNS, rounds
 from dnsonde.probe._supply import Supply
 from dnsonde.probe._window import Window
+from dnsonde.probe.forecast import most_pps
 from dnsonde.probe.match import KINDS, Matcher, Secret
 from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan
@@ -41,6 +42,7 @@ QUERY_OCTETS = 320  # header, the longest name, type and class, OPT: 282
 RECEIVE_TURNS = 4  # batches taken before sending gets its turn again, whatever floods in
 IDLE_US = 1000  # longest sleep while something is to be sent
 REPORT_US = 250_000
+RATE_PROBES, RATE_US = 20, 1_000_000  # the rate is that of so many probes and so long, at least
 CHECKPOINT_S = 30.0
 CHECKPOINT_ROWS = 131_072
 STRAY_ROWS = 10_000  # rows kept of each kind of stray; all are counted
@@ -70,7 +72,7 @@ class Progress:
     mismatched: int
     errors: int  # probes that the system would not send
     dropped: int  # datagrams that the kernel had no room for
-    time_left_s: float | None
+    time_left_s: float
     complete: bool = False
 
 
@@ -78,10 +80,10 @@ class Prober:
     """One run of a plan into a folder, begun or continued.
 
     RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
-    `locked`: the caller holds the folder's lock already. `device` binds the sockets to one interface. `names`: another
-    make of names for probes. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many settled probes, or so
-    long, and a killed process loses no more than that. `on_narrowed` is told, before anything is sent, of what the plan
-    excludes that it did not exclude when the run was last at work.
+    `lock`: the folder's, where the caller holds it already. `device` binds the sockets to one interface. `names`:
+    another make of names for probes. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many settled
+    probes, or so long, and a killed process loses no more than that. `on_narrowed` is told, before anything is
+    sent, of what the plan excludes that it did not exclude when the run was last at work.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Prober:
         folder: Path,
         *,
         clock: Clock | None = None,
-        locked: bool = False,
+        lock: states.Lock | None = None,
         device: str | None = None,
         names: ProbeNames | None = None,
         batch: int = BATCH,
@@ -99,7 +101,7 @@ class Prober:
         on_narrowed: Callable[[states.Exclusion], None] | None = None,
     ) -> None:
         self._plan, self._folder, self._device = plan, Path(folder), device
-        self._locked = locked
+        self._held = lock
         self._clock = clock or SystemClock()
         self._batch = batch
         self._checkpoint_rows, self._checkpoint_us = checkpoint_rows, int(checkpoint_s * 1e6)
@@ -119,12 +121,13 @@ class Prober:
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> Progress:
         """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""
-        with nullcontext() if self._locked else states.Lock(self._folder):
+        with nullcontext(self._held) if self._held else states.Lock(self._folder) as self._lock:
             self._state = self._load_state()
             self._narrow()
             self._on_progress = on_progress
             self._marks = Marks.clear(self._folder, self._scope.size)
-            self._order = Order(self._scope.size, self._state.secret, self._plan.shard)
+            key = self._plan.order_key(self._scope, self._state.secret)
+            self._order = Order(self._scope.size, key, self._plan.shard)
             self._begin()
             if self._state.complete:
                 return self._progress()
@@ -139,6 +142,8 @@ class Prober:
                 self._plan.total_pps, self._plan.prefix_pps, self._plan.pace.prefix4, self._plan.pace.prefix6,
                 clock=self._clock, batch=self._batch,
             )  # fmt: skip
+            if self._lock.sent_until_us is not None:
+                self._pace.resume(self._clock.now_us() - self._lock.sent_until_us)
             self._sockets = self._open()
             self._recorder = Recorder(self._folder, self._scope, self._names, secret, self._replies)
             try:
@@ -194,13 +199,13 @@ class Prober:
         now = self._clock.monotonic_us()
         self._checkpointed_us = self._reported_us = now
         self._began_us = now
-        self._rate, self._rate_sent = 0.0, self._counts["sent"]
-        self._rate_sending = 0.0  # while there was somebody to ask
+        self._rate = self._rate_sending = 0.0  # lately, and while there was somebody to ask
+        self._most_pps = most_pps(self._plan)
+        self._lately = deque([(now, self._counts["sent"])])
         self._sent_before: int = self._counts["sent"]
 
     def _open(self) -> list[Udp]:
-        ranges = self._scope.ranges
-        mapped = (ranges.net == 0) & (ranges.host >> np.uint64(32) == MAPPED >> 32)
+        mapped = self._scope.ranges.is_ipv4()
         source = self._plan.probe.source
         addresses = []
         if mapped.any():
@@ -224,6 +229,7 @@ class Prober:
             self._asked = self._rounds[self._state.round]
             allowed = self._allowed if self._left_out else None
             self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind, allowed)
+            self._lately = deque([(self._clock.monotonic_us(), self._counts["sent"])])  # not the wait before
             limit = self._plan.pace.under_way
             if limit:
                 heard = Bitmap(self._folder, self._scope.size)
@@ -320,7 +326,9 @@ class Prober:
 
     def _send_one(self, socket: Udp, index: NDArray[np.int64], addresses: Rows) -> None:
         asked, n = self._asked, len(index)
-        edns_size = SIZE_EDNS if asked.kind == Kind.SIZE else self._plan.probe.edns_size
+        edns_size = self._plan.probe.edns_size
+        if edns_size and asked.kind == Kind.SIZE:
+            edns_size = SIZE_EDNS
         start = 0
         if asked.kind == Kind.SWEEP and asked.attempt > 1 and self._marks.plain.count:
             # Who did not understand EDNS is asked without it; those come first.
@@ -335,7 +343,9 @@ class Prober:
         tx["length"] = self._lengths[:n]
         rows = np.zeros(n, SENT)
         rows["index"], rows["query_bytes"] = index, self._lengths[:n]
-        rows["time_us"] = self._clock.now_us()
+        now_us = self._clock.now_us()
+        rows["time_us"] = now_us
+        self._lock.sending(now_us)
         done = socket.send(n)
         while done < n:
             socket.wait(IDLE_US, writable=True)
@@ -447,15 +457,22 @@ class Prober:
         return msgspec.structs.replace(self._state, counts=dict(self._counts))
 
     def _report(self, now: int) -> None:
-        elapsed = max(now - self._reported_us, 1)
-        lately = (self._counts["sent"] - self._rate_sent) * 1e6 / elapsed
-        self._rate = _smooth(self._rate, lately)
-        if not self._supply.exhausted or self._rate_sending == 0:
-            self._rate_sending = _smooth(self._rate_sending, lately)
-        self._rate_sent, self._reported_us = self._counts["sent"], now
+        self._reported_us = now
+        self._take_rate(now)
         self._dropped = sum(socket.dropped for socket in self._sockets)
         if self._on_progress is not None:
             self._on_progress(self._progress())
+
+    def _take_rate(self, now: int) -> None:
+        """What was sent since the last report that is long enough ago; never more than the pace lets out."""
+        lately, sent = self._lately, self._counts["sent"]
+        while len(lately) > 1 and sent - lately[1][1] >= RATE_PROBES and now - lately[1][0] >= RATE_US:
+            lately.popleft()
+        self._rate = min((sent - lately[0][1]) * 1e6 / max(now - lately[0][0], 1), self._most_pps)
+        if sent > lately[-1][1]:
+            lately.append((now, sent))
+        if self._rate and (not self._supply.exhausted or self._rate_sending == 0):
+            self._rate_sending = self._rate
 
     def _progress(self) -> Progress:
         number = min(self._state.round, len(self._rounds) - 1)
@@ -468,32 +485,28 @@ class Prober:
             answered=self._marks.answered.count - self._marks.refused,
             recursive=self._marks.recursive.count, rate=self._rate, replies=counts["answered"], icmp=counts["icmp"],
             forged=counts["forged"], malformed=counts["malformed"], mismatched=counts["mismatched"],
-            errors=counts["errors"], dropped=self._dropped, time_left_s=self._time_left_s(share),
+            errors=counts["errors"], dropped=self._dropped, time_left_s=self._time_left_s(),
             complete=self._state.complete,
         )  # fmt: skip
 
-    def _time_left_s(self, share: float) -> float | None:
-        """How long the rest will take, with that share of this round asked: to send it, and to wait as `_linger` does.
+    def _time_left_s(self) -> float:
+        """How long the rest will take: to send it, as fast as lately, and to wait as `_linger` does.
 
-        None while nobody can tell.
+        Who has not been asked yet counts as those who have been: silent, or open, as often.
         """
         if self._state.complete:
             return 0.0
-        if self._rate_sending <= 0:
-            return None
         later = self._rounds[self._state.round + 1 :]
         sweeps = sum(asked.kind == Kind.SWEEP for asked in later)
-        sweeping = self._rounds[self._state.round].kind == Kind.SWEEP
-        silent, recursive = self._order.size - self._marks.answered.count, self._marks.recursive.count
-        here = (1 - share) * (silent if sweeping else recursive)
-        probes = here + sweeps * silent + (len(later) - sweeps) * recursive
+        sweeping = self._asked.kind == Kind.SWEEP
+        size, left = self._order.size, self._supply.left
+        silent, recursive = float(size - self._marks.answered.count), float(self._marks.recursive.count)
+        if sweeping and self._asked.attempt == 1 and left < size:
+            silent, recursive = max(silent - left, 0) * size / (size - left), recursive * size / (size - left)
+        probes = left + sweeps * silent + (len(later) - sweeps) * recursive
         waits = sweeps + (len(later) > sweeps)
         wait_us = self._timeout_us if sweeping or not later else 0
         if self._supply.exhausted and wait_us:
             last_us = self._unsettled[-1][0] if self._unsettled else 0
             wait_us = max(last_us + self._timeout_us - self._clock.monotonic_us(), 0)
-        return probes / self._rate_sending + (wait_us + waits * self._timeout_us) / 1e6
-
-
-def _smooth(rate: float, lately: float) -> float:
-    return lately if rate == 0 else 0.7 * rate + 0.3 * lately
+        return probes / (self._rate_sending or self._most_pps) + (wait_us + waits * self._timeout_us) / 1e6

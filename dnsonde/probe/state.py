@@ -6,6 +6,7 @@ only keeps what rows cannot tell: the key, the run's label, the plan's digest an
 
 import fcntl
 import json
+import os
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +25,7 @@ PLAN = "plan.toml"  # a run's copy of its plan
 FILE = "state.json"
 LOCK = "state.lock"
 TURN = "join.lock"  # whose turn it is of those who join
+STAMP_US = 250_000  # a process that sends says so for so long in advance
 
 
 class Exclusion(msgspec.Struct):
@@ -99,14 +101,18 @@ class Lock:
     """A run folder, made if need be and held by this process until `close`. RunError where another has it.
 
     With `joining` it is shared with others who join, one after the other: this waits for them, not for who measures.
+    sent_until_us: wall time after which the processes before this one sent nothing; None where there was none. The
+    file's time of change tells it, which a killed process leaves as well.
     """
 
     def __init__(self, folder: Path, *, joining: bool = False) -> None:
         self._held = ExitStack()
         path = Path(folder) / LOCK
+        self._folder, self._until_us = folder, 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = self._held.enter_context(path.open("w"))
+            self.sent_until_us = path.stat().st_mtime_ns // 1000 if path.exists() else None
+            self._file = self._held.enter_context(path.open("a"))  # which leaves that time as it is
             turn = self._held.enter_context(path.with_name(TURN).open("w")) if joining else None
         except OSError as error:
             self.close()
@@ -114,7 +120,7 @@ class Lock:
                 f"cannot make a run in {folder} ({error.strerror}): choose a folder where this user may write"
             ) from error
         try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if joining else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(self._file, (fcntl.LOCK_SH if joining else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             if turn is not None:
                 fcntl.flock(turn, fcntl.LOCK_EX)
         except BlockingIOError as error:
@@ -129,6 +135,16 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def sending(self, now_us: int) -> None:
+        """Note that something is about to be sent, for whoever continues. SystemRefusal where that cannot be kept."""
+        if self._until_us - STAMP_US <= now_us < self._until_us:
+            return
+        self._until_us = now_us + STAMP_US
+        try:
+            os.utime(self._file.fileno(), ns=(self._until_us * 1000, self._until_us * 1000))
+        except OSError as error:
+            raise refusal(self._folder, error) from error
 
     def close(self) -> None:
         """Let it go; the end of the process does so too."""

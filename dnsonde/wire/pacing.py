@@ -48,6 +48,10 @@ class PrefixPace:
         )
         return admitted
 
+    def resume(self, last_ns: int) -> None:
+        """Say that every prefix was sent to at the full rate until `last_ns`."""
+        self._due_ns[:] = last_ns + self._tolerance_ns + self._interval_ns
+
     def postpone(self, lag_ns: int) -> None:
         """Say that what the last `admit` let through left `lag_ns` later than it was told."""
         _kernels.postpone_slots(self._due_ns, self._slot, self._admitted, lag_ns)

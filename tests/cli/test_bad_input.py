@@ -284,3 +284,11 @@ def test_a_disk_that_is_full_at_any_stage_loses_nothing(dnsonde: Type, tmp_path:
 def test_traffic_to_write_has_a_name(tmp_path: Path, dnsonde: Type) -> None:
     assert "lists what there is" in sentence(dnsonde("lab", "traffic", "-o", "some.pcap"), 2)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rate", ["nan", "1e-320"])
+def test_a_rate_of_answers_that_cannot_be_kept_is_a_sentence(rate: str, plan: str, dnsonde: Type) -> None:
+    del plan
+    ran = dnsonde("authority", "plan.toml", "-o", "seen", "--per-second", rate)
+    assert "give 0.000001 or more a second, or 0 for no limit" in ran.stderr
+    assert ran.returncode == 2

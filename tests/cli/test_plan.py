@@ -48,12 +48,29 @@ def test_a_new_plan_without_a_zone(dnsonde: Type) -> None:
     assert plan["zone"] == {"known": "www.example.org", "answer": ["192.0.2.1"]}
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--known", "www.example.org", "--zone", "p.example.org"), "--known does without --zone"),
+        (("--known", "www.example.org", "--authority", "192.0.2.1"), "--known does without --authority"),
+        (("--answer", "192.0.2.1"), "give --known too"),
+    ],
+)
+def test_what_does_not_go_together_is_not_dropped_silently(
+    options: tuple[str, ...], sentence: str, dnsonde: Type
+) -> None:
+    said = dnsonde("plan", "new", *options)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert sentence in said.stderr
+
+
 def test_check_says_what_would_be_sent(dnsonde: Type, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN)
     said = dnsonde("plan", "check", "plan.toml")
     assert said.returncode == 0, said.stderr
     assert "256 (256 IPv4, 0 IPv6)" in said.stdout
     assert "768 at most" in said.stdout
+    assert "at most while no host proves open" in " ".join(said.stdout.split())
     told = json.loads(dnsonde("plan", "check", "plan.toml", "--json").stdout)
     assert (told["addresses"], told["packets"]) == (256, 768)
 

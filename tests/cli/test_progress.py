@@ -28,3 +28,10 @@ def test_lines_come_often_at_first_and_then_one_a_minute(capfd: pytest.CaptureFi
     assert 10 < len(minutes) < 30
     week = told(capfd, *(("sweep", float(t), 1) for t in range(3600, 7200)))
     assert len(week) == 60
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(0.2, "0.2/s"), (0.0123, "0.012/s"), (3.0, "3/s"), (1234.5, "1,234/s")]
+)
+def test_a_rate_below_one_a_second_is_told(rate: float, words: str) -> None:
+    assert words in _progress.probing(Progress("sweep", 1, 10, 1, 1, rate, 1.0, None))

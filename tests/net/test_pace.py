@@ -173,6 +173,34 @@ def test_a_stall_while_sending_puts_off_the_prefixes_that_were_sent_to() -> None
     assert pace.admit(target).all()
 
 
+@pytest.mark.parametrize("rate", [0.02, 7, 5_000])
+@pytest.mark.parametrize(("ago", "rest"), [(0.0, 1.0), (0.25, 0.75), (-3.0, 1.0)])
+def test_who_continues_waits_for_the_rest_of_the_interval_and_no_longer(
+    rate: float, ago: float, rest: float
+) -> None:
+    interval_us = 1e6 / rate
+    target = address_array(["10.0.0.1"])
+    pace = Pace(rate, clock=VirtualClock())
+    pace.resume(int(ago * interval_us))
+    assert not pace.allowance()
+    assert pace.wait_us() == pytest.approx(rest * interval_us, abs=2)
+    clock = VirtualClock()
+    pace = Pace(1e6, rate, clock=clock)
+    pace.resume(int(ago * interval_us))
+    assert not pace.admit(target).any()
+    clock.sleep_us(math.floor(rest * interval_us) - 1)
+    assert not pace.admit(target).any()
+    clock.sleep_us(3)
+    assert pace.admit(target).all()
+
+
+def test_who_continues_much_later_does_not_wait() -> None:
+    pace = Pace(0.02, 0.02, clock=VirtualClock())
+    pace.resume(3_600_000_000)
+    assert pace.allowance() == 1
+    assert pace.admit(address_array(["10.0.0.1"])).all()
+
+
 def test_a_step_of_the_wall_clock_changes_nothing() -> None:
     clock = VirtualClock()
     pace = Pace(10, clock=clock)

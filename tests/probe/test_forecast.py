@@ -8,6 +8,7 @@ from dnsonde.clock import VirtualClock
 from dnsonde.probe._rounds import rounds
 from dnsonde.probe.forecast import check, probing_txt
 from dnsonde.probe.plan import Plan, read_plan
+from dnsonde.wire.name import ProbeNames
 
 BASE = """
 [identity]
@@ -33,18 +34,31 @@ def test_figures_of_a_slash_22() -> None:
     assert (report.prefixes, report.prefix_addresses) == (4, 256)
     # Four prefixes at 2 a second: their ceilings decide, 256 * 3 / 2 s, and three time-outs of 3 s.
     assert report.duration_s == pytest.approx(384 + 9)
+    # Were all open, three questions more to each, and once more to wait.
+    assert report.duration_open_s == pytest.approx(768 + 12)
     assert report.prefix_pps_typical == 2
     assert report.prefix_pps_max == 2
-    # IP and UDP 28, DNS 12 + 4 + 11, the name 1 + 21 + 1 + 8 + 19.
-    assert report.packet_bytes == 28 + 27 + 50
-    assert report.bytes_per_s == 100 * report.packet_bytes
+    # IP and UDP 28, DNS 12 + 4 + 11, the name 1 + 21 + 6 + 1 + 8 + 19.
+    assert report.packet_bytes == 28 + 27 + 56
+    # Four prefixes at 2 a second, whatever the total would allow.
+    assert (report.total_pps, report.most_pps) == (100, 8)
+    assert report.bytes_per_s == 8 * report.packet_bytes
     assert report.warnings == ()
 
 
 @pytest.mark.parametrize("characterise", ["true", "false"])
 def test_the_prober_sends_as_many_rounds_as_are_told(characterise: str) -> None:
     found = plan('prefixes = "20.0.0.0/24"', f"[probe]\nattempts = 2\ncharacterise = {characterise}")
-    assert check(found).packets_per_open == len(rounds(found)) - 2
+    report = check(found)
+    assert report.packets_per_open == len(rounds(found)) - 2
+    names = ProbeNames(found.zone.name)
+    tails = [len(names.tail("0" * 8, asked.kind, asked.step)) for asked in rounds(found)]
+    assert report.packet_bytes == 28 + 27 + 22 + max(tails)
+
+
+def test_fewer_probes_under_way_take_longer() -> None:
+    report = check(plan('prefixes = "20.0.0.0/16"', "[pace]\nunder_way = 100\n[probe]\nattempts = 1"))
+    assert report.duration_s == pytest.approx(65_536 * 3 / 75 + 3)
 
 
 def test_a_wide_scope_is_thin_towards_each_prefix() -> None:
@@ -74,7 +88,7 @@ def test_ipv6_prefixes_are_counted_too() -> None:
     report = check(plan('prefixes = ["2a00::/120", "2a00:0:0:1::/120", "2a00:0:1::/121", "20.0.0.1"]'))
     assert (report.ipv4, report.ipv6) == (1, 640)
     assert (report.prefixes, report.prefix_addresses) == (3, 512)
-    assert report.packet_bytes == 48 + 27 + 74
+    assert report.packet_bytes == 48 + 27 + 74 + 6
 
 
 def test_shards_share_the_work() -> None:
@@ -83,6 +97,8 @@ def test_shards_share_the_work() -> None:
     ]
     assert [p.addresses for p in parts] == [86, 86, 85]
     assert {p.addresses_all for p in parts} == {257}
+    assert [p.prefix_pps for p in parts] == [5 / 3] * 3
+    assert any("all 3 shards together send up to 10 packets a second" in w for w in parts[0].warnings)
     lonely = check(plan('prefixes = "20.0.0.1"', '[probe]\nshard = "2/2"'))
     assert lonely.packets == 0
     assert any("has no address" in w for w in lonely.warnings)
@@ -94,6 +110,8 @@ def test_what_may_not_be_meant_is_warned_of() -> None:
     text = "\n".join(report.warnings)
     assert "[zone] authority 192.0.2.1 is special-purpose" in text
     assert "[identity] url is missing" in text
+    near = check(plan('prefixes = "20.0.0.0/16"', base=BASE.replace("9.9.9.9", "fe80::1")))
+    assert any("[zone] authority fe80::1 is special-purpose" in w for w in near.warnings)
     assert "days" in text
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dnsonde.errors import PlanError
 from dnsonde.probe import _special, _targets
 from dnsonde.probe._targets import BadListError, read_list
+from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan, load_plan, read_plan, template
 from dnsonde.wire.batch import address_array, address_text
 from dnsonde.wire.codes import LineStatus
@@ -89,7 +90,7 @@ source = "9.9.9.11"
     found = load_plan(tmp_path / "plan.toml")
     assert found.scope().size == 256
     assert (found.space.port, found.zone.authority_port, found.shard) == (5353, 5300, (2, 8))
-    assert (found.total_pps, found.prefix_pps) == (1.0, 0.01)
+    assert (found.total_pps, found.prefix_pps) == (1.0, 0.01 / 8)
     assert (found.zone.control, found.zone.nsid) == (("9.9.9.10",), "probe 1")
     assert (found.probe.attempts, found.probe.timeout_s, found.probe.edns_size) == (15, 0.5, 0)
 
@@ -120,6 +121,10 @@ def test_loopback_is_not_mixed_with_the_world() -> None:
         ('[identity]\ncontact = "  "', "[identity] contact is missing"),
         ('[identity]\ncontact = "noc@example.net"', "[identity] description is missing"),
         ('[identity]\ncontact = "me"\ndescription = "d"', "neither a mail address nor a URL"),
+        ('[identity]\ncontact = "http://[x"\ndescription = "d"', "[identity] contact: 'http://[x' is no URL"),
+        ('[identity]\nurl = "https://[x"', "[identity] url: 'https://[x' is no URL"),
+        ('[identity]\nurl = "https://a\\u001bb.example"', "[identity] url"),
+        ('[identity]\nurl = "https://a\\u202eb.example"', "[identity] url"),
     ],
 )
 def test_who_probes_others_says_who_asks(identity: str, sentence: str) -> None:
@@ -320,7 +325,13 @@ def test_a_broken_file_is_told_with_its_place(text: str, sentence: str) -> None:
         ('[probe]\nshard = "3/2"', "there is no shard 3 of 2"),
         ('[probe]\nsource = "eth0"', "[probe] source: 'eth0' is no address"),
         ('[probe]\nsource = "127.0.0.1"', "[probe] source 127.0.0.1 is loopback"),
+        ('[probe]\nsource = "fe80::1"', "[probe] source fe80::1 is link-local"),
+        ('[probe]\nsource = "fe80::1%lo"', "[probe] source: 'fe80::1%lo' has a zone id (%)"),
+        ('[probe]\nsource = "::ffff:9.9.9.9"', "is an IPv4 address written as IPv6: write 9.9.9.9"),
+        ('[probe]\nsource = "2620:fe::fe"', "[probe] source 2620:fe::fe is IPv6, which nobody in [scope] is"),
         ("[pace]\ntotal_pps = 0", "[pace] total_pps: 0.0 is no pace"),
+        ("[pace]\ntotal_pps = 1e-300", "[pace] total_pps: 1e-300 is no pace"),
+        ("[pace]\nprefix_pps = 1e-300", "[pace] prefix_pps: 1e-300 is no pace"),
         ("[pace]\nprefix_pps = -1", "[pace] prefix_pps"),
         ("[pace]\nprefix_pps = inf", "[pace] prefix_pps"),
         ("[pace]\nprefix4 = 33", "[pace] prefix4"),
@@ -347,6 +358,10 @@ def test_a_value_out_of_range_is_told_with_its_place(section: str, sentence: str
         ('name = "."\nauthority = "9.9.9.9"', "is the root"),
         (f'name = "{".".join(["a" * 60] * 4)}"\nauthority = "9.9.9.9"', "is too long by"),
         ('name = "a.example"\nauthority = "ns.example"', "[zone] authority: 'ns.example' is no address"),
+        (
+            'name = "a.example"\nauthority = "fe80::1%eth0"',
+            "has a zone id (%), which means nothing to others",
+        ),
         ('name = "a.example"\nauthority = "9.9.9.9"\nauthority_port = 0', "[zone] authority_port"),
     ],
 )
@@ -387,6 +402,22 @@ def test_the_digest_changes_with_what_is_sent_and_only_with_that(tmp_path: Path)
     assert len({digest, *(p.digest for p in other)}) == 1 + len(other)
 
 
+def test_shards_of_runs_with_keys_of_their_own_are_apart_and_together_complete() -> None:
+    found = []
+    for number in (1, 2, 3):
+        mine = plan('prefixes = "20.0.0.0/24"', more=f'[probe]\nshard = "{number}/3"')
+        order = Order(256, mine.order_key(mine.scope(), bytes([number] * 16)), mine.shard)
+        found += order.at(np.arange(order.size)).tolist()
+    assert sorted(found) == list(range(256))
+    alone = plan('prefixes = "20.0.0.0/24"')
+    assert alone.order_key(alone.scope(), b"secret") == b"secret"
+
+
+def test_shards_share_the_ceiling_of_a_prefix_and_not_the_total() -> None:
+    mine = plan('prefixes = "20.0.0.0/24"', more='[probe]\nshard = "1/64"')
+    assert (mine.total_pps, mine.prefix_pps) == (1000.0, 5.0 / 64)
+
+
 def test_the_template_is_a_plan_that_must_be_filled_in_first() -> None:
     fresh = read_plan(template(), HERE)
     with pytest.raises(PlanError, match="Documentation"):
@@ -413,13 +444,23 @@ def test_every_setting_is_explained_in_the_template() -> None:
         max_size=5,
     )
 )  # fmt: skip
-def test_a_plans_list_is_read_as_a_file_of_its_lines_would_be(entries: list[str]) -> None:
+@pytest.mark.parametrize("few", [0, 50_000])
+def test_a_plans_list_is_read_as_a_file_of_its_lines_would_be(few: int, entries: list[str]) -> None:
     rows = parse_lines("".join(f"{entry}\n" for entry in entries).encode())
     mapped = (
         (rows["version"] == 6) & (rows["net"] == 0) & (rows["host"] >> 32 == 0xFFFF) & (rows["bits"] >= 96)
     )
-    if ((rows["status"] == LineStatus.FINE) & ~mapped).all():
-        assert read_list(entries, "here").tolist() == rows.tolist()
-    else:
-        with pytest.raises(BadListError):
-            read_list(entries, "here")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_targets, "FEW", few)
+        if ((rows["status"] == LineStatus.FINE) & ~mapped).all():
+            assert read_list(entries, "here").tolist() == rows.tolist()
+        else:
+            with pytest.raises(BadListError):
+                read_list(entries, "here")
+
+
+@pytest.mark.parametrize("entry", ["20.0.0.1\n20.0.0.2", "20.0.0.1 # home", ""])
+def test_a_long_list_is_as_strict_as_a_short_one(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_targets, "FEW", 0)
+    with pytest.raises(BadListError, match="neither an address nor a prefix"):
+        read_list(["20.0.0.9", entry], "here")

@@ -16,7 +16,8 @@ from dnsonde.clock import SystemClock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
-from dnsonde.probe.plan import Plan
+from dnsonde.probe.forecast import check
+from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.prober import Prober, Progress
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair, address_text
@@ -91,6 +92,28 @@ def test_the_time_left_shrinks_while_nothing_but_waiting_is_left(
     assert seen[-1].time_left_s == 0
 
 
+def test_a_slow_pace_is_told_as_it_is_from_the_first_probe(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    seen: list[Progress] = []
+    slow = Prober(
+        make_plan(responder.port, "127.9.0.0/27", pace="total_pps = 2"), tmp_path / "run", device="lo"
+    )
+
+    def told(now: Progress) -> None:
+        seen.append(now)
+        if now.sent == 3:
+            slow.stop()
+
+    slow.run(told)
+    sending = [p for p in seen if p.sent]
+    assert sending
+    assert all(p.share == p.sent / 32 for p in sending)
+    assert all(1 < p.rate <= 2 for p in sending)
+    assert all(p.time_left_s >= (32 - p.sent) / 2 for p in sending)
+
+
 def test_complete_run_sends_nothing_more(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     responder = respond(refused)
     plan = make_plan(responder.port)
@@ -136,6 +159,18 @@ def test_who_does_not_know_edns_is_asked_without(respond: Any, make_plan: Any, t
     }
     assert sizes == {(1, True): sizes[1, True], (1, False): sizes[1, True], (2, False): sizes[1, True],
                      (2, True): sizes[1, True] - 11}  # fmt: skip
+
+
+@pytest.mark.parametrize(("edns_size", "offered"), [(0, {None}), (512, {512, 4096})])
+def test_a_plan_without_edns_sends_none_in_any_round(
+    edns_size: int, offered: set[int | None], respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(lambda query, _last: [made(query, CONTROL)])
+    plan = make_plan(responder.port, "127.9.0.0/30", characterise=True, edns_size=edns_size)
+    assert run(plan, tmp_path / "run").sent == 16
+    asked_with = [dns.message.from_wire(query) for query in responder.queries]
+    assert {query.payload if query.edns == 0 else None for query in asked_with} == offered
+    assert max(map(len, responder.queries)) + 28 == check(plan).packet_bytes
 
 
 def test_only_hosts_that_gave_the_right_answer_are_characterised(
@@ -270,6 +305,31 @@ def test_killed_run_continues_and_no_target_is_lost_or_asked_twice_beyond_a_batc
     assert len(replies) == targets - silent, "no reply is lost"
     assert {label: responder.asked[label] for label in settled} == before, "what has a row is not asked again"
     assert sum(responder.asked.values()) - targets - silent <= len(kills) * at_risk
+
+
+@pytest.mark.parametrize("pace", ["total_pps = 0.5", "prefix_pps = 0.5"])
+def test_the_pace_is_kept_across_a_killed_process_and_the_next(
+    pace: str, respond: Any, plan_text: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    file, folder = tmp_path / "plan.toml", tmp_path / "run"
+    file.write_text(plan_text(responder.port, "127.9.0.0/29", pace=pace))
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(file), str(folder)])
+    while not responder.asked:
+        assert process.poll() is None, "it ended before it was killed"
+        time.sleep(0.002)
+    first = time.monotonic()
+    process.kill()
+    process.wait()
+    again = Prober(read_plan(file.read_text(), tmp_path), folder, device="lo")
+
+    def stop(now: Progress) -> None:
+        if now.sent:
+            again.stop()
+
+    again.run(stop)
+    assert len(responder.queries) == 2
+    assert time.monotonic() - first >= 2, "one interval"
 
 
 def test_known_name_is_measured_without_an_authority(respond: Any, make_plan: Any, tmp_path: Path) -> None:

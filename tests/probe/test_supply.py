@@ -58,6 +58,31 @@ def test_sweep_leaves_out_the_answered_and_the_rest_asks_only_the_recursive(tmp_
     assert sorted(whole(tmp_path, "10.0.0.0/22", Kind.CHAIN, None, learn=30)) == list(range(30))
 
 
+def shares(folder: Path, kind: Kind, answered: int, done: int, step: int) -> list[tuple[float, float]]:
+    """Share and number left of 256 targets after each step, with so many marked before."""
+    scope = Scope(Ranges.of_networks([ip_network("10.0.0.0/24")]))
+    marks = Marks.clear(folder, scope.size)
+    for mark in (marks.answered, marks.recursive):
+        mark.set(np.arange(answered))
+    marks.done.set(np.arange(256 - done, 256))
+    supply = Supply(scope, Order(scope.size, b"key"), marks, kind)
+    told = []
+    while not supply.exhausted:
+        supply.next(step, Pace(1e6, None, clock=VirtualClock()))
+        told.append((supply.share, supply.left))
+    return told
+
+
+def test_the_share_is_of_those_asked_and_not_of_those_looked_at(tmp_path: Path) -> None:
+    assert shares(tmp_path, Kind.SWEEP, 0, 0, 64) == [(k / 4, 256 - 64 * k) for k in range(1, 5)]
+    assert shares(tmp_path, Kind.SWEEP, 156, 0, 50) == [(0.5, 50), (1, 0)]
+    assert shares(tmp_path, Kind.CHAIN, 40, 0, 10) == [(k / 4, 40 - 10 * k) for k in range(1, 5)]
+
+
+def test_whom_an_earlier_process_asked_counts_in_the_share(tmp_path: Path) -> None:
+    assert shares(tmp_path, Kind.SWEEP, 0, 128, 64) == [(0.75, 64), (1, 0)]
+
+
 @given(st.lists(st.lists(st.integers(0, 199), max_size=50), max_size=6))
 def test_bitmap_is_a_set(tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]]) -> None:
     bitmap, model = Bitmap(tmp_path_factory.getbasetemp(), 200), set[int]()
