@@ -108,6 +108,7 @@ def test_a_swept_network_is_home_beside_what_else_is_there() -> None:
             [("198.51.100.7", 40000, f"{n}.0.2.1", 23) for n in range(20, 40)], id="it scans everywhere"
         ),
         pytest.param([("198.51.100.7", 40000, "198.51.7.1", 23)], id="it scans its neighbours"),
+        pytest.param([("203.0.113.5", 40000, "198.51.100.53", 53)], id="a neighbour is asked"),
     ],
 )
 def test_who_sweeps_is_home_itself_where(more: list[tuple[str, int, str, int]]) -> None:

@@ -5,9 +5,9 @@ broadcast, loopback and link-local ones aside). A tap at a network's border sees
 
 1. Where at least a quarter of the conversations have one private end (RFC 1918, RFC 4193), the private ranges seen
    are home.
-2. Otherwise, where at least half are of prefixes that write and hardly hear, each to many prefixes of a few /16 or /32
-   other than its own, what those write to is home, as far as it was seen: an infected host at home scans all over the
-   Internet.
+2. Otherwise, where at least half are of prefixes that write and hardly hear, each to many prefixes of a /16 or /32, or
+   of several, and to nobody else, what those write to is home, as far as it was seen: an infected host at home scans
+   all over the Internet, and is not alone there.
 3. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
    all have an end at home, or the next one has less than 5 % of all. Between such with as many, and such with fewer
    than eight, the one comes first that has none with what is home already, then the one of which eight addresses are
@@ -135,8 +135,7 @@ class _Conversations:
             ),
             sweeping AS (
               SELECT a_net, a_host FROM written GROUP BY a_net, a_host
-              HAVING sum(n) >= {SWEPT} AND sum(n) >= {MANY} * count(*) AND sum(wrote) >= {DEAF} * sum(heard)
-                AND max(near) = 0
+              HAVING sum(n) >= {SWEPT} AND min(n) >= {MANY} AND sum(wrote) >= {DEAF} * sum(heard) AND max(near) = 0
             )
             SELECT min(low_net) AS low_net, min(low_host) AS low_host, max(high_net) AS high_net,
               max(high_host) AS high_host, sum(n) AS n, min(written.a_net) AS a_net, min(written.a_host) AS a_host
