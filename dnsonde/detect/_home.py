@@ -22,14 +22,13 @@ from ipaddress import ip_network
 
 import pyarrow as pa
 
-from dnsonde.detect._sides import Prefix, inside, prefixes
+from dnsonde.detect._sides import MAPPED, Prefix, inside, prefixes
 from dnsonde.wire.batch import address_text
 
 PRIVATE = prefixes(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
 NO_HOST = prefixes(
     ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
 )
-MAPPED = prefixes(("0.0.0.0/0",))
 SHARE_PRIVATE = 0.25
 SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05
@@ -223,7 +222,7 @@ def _ways(table: str) -> str:
 
 def _cut(role: str, name: str, four_bits: int, six_bits: int) -> str:
     """The prefix of so many bits that the address in `role` lies in."""
-    four = inside(role, MAPPED)
+    four = inside(role, (MAPPED,))
     return (
         f"CASE WHEN {four} THEN 0 ELSE {role}_net & {-1 << 64 - six_bits} END AS {name}_net, "
         f"CASE WHEN {four} THEN {role}_host & {-1 << 32 - four_bits} ELSE 0 END AS {name}_host"
@@ -241,6 +240,6 @@ def _covering(row: dict[str, int]) -> Prefix:
     low, high = (
         _prefix({"a_net": row[f"{end}_net"], "a_host": row[f"{end}_host"]}) for end in ("low", "high")
     )
-    while not low.supernet_of(high):  # type: ignore[arg-type]  # both are of one family
+    while high.network_address not in low:
         low = low.supernet()
     return low

@@ -39,9 +39,8 @@ def read_list(entries: Sequence[str], place: str) -> NDArray[np.void]:
         text = "\n".join(entries)
         rows = parse_lines(text.encode())
         fine = (rows["status"] == LineStatus.FINE) & ~_is_bad(rows)
-        if (
-            len(rows) == len(entries) and fine.all() and "#" not in text
-        ):  # a comment has no place in a plan's list
+        plain = len(rows) == len(entries) and "#" not in text  # files have comments, a plan's lists do not
+        if plain and fine.all():
             return rows
     rows = np.zeros(len(entries), LINE)
     for number, entry in enumerate(entries):

@@ -51,11 +51,14 @@ def escape_size(data, at, stop):
 
 
 @helper
-def escaped_octet(data, at, size):
-    """The octet that the escape of so many characters at data[at] is."""
-    if size == 4:
-        return (100 * (data[at + 1] - 48) + 10 * (data[at + 2] - 48) + data[at + 3] - 48) & 255
-    return np.int64(data[at + size - 1])
+def octet_at(data, at, stop, escapes):
+    """(octet, characters) of the text at data[at], of those before `stop`; escapes: there may be some."""
+    if not escapes or data[at] != BACKSLASH:
+        return np.int64(data[at]), 1
+    size = escape_size(data, at, stop)
+    if size < 4:
+        return np.int64(data[at + size - 1]), size
+    return (100 * (data[at + 1] - 48) + 10 * (data[at + 2] - 48) + data[at + 3] - 48) & 255, size
 
 
 @helper
@@ -64,11 +67,7 @@ def octets_of(data, begin, stop, escapes, counts):
     octets = 0
     at = begin
     while at < stop:
-        c = np.int64(data[at])
-        size = 1
-        if escapes and c == BACKSLASH:
-            size = escape_size(data, at, stop)
-            c = escaped_octet(data, at, size)
+        c, size = octet_at(data, at, stop, escapes)
         counts[c] += 1
         octets += 1
         at += size
@@ -77,11 +76,7 @@ def octets_of(data, begin, stop, escapes, counts):
     bits = 0.0
     at = begin
     while at < stop:
-        c = np.int64(data[at])
-        size = 1
-        if escapes and c == BACKSLASH:
-            size = escape_size(data, at, stop)
-            c = escaped_octet(data, at, size)
+        c, size = octet_at(data, at, stop, escapes)
         if counts[c] > 0:
             share = counts[c] / total
             bits -= share * math.log2(share)
