@@ -51,37 +51,29 @@ def escape_size(data, at, stop):
 
 
 @helper
-def octet_at(data, at, stop, escapes):
-    """(octet, characters) of the text at data[at], of those before `stop`; escapes: there may be some."""
-    if not escapes or data[at] != BACKSLASH:
-        return np.int64(data[at]), 1
-    size = escape_size(data, at, stop)
-    if size < 4:
-        return np.int64(data[at + size - 1]), size
-    return (100 * (data[at + 1] - 48) + 10 * (data[at + 2] - 48) + data[at + 3] - 48) & 255, size
-
-
-@helper
-def octets_of(data, begin, stop, escapes, counts):
-    """How many octets the text is, and their entropy without dots, bits an octet; escapes: it may have some."""
+def octets_of(data, begin, stop, counts):
+    """How many octets a text with escapes is, and their entropy as in `name_facts`; counts: all zero, left so."""
     octets = 0
     at = begin
     while at < stop:
-        c, size = octet_at(data, at, stop, escapes)
+        c = np.int64(data[at])
+        size = 1
+        if c == BACKSLASH:
+            size = escape_size(data, at, stop)
+            c = np.int64(data[at + size - 1])
+            if size == 4:
+                c = (100 * (data[at + 1] - 48) + 10 * (data[at + 2] - 48) + c - 48) & 255
         counts[c] += 1
         octets += 1
         at += size
     total = octets - counts[DOT]
     counts[DOT] = 0
     bits = 0.0
-    at = begin
-    while at < stop:
-        c, size = octet_at(data, at, stop, escapes)
+    for c in range(256):
         if counts[c] > 0:
             share = counts[c] / total
             bits -= share * math.log2(share)
             counts[c] = 0
-        at += size
     return octets, bits
 
 
@@ -172,6 +164,22 @@ def name_facts(data, offset, length, rule_hash, rule_kind, rule_depth, starts, c
         if domain > 1:
             state = SEED
             for at in range(domain - 1):
-                state = (state ^ np.uint64(data[begin + at])) * FNV
+                c = data[begin + at]
+                state = (state ^ np.uint64(c)) * FNV
+                counts[c] += 1
             row.sub_hash = np.int64(mix(state) >> np.uint64(2)) + 1
-            row.sub_bytes, row.entropy = octets_of(data, begin, begin + domain - 1, hidden > 0, counts)
+            total = 0
+            for at in range(domain - 1):
+                if data[begin + at] != DOT:
+                    total += 1
+            bits = 0.0
+            for at in range(domain - 1):
+                c = data[begin + at]
+                if counts[c] > 0:
+                    if c != DOT:
+                        share = counts[c] / total
+                        bits -= share * math.log2(share)
+                    counts[c] = 0
+            row.entropy = bits
+            if hidden > 0:
+                row.sub_bytes, row.entropy = octets_of(data, begin, begin + domain - 1, counts)
