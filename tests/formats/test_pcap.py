@@ -374,13 +374,13 @@ def test_the_same_content_has_the_same_key(tmp_path: Path) -> None:
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_long_files_are_hashed_by_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_files_that_differ_anywhere_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dnsonde.formats import _stream
 
     monkeypatch.setattr(_stream, "SAMPLE", 8)
     data = bytearray(np.random.default_rng(1).bytes(8 * 1000 + 3))
     key = content_hash(write(tmp_path, bytes(data)))
-    for at in (0, len(data) - 1):
+    for at in (0, 12, len(data) // 2, len(data) - 1):  # in a sample, between two, in the last one
         changed = bytearray(data)
         changed[at] ^= 1
         assert content_hash(write(tmp_path, bytes(changed))) != key
