@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
@@ -14,11 +15,13 @@ from dnsonde.detect._relations import (
     queries,
     sample,
     sample_addresses,
+    together,
 )
 from dnsonde.detect._stages import needs, sides, stage
 
-TARGET = keys("target")
+TARGET, RESOLVER = keys("target"), keys("resolver")
 TRANSACTION = ["client_net", "client_host", "client_port", "id", "qname", "qtype"]
+SHARED = 0.5  # how sure it is who passed on what several addresses were asked alike
 
 
 @detector(
@@ -53,6 +56,9 @@ def transparent_forwarder(
 
     **Thresholds** `relayed_min` is 1: port and id agree by chance once in 2^32. `delay_s` (2) is what a slow device
     needs; resends come later.
+
+    A query that an asker sent to several of your addresses alike, as some scanners do, was passed on by the one that
+    was asked last before: of that alone the confidence is 0.5.
     """
     needs(sides(message).filter(lambda t: ~t.response & ~t.src_home & ~t.dst_home))
     asked = queries(message).filter(lambda t: (t.transport == "udp") & ~t.src_home)
@@ -65,23 +71,22 @@ def transparent_forwarder(
     came = asked.filter(asked.dst_home).select(
         *TRANSACTION, in_us="time_us", in_mac="src_mac", target_net="dst_net", target_host="dst_host"
     )
-    both = relayed.inner_join(came, TRANSACTION)
+    both = _passed_on(relayed, came.semi_join(relayed, TRANSACTION))
     both = both.filter(
-        (both.out_us >= both.in_us)
-        & (both.out_us - both.in_us <= round(delay_s * SECOND))
-        & (both.out_mac != both.in_mac).fill_null(True)
+        (both.out_us - both.in_us <= round(delay_s * SECOND)) & (both.out_mac != both.in_mac).fill_null(True)
     )
     both = stage(both, needed=True)
     each = both.group_by(TARGET).aggregate(
         first_us=both.in_us.min(),
         last_us=both.out_us.max(),
         relayed=both.count(),
+        asked_alone=both.alone.any(),
         delay_max_us=(both.out_us - both.in_us).max(),
     )
     each = each.filter(each.relayed >= relayed_min)
     for more in (
         count_distinct(both, TARGET, keys("client"), "clients"),
-        count_distinct(both, TARGET, keys("resolver"), "resolvers"),
+        count_distinct(both, TARGET, RESOLVER, "resolvers"),
         sample_addresses(both, TARGET, "resolver", "resolver_hosts"),
         sample(both, TARGET, "qname", "names"),
     ):
@@ -90,7 +95,7 @@ def transparent_forwarder(
         each,
         address=pair(each, "target"),
         severity=2,
-        confidence=CERTAIN,
+        confidence=each.asked_alone.ifelse(CERTAIN, SHARED),
         first_seen=each.first_us,
         last_seen=each.last_us,
         count=each.relayed,
@@ -100,3 +105,22 @@ def transparent_forwarder(
         names=each.names,
         delay_max_us=each.delay_max_us,
     )
+
+
+def _passed_on(relayed: ir.Table, came: ir.Table) -> ir.Table:
+    """Each relayed query beside the last one like it that had come in: one row a relayed query, however many came.
+
+    alone: whether one address was asked so, and no other.
+    """
+    went = relayed.mutate(at_us=relayed.out_us, in_us=ibis.null("int64"))
+    none = dict.fromkeys(["out_us", "out_mac", *RESOLVER], ibis.null("int64"))
+    moments = together(went, came.mutate(at_us=came.in_us, **none), went.columns)
+    before = ibis.range_window(preceding=None, following=0, group_by=TRANSACTION, order_by="at_us")
+    moments = moments.mutate(in_us=moments.in_us.max().over(before)).filter(lambda t: t.out_us.notnull())
+    place = ibis.row_number().over(ibis.window(group_by=[*TRANSACTION, "in_us"], order_by=TARGET))
+    last = came.mutate(place=place).filter(lambda t: t.place == 0).drop("place")
+    several = came.group_by(TRANSACTION).aggregate(
+        alone=(came.target_net.min() == came.target_net.max())
+        & (came.target_host.min() == came.target_host.max())
+    )
+    return moments.drop("at_us").inner_join(last, [*TRANSACTION, "in_us"]).inner_join(several, TRANSACTION)

@@ -61,3 +61,21 @@ def test_the_threshold_is_a_parameter() -> None:
     messages = relayed("a.example.com") + relayed("aa.example.com")
     assert found(transparent_forwarder, messages, relayed_min=3) == []
     assert len(found(transparent_forwarder, messages, relayed_min=2)) == 1
+
+
+def test_each_relayed_query_counts_once_however_often_it_was_asked_alike() -> None:
+    """Stub resolvers of one port, and attackers who repeat one packet, send the same query again and again."""
+    messages = []
+    for number in range(200):
+        messages += [{**m, "time_us": m["time_us"] + 5000 * number} for m in relayed()]
+    (row,) = found(transparent_forwarder, messages)
+    assert (row["count"], row["confidence"]) == (200, 0.99)
+    assert row["evidence"]["delay_max_us"] == 2000
+
+
+def test_of_many_that_were_asked_alike_the_last_one_before_is_suspected() -> None:
+    swept = [{**relayed()[0], **query(CLIENT, f"192.0.2.{n}", "x", time_s=n / 1000)} for n in range(1, 255)]
+    alike = {name: relayed()[0][name] for name in ("qname", "src_port", "id", "src_mac")}
+    swept = [row | alike for row in swept]
+    (row,) = found(transparent_forwarder, [*swept, {**relayed(after_s=0.0075)[1]}])
+    assert (row["subject"], row["confidence"], row["count"]) == (FORWARDER, 0.5, 1)
