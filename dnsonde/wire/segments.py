@@ -232,7 +232,7 @@ def _headers(row: NDArray[np.void], size: NDArray[np.int64]) -> tuple[NDArray[np
 class Streams:
     """Takes DNS messages out of TCP segments: in order of sequence, several a segment, across segments.
 
-    lost: connections whose octets were missing, or not DNS in the middle.
+    lost: connections whose octets were missing, not DNS in the middle, or not there in time.
     """
 
     def __init__(self) -> None:
@@ -260,7 +260,10 @@ class Streams:
         have = Packets.join(self._waiting, segments.take(carry))
         place = np.concatenate([self._place, place[:, carry]], axis=1)
         too_old = int(segments.time_us.max(initial=np.iinfo(np.int64).min + AGE_US)) - AGE_US
-        return self._assemble(have, place, too_old)
+        found = self._assemble(have, place, too_old)
+        self._bound(too_old)
+        self._waiting = self._waiting.copy()
+        return found
 
     def finish(self) -> tuple[Batch, Packets]:
         """What can still be read behind holes."""
@@ -296,9 +299,25 @@ class Streams:
         )
         self.lost += lost
         kept = np.flatnonzero(keep)
-        self._waiting, self._place = have.take(kept).copy(), np.ascontiguousarray(place[:, kept])
+        self._waiting, self._place = have.take(kept), np.ascontiguousarray(place[:, kept])
         messages = Batch(out, found[:count, 0].copy(), found[:count, 1].astype(np.int32))
         return messages, have.take(last[:count])
+
+    def _bound(self, too_old: int) -> None:
+        """Let connections go that nothing came of for too long, and where there is too much the oldest of them."""
+        if not len(self._waiting):
+            return
+        first = np.flatnonzero(np.diff(self._place[1], prepend=-1))  # they stand together
+        size = np.add.reduceat(self._waiting.batch.length.astype(np.int64), first)
+        keep = np.maximum.reduceat(self._waiting.time_us, first) >= too_old
+        if size[keep].sum() > MOST_OCTETS:
+            newest = np.argsort(np.maximum.reduceat(self._waiting.number, first))[::-1]
+            keep[newest] &= np.cumsum((size * keep)[newest]) <= MOST_OCTETS // 2
+        if keep.all():
+            return
+        self.lost += int((~keep).sum())
+        kept = np.repeat(keep, np.diff(np.append(first, len(self._waiting))))
+        self._waiting, self._place = self._waiting.where(kept), np.ascontiguousarray(self._place[:, kept])
 
 
 def warm() -> None:

@@ -363,6 +363,31 @@ def test_a_new_syn_begins_anew() -> None:
     ]
 
 
+def unfinished(count: int, first: int = 1) -> list[bytes]:
+    """Connections that each announce a long message, and send 14 octets of it."""
+    begun = struct.pack(">H", 65535) + MESSAGES[0][:12]
+    return [packet for n in range(count) for packet in stream([(0, begun)], sport=first + n)]
+
+
+def test_what_waits_of_streams_is_bounded_in_octets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "MOST_OCTETS", 54 * 40)
+    streams = Streams()
+    streams.add(packets_of(unfinished(100)))
+    assert (len(streams._waiting), streams.lost) == (20, 80)  # the newest ones
+    streams.add(packets_of(stream([(14, MESSAGES[0][12:])], sport=100), first=1000))
+    assert len(streams._waiting) == 21
+
+
+def test_what_waits_of_streams_is_bounded_in_age() -> None:
+    streams = Streams()
+    streams.add(packets_of(unfinished(10)))
+    assert len(streams._waiting) == 10
+    late = packets_of(unfinished(3, first=500), first=1000)
+    late.time_us += 60_000_000
+    streams.add(late)
+    assert (len(streams._waiting), streams.lost) == (3, 10)
+
+
 def compare_streams(seed: int, count: int) -> None:
     """Garbage on a DNS port never makes a message outside of its octets."""
     chance = random.Random(seed)
