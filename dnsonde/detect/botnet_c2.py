@@ -122,7 +122,11 @@ def botnet_c2(
         hosts,
         address=pair(hosts, "host"),
         severity=ibis.cases((hosts.listed > 0, 3), (hosts.said > 0, 2), else_=1),
-        confidence=ibis.ifelse(hosts.listed > 0, CERTAIN, confidence(ibis.greatest(hosts.contacts, 1), 1.0)),
+        confidence=ibis.cases(
+            (hosts.listed > 0, CERTAIN),
+            (hosts.said > 0, confidence(ibis.greatest(hosts.contacts, 1), 1.0)),
+            else_=confidence(hosts.contacts, suffix_min),
+        ),
         first_seen=hosts.first_us,
         last_seen=hosts.last_us,
         count=hosts.contacts,
