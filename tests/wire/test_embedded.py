@@ -233,6 +233,16 @@ def test_a_name_that_embeds_something_may_embed_something(texts: list[str]) -> N
     assert not (found & ~embedded.may_embed(batch, batch.length)).any()
 
 
+@given(st.integers(0, 2**96 - 1), st.sampled_from([base64.b32encode, base64.b32hexencode]))
+def test_no_ipv6_address_in_base_32_is_passed_over(low: int, encode: Callable[[bytes], bytes]) -> None:
+    """Its 128 bits fill 26 digits but for two bits, so that the last digit may be any multiple of four."""
+    address = IPv6Address(0x20010DB8 << 96 | low)
+    batch, here = Batch.of([encode(address.packed).rstrip(b"=").lower()]), address_array([address])
+    (row,) = embedded.embedded(batch, batch.length, here, here, np.array([NOW_US]))
+    assert row["count"] > 0
+    assert embedded.may_embed(batch, batch.length).all()
+
+
 def test_most_names_may_embed_nothing() -> None:
     names = ["www", "mail12", "ns1", "a.b.c", "img-3", "_dmarc", "static"]
     batch = Batch.of([name.encode() for name in names])

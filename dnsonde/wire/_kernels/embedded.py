@@ -447,14 +447,14 @@ def may_embed(data, offset, length, out):
             hexes = hexes + 1 if digit or 97 <= c <= 102 else 0
             plain = plain + 1 if small or 50 <= c <= 55 else 0
             extended = extended + 1 if digit or 97 <= c <= 118 else 0
-            # 7 base-32 digits hold 35 bits, of which an address leaves the last three zero.
+            # 7 base-32 digits hold 35 bits, of which an address leaves the last three zero; 26 hold 130, for IPv6.
             if plain >= 7:
                 value = c - 97 if small else c - 24
                 fits |= value & 7 == 0
             if extended >= 7:
                 value = c - 48 if digit else c - 87
                 fits |= value & 7 == 0
-            fits |= hexes >= 8
+            fits |= hexes >= 8 or plain >= 26 or extended >= 26
         out[i] = fits or runs >= 3
 
 
