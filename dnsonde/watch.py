@@ -119,6 +119,10 @@ def detect(
     lakes = [path for path in paths if path != STDIN and is_lake(Path(path))]
     if lakes and len(paths) > 1:
         raise UsageError(f"{lakes[0]} is a lake: look into it alone, or ingest the other files into it")
+    if lakes and options.ports != OPTIONS.ports:
+        raise UsageError(
+            f"{lakes[0]} is a lake, its files were read before: name --port when you ingest them"
+        )
     if lakes and asked.is_plain and not fresh:
         known = kept(Path(lakes[0]), asked.home)
         if known is not None:

@@ -27,7 +27,9 @@ PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bom
 ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
 HEAD = 1 << 16  # octets that a format may look at before it is chosen
 SAMPLE = 1 << 16
-SAMPLES = 256  # files up to as many are hashed whole, longer ones by as many, evenly spaced, size and checksum
+SAMPLES = (
+    256  # files up to as many are hashed whole, longer ones by as many, evenly spaced, size and checksum
+)
 
 MAGIC = {
     b"\x1f\x8b": "gzip",

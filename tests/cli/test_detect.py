@@ -210,6 +210,8 @@ def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
     assert "was read before" in " ".join(again.stdout.split())
     assert "--port" not in again.stdout
     assert "with --port, name a new lake" in dnsonde("ingest", capture, "-o", "lake", "--port", "5300").stdout
+    refused = dnsonde("detect", "lake", "--port", "5300")
+    assert (refused.returncode, "name --port when you ingest them" in refused.stderr) == (2, True)
     for number in range(6):
         shutil.copy(capture, f"copy {number}.pcap")
     again = dnsonde("ingest", ".", "-o", "lake")
