@@ -7,12 +7,10 @@ a day's folder between). A part appears whole or not at all: it is written besid
 import errno
 import fcntl
 import os
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,54 +34,31 @@ SQL_TYPES = {
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
 COMMON_MIB = 2048  # of the database that many share, before it spills to disk
-WAITING_PARTS = 2  # parts that may wait for the background thread before `append` does
 
 
 class Writer:
     """Write one table of a run or a lake, in parts.
 
-    `append` copies columns into memory; a part is written once `rows_per_part` rows are there, and on `flush`
-    and `close`. `sort` names the columns that a part is sorted by; `partition` is a folder below the table's
-    (`day=2026-11-22`). With `background`, parts are written by a thread of their own, and an error of it is
-    raised by the next `append`, `flush` or `close`.
+    `append` copies columns into memory; a part is written once `rows_per_part` rows are there, and on `flush` and
+    `close`. When it cannot be, SystemRefusal says why, and its rows stay: the next `flush` tries again.
 
-    When a part cannot be written, SystemRefusal says why, and its rows stay: the next `flush` tries again.
     One thread at a time may call it. `written` counts the rows that are safely on disk.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        folder: Path,
-        *,
-        rows_per_part: int = ROWS_PER_PART,
-        sort: tuple[str, ...] = (),
-        partition: str = "",
-        background: bool = False,
-    ) -> None:
+    def __init__(self, table: Table, folder: Path, *, rows_per_part: int = ROWS_PER_PART) -> None:
         require_utf8(folder)
         self.table = table
-        self.folder = Path(folder) / table.name / partition
+        self.folder = Path(folder) / table.name
         self.written = 0
         self._rows_per_part = rows_per_part
-        self._sort = sort
         self._block = Block(table)
-        self._waiting: deque[Block] = deque()
-        self._failure: BaseException | None = None  # to be raised in the caller's thread, once
-        self._stalled = False  # the thread has failed and waits to be told to try again
-        self._closing = False
         self._last: Path | None = None
-        self._changed = Condition()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             clean(self.folder)
         except OSError as error:
             raise refusal(self.folder, error) from error
         self._number = _highest(self.folder)
-        self._thread: Thread | None = None
-        if background:
-            self._thread = Thread(target=self._work, name=f"write-{table.name}", daemon=True)
-            self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -93,11 +68,6 @@ class Writer:
     ) -> None:
         self.close()
 
-    @property
-    def buffered(self) -> int:
-        """Rows that are not on disk yet."""
-        return self._block.rows + sum(block.rows for block in list(self._waiting))
-
     def append(self, columns: Mapping[str, Any]) -> None:
         """Take rows: column to numpy or Arrow array, list, `(values, valid)` pair, or one value for all.
 
@@ -106,84 +76,25 @@ class Writer:
         """
         self._block.add(columns)
         if self._block.rows >= self._rows_per_part:
-            self._rotate()
-            if self._thread is None:
-                self._drain()
-        if self._failure is not None:
-            self._raise()
+            self.flush()
 
     def flush(self) -> Path | None:
         """Put everything on disk before returning; the last part this writer wrote, None if there is none."""
-        if self._block.rows:
-            self._rotate()
-        if self._thread is None:
-            self._drain()
-        else:
-            with self._changed:
-                self._failure, self._stalled = None, False
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: not self._waiting or self._failure is not None)
-        if self._failure is not None:
-            self._raise()
+        block = self._block
+        if block.rows:
+            try:
+                self._last, self._number = _write_part(
+                    self.table, self.folder, self._number + 1, [block.arrow()]
+                )
+            except OSError as error:
+                raise refusal(self.folder, error) from error
+            self._block = Block(self.table, min(block.rows, 2 * self._rows_per_part))
+            self.written += block.rows
         return self._last
 
     def close(self) -> None:
-        """Flush and end the background thread. Closing twice does nothing."""
-        try:
-            self.flush()
-        finally:
-            if self._thread is not None and not self._waiting:
-                with self._changed:
-                    self._closing = True
-                    self._changed.notify_all()
-                self._thread.join()
-                self._thread = None
-
-    def _rotate(self) -> None:
-        block, self._block = self._block, Block(self.table, min(self._block.rows, 2 * self._rows_per_part))
-        with self._changed:
-            self._waiting.append(block)
-            self._stalled = False
-            self._changed.notify_all()
-            if self._thread is not None:
-                self._changed.wait_for(
-                    lambda: len(self._waiting) <= WAITING_PARTS or self._failure is not None
-                )
-
-    def _drain(self) -> None:
-        """Write what waits, oldest first; a block leaves the queue only when its part is on disk."""
-        while self._waiting:
-            block = self._waiting[0]
-            try:
-                arrow = block.arrow()
-                if self._sort:
-                    arrow = arrow.sort_by([(name, "ascending") for name in self._sort])
-                self._last, self._number = _write_part(self.table, self.folder, self._number + 1, [arrow])
-            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread, whatever it is
-                with self._changed:
-                    self._failure, self._stalled = error, True
-                    self._changed.notify_all()
-                return
-            with self._changed:
-                self._waiting.popleft()
-                self.written += block.rows
-                self._changed.notify_all()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing or (self._waiting and not self._stalled))
-                if self._closing:
-                    return
-            self._drain()
-
-    def _raise(self) -> None:
-        with self._changed:
-            failure, self._failure = self._failure, None
-        if isinstance(failure, OSError):
-            raise refusal(self.folder, failure) from failure
-        if failure is not None:
-            raise failure
+        """Flush. Closing twice does nothing."""
+        self.flush()
 
 
 def add(table: Table, folder: Path, relation: duckdb.DuckDBPyRelation) -> int:

@@ -39,14 +39,12 @@ def hosts(folder: Path) -> list[int]:
     return sorted(table["target_host"].to_pylist())
 
 
-@pytest.mark.parametrize("background", [False, True])
-def test_what_is_appended_is_read_back(tmp_path: Path, background: bool) -> None:
-    with store.Writer(PROBE, tmp_path, rows_per_part=100, background=background) as writer:
+def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
+    with store.Writer(PROBE, tmp_path, rows_per_part=100) as writer:
         for start in range(0, 1000, 30):
             writer.append(probes(30, start))
     assert hosts(tmp_path) == list(range(1020))
     assert writer.written == 1020
-    assert writer.buffered == 0
     read = store.open_folder(tmp_path)["probe"].order("target_host").limit(2).to_arrow_table().to_pylist()
     assert read[1]["qname"] == "n1.example"
     assert read[1]["kind"] == "sweep"
@@ -169,13 +167,6 @@ def test_octets_survive(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "probe" / "part-000001.parquet")["payload"].to_pylist() == payload
 
 
-def test_parts_are_sorted_when_asked(tmp_path: Path) -> None:
-    with store.Writer(PROBE, tmp_path, sort=("target_host",)) as writer:
-        writer.append(probes(4) | {"target_host": np.array([3, 1, 2, 0])})
-    part = pq.read_table(tmp_path / "probe" / "part-000001.parquet")
-    assert part["target_host"].to_pylist() == [0, 1, 2, 3]
-
-
 def test_a_resumed_writer_continues_after_the_highest_part(tmp_path: Path) -> None:
     for start in (0, 5):
         with store.Writer(PROBE, tmp_path) as writer:
@@ -234,17 +225,16 @@ w.flush()
     assert not list((tmp_path / "probe").glob("*.tmp"))
 
 
-@pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize(
     ("number", "sentence"), [(errno.ENOSPC, "no room left"), (errno.EACCES, "permission")]
 )
 def test_a_refused_write_names_the_folder_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool, number: int, sentence: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
 ) -> None:
     def refuse(_: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    writer = store.Writer(PROBE, tmp_path, background=background)
+    writer = store.Writer(PROBE, tmp_path)
     writer.append(probes(10))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
@@ -255,7 +245,7 @@ def test_a_refused_write_names_the_folder_and_loses_nothing(
         writer.append(probes(10, 10))
         with pytest.raises(SystemRefusal, match=sentence):
             writer.flush()
-    assert writer.buffered == 20
+    assert writer.written == 0
     writer.close()
     assert hosts(tmp_path) == list(range(20))
 
@@ -277,30 +267,6 @@ def test_a_part_whose_name_was_not_synced_is_not_written_twice(
         writer.flush()
     writer.close()
     assert hosts(tmp_path) == list(range(10))
-
-
-def test_the_background_threads_error_reaches_a_later_append(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    writer = store.Writer(PROBE, tmp_path, rows_per_part=10, background=True)
-    appended = 0
-
-    def append_until_told() -> None:
-        nonlocal appended
-        while appended < 1000:
-            appended += 10
-            writer.append(probes(10, appended - 10))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", refuse)
-        # The queue is bounded: an append that finds it full waits for the thread and must meet its error.
-        with pytest.raises(SystemRefusal, match="no room"):
-            append_until_told()
-    writer.close()
-    assert hosts(tmp_path) == list(range(appended))
 
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
@@ -382,14 +348,6 @@ def test_paths_that_look_like_patterns_are_taken_literally(tmp_path: Path) -> No
     with store.Writer(PROBE, run) as writer:
         writer.append(probes(3))
     assert hosts(run) == [0, 1, 2]
-
-
-def test_partitions_lie_below_the_table_and_are_read_together(tmp_path: Path) -> None:
-    for day in ("2026-11-21", "2026-11-22"):
-        with store.Writer(PROBE, tmp_path, partition=f"day={day}") as writer:
-            writer.append(probes(2))
-    assert hosts(tmp_path) == [0, 0, 1, 1]
-    assert store.open_folder(tmp_path)["probe"].columns == [c.name for c in PROBE.columns]
 
 
 def test_save_replaces_the_whole_table(tmp_path: Path) -> None:
