@@ -31,7 +31,7 @@ LONGEST_PACKET = (1 << 31) - 1
 MOST_PACKETS, MOST_OCTETS = 1 << 39, 1 << 47  # of a flow that is believed: an hour of a link of 400 Gbit/s
 
 NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
-ISO = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
+DATE = r"^(\d{4})[-/](\d\d)[-/](\d\d)[T +]?(\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
 ODD = r'[^!-~]|["$();@\\]'  # what needs an escape in presentation form (RFC 1035, 5.1)
 
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "ipv6-icmp": 58, "icmp6": 58, "sctp": 132}
@@ -193,9 +193,12 @@ def booleans(column: pa.Array) -> NDArray[np.bool_]:
 
 
 def microseconds(column: pa.Array) -> Pair:
-    """Times in seconds since 1970, or as ISO 8601 text (UTC unless it says otherwise); what no calendar has is none."""
-    if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "T")).as_py():
-        text = pc.replace_substring_regex(column, ISO, r"\1T\2|\3|\4")
+    """Times in seconds since 1970, or as a date and a time (UTC where it does not say); what no calendar has is none.
+
+    A date is as in ISO 8601, or has strokes; what stands between it and the time tools disagree about.
+    """
+    if dated(column):
+        text = pc.replace_substring_regex(column, DATE, r"\1-\2-\3T\4|\5|\6")
         parts = pc.split_pattern(text, "|")
         fits = pc.equal(pc.list_value_length(parts), 3).fill_null(False)
         parts = pc.if_else(fits, parts, pa.scalar(["1970-01-01T00:00:00", "", ""]))
@@ -253,6 +256,11 @@ def names(column: pa.Array) -> tuple[pa.StringArray, NDArray[np.bool_]]:
     text = column.cast(pa.string()).fill_null("")
     lower = pc.ascii_lower(text)
     mixed = pc.and_(pc.not_equal(lower, text), pc.not_equal(pc.ascii_upper(text), text))
+def dated(column: pa.Array) -> bool:
+    """Whether some of a column's times are dates."""
+    return bool(pa.types.is_string(column.type) and pc.any(pc.match_substring(column, ":")).as_py())
+
+
     odd = pc.match_substring_regex(lower, ODD)
     if pc.any(odd).as_py():
         encoded = lower.dictionary_encode()

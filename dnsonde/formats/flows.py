@@ -152,7 +152,7 @@ def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
         np.logical_or(mask, take, out=mask)
     for name, out, mask in (("first", first, known), ("last", last, ended)):
         if pa.types.is_string(rows[name].type):
-            values, valid = logs.microseconds(pc.replace_substring(rows[name], " ", "T", max_replacements=1))
+            values, valid = logs.microseconds(rows[name])
             take = ~mask & valid
             out[take] = values[take]
             np.logical_or(mask, take, out=mask)

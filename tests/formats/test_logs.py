@@ -263,7 +263,7 @@ def test_a_newline_in_an_address_shifts_nothing() -> None:
         ("Tuesday", None),
     ],
 )
-def test_iso_times(text: str, micros: int | None) -> None:
+def test_dates(text: str, micros: int | None) -> None:
     values, valid = _logs.microseconds(pa.array([text]))
     assert (values.tolist() if valid[0] else [None]) == [micros]
 
@@ -308,6 +308,11 @@ NFDUMP_JSON = """\
 \t"type" : "FLOW",
 \t"t_first" : "2023-11-14T22:13:20.000",
 \t"t_last" : "2023-11-14T22:13:21.000",
+        ("1970-01-01 00:00:01", 1_000_000),
+        ("1970/01/01 00:00:01.5", 1_500_000),
+        ("1970/01/0100:00:01.5", 1_500_000),
+        ("1970-01-01+00:00:01.5", 1_500_000),
+        ("00:00:01.5", None),
 \t"proto" : 6,
 \t"src4_addr" : "192.0.2.1",
 \t"dst4_addr" : "198.51.100.7",
