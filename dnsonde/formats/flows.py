@@ -57,7 +57,7 @@ Columns = dict[str, pa.Array]
 
 def _first(head: bytes) -> dict[str, Any]:
     """The first object of JSON lines, or of an array."""
-    return logs.object_at(head.lstrip(b"[ \r\n\t"))
+    return next(logs.objects(head), {})
 
 
 def _sniff(head: bytes) -> float:
@@ -109,8 +109,7 @@ def _json(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
     for word in WORDS["first"] + WORDS["last"]:
         words[word] = TEXT
     schema = pa.schema(list(words.items()))
-    blocks = _objects(stream, account) if stream.head.lstrip()[:1] == b"[" else logs.blocks(stream, account)
-    for block in blocks:
+    for block in logs.json_blocks(stream, account):
         table = logs.json_rows(block, schema, account)
         if not len(table):
             continue
@@ -122,19 +121,6 @@ def _json(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
         if "t_first" in first or "first" in first:
             account.note("times were written without a zone and taken as UTC")
         yield len(table), rows
-
-
-def _objects(stream: Stream, account: Account) -> Iterator[bytes]:
-    """The flat objects of an array, however it is broken into lines, one a line."""
-    rest = b""
-    for block in logs.blocks(stream, account):
-        whole, brace, rest = (rest + block.replace(b"\r", b" ").replace(b"\n", b" ")).rpartition(b"}")
-        if brace:
-            parts = (part.lstrip(b"[ ,\t") for part in (whole + brace).split(b"}"))
-            yield b"\n".join(part + b"}" for part in parts if part) + b"\n"
-    if rest.strip(b" ]\t"):
-        account.malformed["damaged_line"] += 1
-        account.note("cut short: an incomplete record at the end")
 
 
 def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

@@ -209,6 +209,54 @@ def test_a_zeek_separator_that_cannot_be_is_a_tab(tmp_path: Path, separator: str
     check_dns(read(tmp_path, text)[0])
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_zeek_logs_made_csv(tmp_path: Path, quote: str, numbered: bool) -> None:
+    """By a data frame's to_csv, perhaps with the number of each row and other names."""
+    row = [f'"{value}"' if "," in value else quote + value + quote for value in DNS_ROW]
+    lines = [[name.replace(".", "_") for name in DNS_FIELDS], row, row, row[:-1]]
+    if numbered:
+        lines = [[number, *line] for number, line in zip(["", "0", "1", "2"], lines, strict=True)]
+    messages, _, account = read(tmp_path, "".join(",".join(line) + "\r\n" for line in lines))
+    check_dns(messages[:1] + messages[2:3])
+    assert (account.parsed, dict(account.malformed)) == (2, {"damaged_line": 1})
+
+
+def test_zeek_json_with_other_names_for_the_ends(tmp_path: Path) -> None:
+    query = zeek_object(DNS_FIELDS, DNS_ROW)
+    check_dns(read(tmp_path, json.dumps({n.replace("id.", "id_"): v for n, v in query.items()}) + "\n")[0])
+    ends = {name.removeprefix("id."): value for name, value in query.items() if name.startswith("id.")}
+    rest = {name: value for name, value in query.items() if not name.startswith("id.")}
+    check_dns(read(tmp_path, json.dumps(rest | {"id": ends}) + "\n")[0])
+
+
+def test_zeek_json_of_nothing_but_texts(tmp_path: Path) -> None:
+    """As scripts write it that split the lines of a log and leave the values as they are."""
+    row = dict(zip(DNS_FIELDS, DNS_ROW, strict=True))
+    unanswered = row | {"rtt": "-", "rcode": "-", "answers": "-", "TTLs": "(empty)"}
+    messages, _, account = read(tmp_path, json.dumps([row, unanswered], indent=4))
+    check_dns([messages[0], messages[2]])
+    assert (len(messages), account.parsed) == (3, 2)
+
+
+@pytest.mark.parametrize("word", ["_path", "@stream"])
+def test_several_zeek_logs_in_one(tmp_path: Path, word: str) -> None:
+    query, flow = (zeek_object(*log) for log in ((DNS_FIELDS, DNS_ROW), (CONN_FIELDS, CONN_ROW)))
+    other = {"ts": 1.5, "uid": "C1", "id.orig_h": "192.0.2.1", "id.resp_h": "192.0.2.2", "query": "x"}
+    lines = [{word: "ssl"} | other, {word: "dns"} | query, {word: "conn"} | flow, {word: "notice"} | other]
+    messages, flows, account = read(tmp_path, "".join(json.dumps(line) + "\n" for line in lines))
+    check_dns(messages)
+    assert (len(flows), account.packets, account.parsed, dict(account.ignored)) == (2, 4, 2, {"other_log": 2})
+    text = (
+        tabs(DNS_FIELDS, [DNS_ROW])
+        + tabs(["ts", "host"], [["1", "x"]], "http")
+        + tabs(CONN_FIELDS, [CONN_ROW])
+    )
+    messages, flows, account = read(tmp_path, text)
+    check_dns(messages)
+    assert (len(flows), account.parsed, dict(account.ignored)) == (2, 2, {"other_log": 1})
+
+
 def test_zeek_columns_that_are_missing_or_there_twice(tmp_path: Path) -> None:
     keep = [at for at, name in enumerate(DNS_FIELDS) if name not in ("rtt", "TTLs", "proto", "qclass", "RD")]
     fields, row = ([line[at] for at in keep] for line in (DNS_FIELDS, DNS_ROW))
@@ -260,6 +308,11 @@ def test_a_newline_in_an_address_shifts_nothing() -> None:
         ("1970-01-01T02:00:00.000001+0200", 1),
         ("1970-01-01T00:00:00-01:30", 5_400_000_000),
         ("1970-01-01T00:00:00.123456789", 123_456),
+        ("1970-01-01 00:00:01", 1_000_000),
+        ("1970/01/01 00:00:01.5", 1_500_000),
+        ("1970/01/0100:00:01.5", 1_500_000),
+        ("1970-01-01+00:00:01.5", 1_500_000),
+        ("00:00:01.5", None),
         ("Tuesday", None),
     ],
 )
@@ -308,11 +361,6 @@ NFDUMP_JSON = """\
 \t"type" : "FLOW",
 \t"t_first" : "2023-11-14T22:13:20.000",
 \t"t_last" : "2023-11-14T22:13:21.000",
-        ("1970-01-01 00:00:01", 1_000_000),
-        ("1970/01/01 00:00:01.5", 1_500_000),
-        ("1970/01/0100:00:01.5", 1_500_000),
-        ("1970-01-01+00:00:01.5", 1_500_000),
-        ("00:00:01.5", None),
 \t"proto" : 6,
 \t"src4_addr" : "192.0.2.1",
 \t"dst4_addr" : "198.51.100.7",
@@ -457,6 +505,37 @@ def test_eve_cut_short(tmp_path: Path) -> None:
     line = json.dumps(QUERY)
     messages, _, account = read(tmp_path, f"{line}\n{line[:-30]}")
     assert (len(messages), dict(account.malformed)) == (1, {"damaged_line": 1})
+
+
+@pytest.mark.parametrize(("indent", "array"), [(None, True), (2, True), (2, False)])
+def test_json_in_an_array_or_laid_out_is_read_as_lines_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, array: bool
+) -> None:
+    """As `jq`, `jq -s` and many scripts write it; braces, quotes and backslashes within texts mean nothing."""
+    monkeypatch.setattr(_logs, "BLOCK", 1000)
+    texts = {"odd": 'a } { \\" \\ ] , "', "end": "\\", "deep": {"er": [{"x": "{"}, {}]}}
+    alert = EVE | texts | {"event_type": "alert", "flow": {"start": EVE["timestamp"]}}
+    events = [QUERY | texts, ANSWER2, alert, FLOW] * 5
+    text = json.dumps(events, indent=indent)
+    if not array:
+        text = "\n".join(json.dumps(event, indent=indent) for event in events)
+    messages, flows, account = read(tmp_path, text)
+    assert (len(messages), len(flows), account.packets, account.parsed) == (10, 10, 20, 15)
+    assert not account.malformed
+    messages, _, account = read(tmp_path, text[: len(text) - 80])
+    assert (len(messages), account.packets, dict(account.malformed)) == (10, 20, {"damaged_line": 1})
+    query = zeek_object(DNS_FIELDS, DNS_ROW)
+    text = json.dumps([query] * 3, indent=indent) if array else f"{json.dumps(query, indent=indent)}\n" * 3
+    messages, _, account = read(tmp_path, text)
+    check_dns(sorted(messages, key=lambda message: bool(message["response"]))[2:4])
+    assert (account.format, account.packets) == ("zeek", 3)
+
+
+def test_an_endless_object_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_logs, "BLOCK", 1000)
+    monkeypatch.setattr(_logs, "LONGEST_LINE", 1000)
+    messages, _, account = read(tmp_path, f'[{json.dumps(QUERY)}, {{"x": "' + "y" * 10_000)
+    assert (len(messages), dict(account.malformed)) == (1, {"endless_line": 1})
 
 
 # --- dnstap -----------------------------------------------------------------------------------------------------
