@@ -436,6 +436,23 @@ def test_goflow2(tmp_path: Path) -> None:
     check_flow(flow, 10, 400)
 
 
+@pytest.mark.parametrize("began", [True, False])
+def test_pmacct(tmp_path: Path, began: bool) -> None:
+    """With a flow's own times, or with those of the count alone; as seconds, or as a date."""
+    record = {
+        "event_type": "purge", "ip_src": "192.0.2.1", "ip_dst": "198.51.100.7", "port_src": 4000, "port_dst": 23,
+        "tcp_flags": ["SYN", "RST"], "ip_proto": "tcp", "packets": 10, "flows": None, "bytes": 400,
+        "stamp_inserted": "2023-11-14 22:13:20", "stamp_updated": "2023-11-14 22:13:21",
+    }  # fmt: skip
+    if began:
+        record |= {"stamp_inserted": "1700000040", "stamp_updated": "1700000101"}
+        record |= {"timestamp_start": "1700000000.000000", "timestamp_end": "1700000001.000000"}
+    _, (flow,), account = read(tmp_path, json.dumps(record) + "\n")
+    assert (account.format, account.parsed, len(account.notes)) == ("flows", 1, 0 if began else 1)
+    check_flow(flow, 10, 400)
+    assert (flow["syn"], flow["rst"], flow["ack"], flow["push"]) == (1, 1, 0, 0)
+
+
 # --- EVE --------------------------------------------------------------------------------------------------------
 
 EVE = {
