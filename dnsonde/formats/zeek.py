@@ -341,6 +341,11 @@ def _flows(rows: Columns, account: Account) -> Tables:
     ports = [logs.integers(rows[f"id.{side}_p"], 65535)[0] for side in ("orig", "resp")]
     protocol = logs.protocols(rows["proto"], orig)
     history = rows["history"].cast(TEXT).fill_null("")
+    if pc.any(pc.match_substring_regex(history, "^[Cc]+$")).as_py():
+        account.note(
+            "some connections had nothing but bad checksums, and Zeek counted no packets of them: where the network "
+            "card reckons them, have `zeek -C` ignore them"
+        )
     for side, src, dst, letters in (("orig", orig, resp, "SHADFR"), ("resp", resp, orig, "shadfr")):
         payload, _ = logs.integers(rows[f"{side}_bytes"], 1 << 53)
         packets, counted = logs.integers(rows[f"{side}_pkts"], 1 << 53)

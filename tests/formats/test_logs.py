@@ -155,6 +155,16 @@ def test_zeek_history_names_acks_with_data_by_the_data(
     assert [flow["ack"] for flow in read(tmp_path, tabs(CONN_FIELDS, [row], "conn"))[1]] == acks
 
 
+def test_zeek_connections_of_bad_checksums_alone_are_told_of(tmp_path: Path) -> None:
+    bad = dict(zip(CONN_FIELDS, CONN_ROW, strict=True)) | {"history": "C", "conn_state": "OTH"}
+    bad |= dict.fromkeys(
+        ("orig_bytes", "resp_bytes", "orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes"), "0"
+    )
+    _, flows, account = read(tmp_path, tabs(CONN_FIELDS, [CONN_ROW, list(bad.values())], "conn"))
+    assert (len(flows), account.parsed) == (2, 2)
+    assert ["zeek -C" in note for note in account.notes] == [True]
+
+
 def test_zeek_icmp_is_by_family_and_unanswered_flows_are_one_way(tmp_path: Path) -> None:
     row = [
         "1700000000",
