@@ -46,7 +46,9 @@ def _sniff(head: bytes) -> float:
     if not head.startswith((b"{", b"[")):
         return 0.0
     if found := next(logs.objects(head), {}):
-        return 1.0 if {"timestamp", "event_type"} <= set(found) else 0.0
+        # Others have the two words too (pmacct's BMP log): an event has ends, or a part that is named as its type.
+        known = {"timestamp", "event_type"} <= set(found)
+        return 1.0 if known and ("src_ip" in found or str(found["event_type"]) in found) else 0.0
     return 0.5 if b'"event_type"' in head[:2000] and b'"timestamp"' in head[:2000] else 0.0
 
 

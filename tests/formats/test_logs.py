@@ -528,6 +528,13 @@ def test_eve_events_that_use_the_same_words_otherwise(tmp_path: Path) -> None:
     assert (len(messages), len(flows), account.packets, account.parsed) == (1, 2, 3, 2)
 
 
+def test_a_log_of_other_events_is_no_eve(tmp_path: Path) -> None:
+    stats = {"timestamp": EVE["timestamp"], "event_type": "stats", "stats": {"uptime": 1}}
+    assert read(tmp_path, json.dumps(stats) + "\n")[2].format == "eve"
+    with pytest.raises(UsageError, match="of no format"):
+        read(tmp_path, json.dumps(stats | {"event_type": "log"}) + "\n")
+
+
 def test_eve_cut_short(tmp_path: Path) -> None:
     line = json.dumps(QUERY)
     messages, _, account = read(tmp_path, f"{line}\n{line[:-30]}")
