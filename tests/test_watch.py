@@ -67,6 +67,17 @@ def test_private_addresses_that_meet_public_ones_are_home() -> None:
     assert found.private
 
 
+def test_a_client_and_the_resolver_of_its_organisation_are_home_both() -> None:
+    """Else the resolver would be open to a stranger: its own client."""
+    names, found = guessed(
+        ("172.32.84.5", 40000, "172.32.80.9", 53), ("192.168.1.1", 137, "172.32.84.5", 137)
+    )
+    assert names == ["172.32.80.0/24", "172.32.84.0/24", "192.168.0.0/16"]
+    assert (found.share, found.other) == (1.0, None)
+    names, found = guessed(("172.32.84.5", 40000, "172.33.80.9", 53))
+    assert (names, str(found.other)) == (["172.32.84.0/24"], "172.33.80.0/24")
+
+
 def test_who_meets_everybody_is_home() -> None:
     inbound = [(f"198.51.{n}.7", 40000, "192.0.2.1", 53) for n in range(30)]
     outbound = [("203.0.113.5", 40000, f"100.64.{n}.7", 443) for n in range(20)]

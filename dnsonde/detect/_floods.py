@@ -9,12 +9,17 @@ from operator import or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._relations import SECOND, keys, window
+from dnsonde.detect._relations import SECOND, attach, keys, window
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers, markers
 
 DST = keys("dst")
 WINDOW_S = 60  # of a flow row
+SEEN = 20  # packets of a sample that a rate may be reckoned of
+LOG_RECORDS, HARDLY = (
+    100,
+    0.01,
+)  # of a log of flows that tell whether it is a sample; one exporter of many may not
 SLICE_S = 10  # of a window: what comes before or after an attack must not thin it
 # From which on a flood is spread over a prefix: see `carpet_flood`.
 CARPET_S, CARPET_PACKETS, CARPET_ADDRESSES = 500, 2500, 16
@@ -56,6 +61,26 @@ def _is_group(net: ir.IntegerValue, host: ir.IntegerValue, *blocks: tuple[int, i
     """Of IPv4 in one of the blocks, by their first octets, or broadcast; of IPv6 multicast."""
     within = [host.between(IPV4 | a << 24, IPV4 | b << 24 | 0xFF_FFFF) for a, b in (*blocks, (255, 255))]
     return ((net == 0) & reduce(or_, within)) | ((net >= MULTICAST6) & (net < 0))
+
+
+def seen(each: ir.Table, rows: ir.Table, flow: ir.Table, by: list[str]) -> ir.Table:
+    """Those of `each` (by `by`) of whose `rows` enough packets were seen.
+
+    An exporter that samples counts thousands for each packet that it saw, and two of them within a second are no rate.
+    How many it counts for one, what it logs of all its flows tells: hardly any has fewer.
+    """
+    logged = flow.filter(flow.ttl_min.isnull())
+    grains = logged.group_by("file").aggregate(
+        grain=logged.packets.quantile(HARDLY).cast("int64"), records=logged.count()
+    )
+    grains = stage(grains.filter((grains.grain > 1) & (grains.records >= LOG_RECORDS)))
+    rows = rows.semi_join(each, by)
+    files = rows.group_by([*by, "file"]).aggregate(packets=rows.packets.sum(), rows=rows.count())
+    files = attach(files, grains.select("file", "grain"), ["file"])
+    files = files.mutate(grain=files.grain.fill_null(1))
+    files = files.mutate(seen=ibis.greatest(files.packets // files.grain, files.rows))
+    sums = files.group_by(by).aggregate(seen=files.seen.sum(), grain=files.grain.max())
+    return each.semi_join(sums.filter((sums.grain == 1) | (sums.seen >= SEEN)), by)
 
 
 def told(flow: ir.Table) -> ir.BooleanValue:

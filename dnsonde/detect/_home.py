@@ -11,7 +11,8 @@ broadcast, loopback and link-local ones aside). A tap at a network's border sees
 3. The prefix with the most conversations of those that are left is home, then the next one, and so on, until 90 % of
    all have an end at home, or the next one has less than 5 % of all. Between such with as many, and such with fewer
    than eight, the one comes first that has none with what is home already, then the one of which eight addresses are
-   seen, then the one whose addresses ask more than they are asked.
+   seen, then the one whose addresses ask more than they are asked. Of such with fewer than eight, the next one is home
+   as well where both lie in one /16: a client and the resolver of its organisation, which in IPv6 has a /48.
 4. Where less than half have an end in what was found, nothing is.
 """
 
@@ -158,9 +159,11 @@ def _greedy(conversations: _Conversations, total: int, seen: Sequence[Prefix]) -
             break
         if not chosen and len(found) == 2 and max(one["n"] for one in found) < MANY:
             other = _prefix(found[1])
-        chosen.append(_prefix(found[0]))
-        covered += found[0]["n"]
+        chosen += [_prefix(found[0])]
+        if len(found) == 2 and found[0]["n"] < MANY and _neighbours(*map(_prefix, found)):
+            chosen += [_prefix(found[1])]
         left = _without(chosen)
+        covered = total - conversations.count(left)
     share = covered / total
     if share < SHARE_MEANT:
         return Guess((), share, total)
@@ -233,6 +236,11 @@ def _prefix(row: dict[str, int]) -> Prefix:
     net, host = row["a_net"], row["a_host"]
     bits = 24 if net == 0 and host >> 32 == 0xFFFF else 48
     return ip_network(f"{address_text(net, host)}/{bits}")
+
+
+def _neighbours(one: Prefix, other: Prefix) -> bool:
+    """Whether both lie in one /16 of IPv4."""
+    return one.version == 4 == other.version and other.network_address in one.supernet(new_prefix=16)
 
 
 def _covering(row: dict[str, int]) -> Prefix:

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._floods import DST, busiest, peak, rate, replied
+from dnsonde.detect._floods import DST, busiest, peak, rate, replied, seen
 from dnsonde.detect._relations import (
     attach,
     count_distinct,
@@ -88,7 +88,7 @@ def amplification(
     that also reflect: there, only unasked responses of many reflectors count, and where a capture has one
     direction, only such as come fast and few from each. A crawler's SYN-ACKs are asked for. Answers too short to
     amplify count where a hundred servers give them, unasked, to the same few questions, and what the victim sends
-    was captured or they come fast.
+    was captured or they come fast. Of a log that samples, twenty packets must have been seen.
 
     **Thresholds** `packets_min` (100 in `window_s`, 600) is AmpPot's; `factor_min` (5) is NEMEA's; `gap_s` (900) is
     that of Cambridge's honeypots. `unasked_min` (0.5), `asked_s` (10), `repeats_min` (5), `asked_repeats_min` (20),
@@ -145,7 +145,7 @@ def amplification(
         last_us=ibis.greatest(hits.last_us, hits.fragment_us.fill_null(hits.last_us)),
     )
     hits = hits.filter(hits.packets >= packets_min)
-    hits = stage(attach(hits, busiest(each, by), by), needed=True)
+    hits = stage(seen(attach(hits, busiest(each, by), by), each, flow, by), needed=True)
 
     def of(value: str, rows: ir.Table = hits) -> ir.NumericValue:
         return ibis.cases(*[(rows.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)

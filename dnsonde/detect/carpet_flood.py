@@ -20,6 +20,7 @@ from dnsonde.detect._floods import (
     busiest,
     kinds,
     peak,
+    seen,
 )
 from dnsonde.detect._relations import (
     attach,
@@ -78,7 +79,7 @@ def carpet_flood(
     than ten packets a port count only from fifty sources. A popular network has as many packets, but in
     conversations that it answers. Downloads over QUIC or a VPN come from ports that also reflect, with few packets
     back: whoever was written to reflects nothing, and where nothing of what an address sends was captured, such
-    ports prove nothing. One busy address is `flood`'s.
+    ports prove nothing. Of a log that samples, twenty packets must have been seen. One busy address is `flood`'s.
 
     **Thresholds** `share_max` (0.5) is dissector's rule. `packets_s_min` (10,000) and `mbit_min` (100) are those of
     `flood`, `plain_s_min` (500) is its `ack_s`. `packets_min` (2,500), `addresses_min` (16), `each_min` (20),
@@ -120,7 +121,7 @@ def carpet_flood(
     spans = spans.filter(
         (spans.ratio >= 1) & (spans.answers.fill_null(0) <= spans.packets * answers_max) & spread
     )
-    spans = stage(spans, needed=True)
+    spans = stage(seen(spans, few, flow, by), needed=True)
     held = [*PREFIX, "vector"]
     spans = stage(sessions(spans, held, gap_s))
     hit = attach(hit.semi_join(spans, by), spans.select(*by, "session"), by)

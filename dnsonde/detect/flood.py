@@ -23,6 +23,7 @@ from dnsonde.detect._floods import (
     arrived,
     kinds,
     peak,
+    seen,
 )
 from dnsonde.detect._relations import (
     attach,
@@ -95,7 +96,8 @@ def flood(
     most. Clients of one network whose service is out of reach send a SYN or two each, as their systems write them: all
     sources in one /16 (IPv6: /32), and no layout of options in more than half. A port scan spreads over ports, one of
     IP protocols over protocols: there, only SYNs without options from a thousand ports count, as no scanner sends them.
-    A log of flows that tells no TCP flags is no flood of segments without any. Pings are answered, and echo replies
+    A log of flows that tells no TCP flags is no flood of segments without any, and of one that samples twenty packets
+    must have been seen. Pings are answered, and echo replies
     asked for, by the second: replies and errors must find an address that says nothing, and errors must come a hundred
     from each source, which systems do not send to one that sent so much. GRE between two routers has neither Mirai's
     mark nor ten sources. A one-way UDP stream of one source (iperf, video) is told from a bot's by nothing but who
@@ -212,6 +214,7 @@ def flood(
     )
     each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
     each = stage(_alone(each, syn_s), needed=True)
+    each = stage(seen(each, rows, flow, by), needed=True)
     held = [*DST, "vector"]
     each = stage(sessions(each, held, gap_s))
     few = attach(few.semi_join(each, by), each.select(*by, "session"), by)

@@ -31,7 +31,7 @@ LONGEST_PACKET = (1 << 31) - 1
 MOST_PACKETS, MOST_OCTETS = 1 << 39, 1 << 47  # of a flow that is believed: an hour of a link of 400 Gbit/s
 
 NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
-ISO = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
+DATE = r"^(\d{4})[-/](\d\d)[-/](\d\d)[T +]?(\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
 ODD = r'[^!-~]|["$();@\\]'  # what needs an escape in presentation form (RFC 1035, 5.1)
 
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "ipv6-icmp": 58, "icmp6": 58, "sctp": 132}
@@ -67,6 +67,57 @@ def blocks(stream: Stream, account: Account) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
+def json_blocks(stream: Stream, account: Account) -> Iterator[bytes]:
+    """The objects of a JSON log, one a line, in blocks: as it is, or of an array or of objects laid out over lines."""
+    if laid_out(stream.head):
+        yield from _relaid(stream, account)
+    else:
+        yield from blocks(stream, account)
+
+
+def laid_out(head: bytes) -> bool:
+    """Whether a JSON text has other than an object a line."""
+    head = head.lstrip()
+    return head.startswith(b"[") or head.split(b"\n", 1)[0].rstrip() == b"{"
+
+
+def _relaid(stream: Stream, account: Account) -> Iterator[bytes]:
+    rest = b""
+    while piece := stream.read(BLOCK):
+        text = rest + piece.translate(SPACES)
+        begins, ends = _objects(np.frombuffer(text, np.uint8))
+        if len(ends):
+            yield b"\n".join(text[begin:end] for begin, end in zip(begins, ends, strict=False)) + b"\n"
+            text = text[ends[-1] :]
+        rest = text.lstrip(b" ,]")
+        if len(rest) > LONGEST_LINE:
+            account.malformed["endless_line"] += 1
+            account.note("an object longer than 1 MiB; nothing after it was read")
+            return
+    if rest.strip(b" ,[]"):
+        account.malformed["damaged_line"] += 1
+        account.note("cut short: an incomplete record at the end")
+
+
+SPACES = bytes.maketrans(b"\r\n\t", b"   ")  # which JSON has between things only
+
+
+def _objects(octets: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(where each whole object begins, where it ends) of a JSON text; one more may begin that is not whole."""
+    quote = octets == ord('"')
+    slashes = np.flatnonzero(octets == ord("\\"))
+    if len(slashes):  # an odd number of them before a quote makes it a letter
+        run = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
+        length = np.diff(run, append=len(slashes))
+        after = slashes[run] + length
+        quote[after[(length % 2 == 1) & (after < len(octets))]] = False
+    outside = ~np.logical_xor.accumulate(quote)
+    at = np.flatnonzero(outside & ((octets == ord("{")) | (octets == ord("}"))))
+    depth = np.cumsum(np.where(octets[at] == ord("{"), 1, -1))
+    opens = octets[at] == ord("{")
+    return at[opens & (depth == 1)], at[~opens & (depth == 0)] + 1
+
+
 def object_at(text: bytes) -> dict[str, Any]:
     """The JSON object that some octets begin with; empty where there is none."""
     with suppress(ValueError, RecursionError):
@@ -74,6 +125,16 @@ def object_at(text: bytes) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
     return {}
+
+
+def objects(head: bytes) -> Iterator[dict[str, Any]]:
+    """The JSON objects that a log begins with, as far as its first octets show them."""
+    if laid_out(head):
+        text = head.translate(SPACES)
+        for begin, end in zip(*_objects(np.frombuffer(text, np.uint8)), strict=False):
+            yield object_at(text[begin:end])
+    else:
+        yield from filter(None, map(object_at, head.split(b"\n")))
 
 
 def separated(
@@ -192,10 +253,18 @@ def booleans(column: pa.Array) -> NDArray[np.bool_]:
     return found
 
 
+def dated(column: pa.Array) -> bool:
+    """Whether some of a column's times are dates."""
+    return bool(pa.types.is_string(column.type) and pc.any(pc.match_substring(column, ":")).as_py())
+
+
 def microseconds(column: pa.Array) -> Pair:
-    """Times in seconds since 1970, or as ISO 8601 text (UTC unless it says otherwise); what no calendar has is none."""
-    if pa.types.is_string(column.type) and pc.any(pc.match_substring(column, "T")).as_py():
-        text = pc.replace_substring_regex(column, ISO, r"\1T\2|\3|\4")
+    """Times in seconds since 1970, or as a date and a time (UTC where it does not say); what no calendar has is none.
+
+    A date is as in ISO 8601, or has strokes; what stands between it and the time tools disagree about.
+    """
+    if dated(column):
+        text = pc.replace_substring_regex(column, DATE, r"\1-\2-\3T\4|\5|\6")
         parts = pc.split_pattern(text, "|")
         fits = pc.equal(pc.list_value_length(parts), 3).fill_null(False)
         parts = pc.if_else(fits, parts, pa.scalar(["1970-01-01T00:00:00", "", ""]))

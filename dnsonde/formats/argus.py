@@ -85,9 +85,8 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
 
 
 def _times(column: pa.Array, account: Account) -> logs.Pair:
-    if pc.any(pc.match_substring(column, "/")).as_py():
+    if logs.dated(column):
         account.note("times were written without a zone and taken as UTC")
-        column = pc.replace_substring(pc.replace_substring(column, "/", "-"), " ", "T")
     return logs.microseconds(column)
 
 

@@ -43,17 +43,18 @@ SCHEMA = pa.schema(
 
 
 def _sniff(head: bytes) -> float:
-    if not head.startswith(b"{"):
+    if not head.startswith((b"{", b"[")):
         return 0.0
-    found = logs.object_at(head)
-    if found:
-        return 1.0 if {"timestamp", "event_type"} <= set(found) else 0.0
+    if found := next(logs.objects(head), {}):
+        # Others have the two words too (pmacct's BMP log): an event has ends, or a part that is named as its type.
+        known = {"timestamp", "event_type"} <= set(found)
+        return 1.0 if known and ("src_ip" in found or str(found["event_type"]) in found) else 0.0
     return 0.5 if b'"event_type"' in head[:2000] and b'"timestamp"' in head[:2000] else 0.0
 
 
 def _read(stream: Stream, account: Account, options: Options) -> Tables:
     number = 1
-    for block in logs.blocks(stream, account):
+    for block in logs.json_blocks(stream, account):
         # Other events may use the same words for other things: only the two kinds are parsed.
         lines = block.splitlines()
         places = [at for at, line in enumerate(lines) if b'"dns"' in line or b'"flow"' in line]

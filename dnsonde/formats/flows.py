@@ -1,6 +1,7 @@
-"""Flow records as collectors export them: nfdump as CSV (1.6 and 1.7) or JSON, goflow2 as JSON lines.
+"""Flow records as collectors export them: nfdump as CSV (1.6 and 1.7) or JSON, goflow2 and pmacct as JSON lines.
 
-Sampled flows are scaled by their sampling rate. nfdump writes times without a zone; they are taken as UTC.
+Sampled flows are scaled by their sampling rate. nfdump and pmacct write times without a zone; they are taken as UTC.
+pmacct tells when a flow began if its aggregate has that; else when its count did.
 """
 
 import re
@@ -19,25 +20,25 @@ from dnsonde.formats._stream import Stream
 
 TEXT, REAL = pa.string(), pa.float64()
 
-# Our word for a field: the words of nfdump 1.6 and 1.7 CSV, nfdump JSON (1.6 and 1.7), goflow2 (2 and 1).
+# Our word for a field: the words of nfdump 1.6 and 1.7 CSV, nfdump JSON (1.6 and 1.7), goflow2 (2 and 1), pmacct.
 WORDS = {
-    "first": ("ts", "firstSeen", "t_first", "first"),
-    "last": ("te", "t_last", "last"),
+    "first": ("ts", "firstSeen", "t_first", "first", "timestamp_start", "stamp_inserted"),
+    "last": ("te", "t_last", "last", "timestamp_end", "stamp_updated"),
     "duration": ("td", "duration"),
     "first_ns": ("time_flow_start_ns",),
     "last_ns": ("time_flow_end_ns",),
     "received_ns": ("time_received_ns",),
     "first_s": ("TimeFlowStart",),
     "last_s": ("TimeFlowEnd",),
-    "src": ("sa", "srcAddr", "src4_addr", "src_addr", "SrcAddr"),
-    "dst": ("da", "dstAddr", "dst4_addr", "dst_addr", "DstAddr"),
+    "src": ("sa", "srcAddr", "src4_addr", "src_addr", "SrcAddr", "ip_src"),
+    "dst": ("da", "dstAddr", "dst4_addr", "dst_addr", "DstAddr", "ip_dst"),
     "src6": ("src6_addr",),
     "dst6": ("dst6_addr",),
-    "src_port": ("sp", "srcPort", "src_port", "SrcPort"),
-    "dst_port": ("dp", "dstPort", "dst_port", "DstPort"),
+    "src_port": ("sp", "srcPort", "src_port", "SrcPort", "port_src"),
+    "dst_port": ("dp", "dstPort", "dst_port", "DstPort", "port_dst"),
     "icmp_type": ("icmp_type", "IcmpType"),
     "icmp_code": ("icmp_code", "IcmpCode"),
-    "proto": ("pr", "proto", "Proto"),
+    "proto": ("pr", "proto", "Proto", "ip_proto"),
     "flags": ("flg", "tcp_flags", "TCPFlags"),
     "packets": ("ipkt", "packets", "in_packets", "Packets"),
     "bytes": ("ibyt", "bytes", "in_bytes", "Bytes"),
@@ -57,7 +58,7 @@ Columns = dict[str, pa.Array]
 
 def _first(head: bytes) -> dict[str, Any]:
     """The first object of JSON lines, or of an array."""
-    return logs.object_at(head.lstrip(b"[ \r\n\t"))
+    return next(logs.objects(head), {})
 
 
 def _sniff(head: bytes) -> float:
@@ -103,14 +104,14 @@ def _csv(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
 def _json(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
     first = _first(stream.head)
     words = {word: TEXT if isinstance(first.get(word), str) else REAL for word in OURS}
+    words |= {word: pa.list_(TEXT) for word in WORDS["flags"] if isinstance(first.get(word), list)}
     for side in ("src", "dst"):
         for word in WORDS[side] + WORDS[f"{side}6"]:
             words[word] = TEXT
     for word in WORDS["first"] + WORDS["last"]:
         words[word] = TEXT
     schema = pa.schema(list(words.items()))
-    blocks = _objects(stream, account) if stream.head.lstrip()[:1] == b"[" else logs.blocks(stream, account)
-    for block in blocks:
+    for block in logs.json_blocks(stream, account):
         table = logs.json_rows(block, schema, account)
         if not len(table):
             continue
@@ -119,22 +120,9 @@ def _json(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
             column = logs.one(table[word])
             if ours not in rows or rows[ours].null_count == len(table):
                 rows[ours] = column
-        if "t_first" in first or "first" in first:
+        if any(":" in str(first.get(word, "")) for word in WORDS["first"]):
             account.note("times were written without a zone and taken as UTC")
         yield len(table), rows
-
-
-def _objects(stream: Stream, account: Account) -> Iterator[bytes]:
-    """The flat objects of an array, however it is broken into lines, one a line."""
-    rest = b""
-    for block in logs.blocks(stream, account):
-        whole, brace, rest = (rest + block.replace(b"\r", b" ").replace(b"\n", b" ")).rpartition(b"}")
-        if brace:
-            parts = (part.lstrip(b"[ ,\t") for part in (whole + brace).split(b"}"))
-            yield b"\n".join(part + b"}" for part in parts if part) + b"\n"
-    if rest.strip(b" ]\t"):
-        account.malformed["damaged_line"] += 1
-        account.note("cut short: an incomplete record at the end")
 
 
 def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -152,7 +140,7 @@ def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
         np.logical_or(mask, take, out=mask)
     for name, out, mask in (("first", first, known), ("last", last, ended)):
         if pa.types.is_string(rows[name].type):
-            values, valid = logs.microseconds(pc.replace_substring(rows[name], " ", "T", max_replacements=1))
+            values, valid = logs.microseconds(rows[name])
             take = ~mask & valid
             out[take] = values[take]
             np.logical_or(mask, take, out=mask)
@@ -161,7 +149,9 @@ def _times(rows: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
 
 
 def _flags(column: pa.Array) -> NDArray[np.int64]:
-    """Which TCP flags were seen, as bits, from letters or from a number."""
+    """Which TCP flags were seen, as bits, from letters, from names or from a number."""
+    if pa.types.is_list(column.type):
+        column = pc.replace_substring_regex(pc.binary_join(column, " "), "([A-Z])[A-Z]+", r"\1")
     number, numeric = logs.integers(column, 0xFFFF)
     if pa.types.is_string(column.type):
         text = column.fill_null("")
@@ -214,4 +204,4 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
     )
 
 
-flows = Format("flow records of nfdump (CSV, JSON) and goflow2 (JSON)", ("flow",), _sniff, _read)
+flows = Format("flow records of nfdump (CSV, JSON), goflow2 and pmacct (JSON)", ("flow",), _sniff, _read)

@@ -1,7 +1,8 @@
 """Zeek's dns.log and conn.log, as separated text or JSON; rotated ones joined, cut ones read to their cut.
 
-What separates the columns of text, and what stands for nothing, its header says; a header line alone, as zeek-cut
-writes it, is enough.
+What separates the columns of text, and what stands for nothing, its header says; a line that names the columns, as
+zeek-cut and those who make CSV of logs write it, is enough. JSON may spell `id.orig_h` as `id_orig_h` too, or have it
+within `id`, and may be of other logs as well, where each object names its own.
 
 A dns.log line is a query and, where it has a response code, its response: two messages. A conn.log line is a
 flow each way, whatever its length in time.
@@ -48,10 +49,17 @@ class Style:
     empty: str = "(empty)"
     unset: str = "-"
     fields: tuple[str, ...] = ()
+    quoted: bool = False
 
     @classmethod
     def of(cls, head: bytes, before: "Style") -> "Style":
         """As the header lines say, or as before where there are none."""
+        line = head[: head.find(b"\n")]
+        if b"orig_h" in line and not line.startswith((b"#", b"{", b"[")):
+            separator = "\t" if b"\t" in line else ","
+            fields = tuple(_name(name.strip('"\r')) for name in line.decode("latin-1").split(separator))
+            if _kind(set(fields)):
+                return cls(separator, fields=fields, quoted=separator == ",")
         found: dict[str, str] = {}
         separator = before.separator
         # Most files that are sniffed at are captures, and have none: to split and decode them takes its time.
@@ -65,8 +73,6 @@ class Style:
             elif text.startswith("#"):
                 name, _, value = text[1:].partition(separator)
                 found[name] = value
-            elif text.startswith("ts\tuid\t") and "fields" not in found:
-                found["fields"] = text
         if "fields" not in found:
             return before
         return cls(
@@ -78,7 +84,7 @@ class Style:
         )
 
 
-HEADED = (b"#", b" #separator", b"ts\tuid\t")  # how a line of a header begins
+HEADED = (b"#", b" #separator")  # how a line of a header begins
 ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 PLAIN = Style()
 
@@ -92,56 +98,125 @@ def _kind(fields: set[str]) -> str:
     return "conn" if "conn_state" in fields else ""
 
 
-def _object(head: bytes) -> dict[str, Any]:
-    """The first JSON object among the lines of the head."""
-    return next(filter(None, map(logs.object_at, head.split(b"\n")[:20])), {})
+def _name(name: str) -> str:
+    """A field as Zeek names it: some who pass logs on have `id_orig_h` for `id.orig_h`."""
+    return name.replace("_", ".", 1) if name.startswith(("id_orig_", "id_resp_")) else name
+
+
+def _log(found: dict[str, Any]) -> str:
+    """Which log an object of JSON is of; a query may be missing from one."""
+    ends = found.get("id")
+    within = [f"id.{name}" for name in ends] if isinstance(ends, dict) else []
+    fields = {*map(_name, found), *within}
+    return _kind(fields | {"query"} if {"trans_id", "rejected"} <= fields else fields)
+
+
+def _first(head: bytes) -> dict[str, Any]:
+    """The first object of JSON; of those that name their logs, the first of one that is read; none if there is none."""
+    for found in logs.objects(head):
+        if _log(found):
+            return found
+        if not any(word in found for word in NAMING):
+            break
+    return {}
+
+
+NAMING = ("_path", "@stream")  # which log an object is of, by those who write several into one
+NAMED = re.compile(rb'"(?:_path|@stream)" *: *"([^"]*)"')
 
 
 def _sniff(head: bytes) -> float:
-    if not head.startswith(b"{"):
+    if not head.startswith((b"{", b"[")):
         return 1.0 if _kind(set(Style.of(head, PLAIN).fields)) else 0.0
-    return 0.9 if _kind(_known(_object(head))) else 0.0
-
-
-def _known(first: dict[str, Any]) -> set[str]:
-    """The fields that a JSON log's first object shows it to have; a query may be missing from one line."""
-    return {*first, "query"} if {"trans_id", "rejected"} <= set(first) else set(first)
+    return 0.9 if _first(head) else 0.0
 
 
 def _read(stream: Stream, account: Account, options: Options) -> Tables:
-    head = stream.head
-    style = Style.of(head, PLAIN)
-    first = {} if style.fields else _object(head)
-    kind = _kind(set(style.fields) or _known(first))
-    wanted = DNS if kind == "dns" else CONN
-    if isinstance(first.get("ts"), str):
-        wanted = wanted | {"ts": TEXT}
-    read = _text(stream, account) if style.fields else _json(stream, account, wanted)
+    text = bool(Style.of(stream.head, PLAIN).fields)
     number = 1
-    for count, columns in read:
-        rows = {name: columns.get(name, pa.nulls(count, type_)) for name, type_ in wanted.items()}
+    for kind, count, columns in _text(stream, account) if text else _json(stream, account):
+        rows = {
+            name: columns.get(name, pa.nulls(count, type_))
+            for name, type_ in (DNS if kind == "dns" else CONN).items()
+        }
         made = _messages(rows, number, account, options) if kind == "dns" else _flows(rows, account)
         number += count
         yield from ((table, batch) for table, batch in made if table in options.tables and len(batch))
 
 
-def _json(stream: Stream, account: Account, wanted: dict[str, pa.DataType]) -> Iterator[tuple[int, Columns]]:
-    schema = pa.schema(list(wanted.items()))
-    for block in logs.blocks(stream, account):
-        table = logs.json_rows(block, schema, account)
-        if len(table):
-            yield len(table), {name: logs.one(table[name]) for name in wanted}
+def _json(stream: Stream, account: Account) -> Iterator[tuple[str, int, Columns]]:
+    first = _first(stream.head)
+    known = {"dns": "dns", "conn": "conn"} | {
+        str(first[word]): _log(first) for word in NAMING if word in first
+    }
+    for block in logs.json_blocks(stream, account):
+        parts = {_log(first): block}
+        if any(word in first for word in NAMING):
+            lines = [line for line in block.splitlines() if line.strip()]
+            named = [
+                known.get(found[1].decode()) if (found := NAMED.search(line)) else None for line in lines
+            ]
+            account.ignored["other_log"] += named.count(None)
+            account.ignored = +account.ignored
+            parts = {
+                kind: b"\n".join(line for line, its in zip(lines, named, strict=True) if its == kind) + b"\n"
+                for kind in dict.fromkeys(filter(None, named))
+            }
+        for kind, part in parts.items():
+            count, columns = _rows(part, DNS if kind == "dns" else CONN, first, account)
+            if count:
+                yield kind, count, columns
 
 
-def _text(stream: Stream, account: Account) -> Iterator[tuple[int, Columns]]:
+def _rows(
+    block: bytes, wanted: dict[str, pa.DataType], first: dict[str, Any], account: Account
+) -> tuple[int, Columns]:
+    """(how many, columns) of the objects of a block, spelled as the first one is."""
+    ends = first["id"] if isinstance(first.get("id"), dict) else {}
+    written = isinstance(ends.get("orig_p", first.get("id.orig_p", first.get("id_orig_p"))), str)
+    types = dict.fromkeys(wanted, TEXT) if written else dict(wanted)
+    if isinstance(first.get("ts"), str):
+        types["ts"] = TEXT
+    spelled = {name: name.replace(".", "_") if name.replace(".", "_") in first else name for name in types}
+    fields = {spelled[name]: type_ for name, type_ in types.items()}
+    within = {}
+    if ends:
+        within = {name: types[f"id.{name}"] for name in ("orig_h", "orig_p", "resp_h", "resp_p")}
+        fields["id"] = pa.struct(within)
+    table = logs.json_rows(block, pa.schema(list(fields.items())), account)
+    columns = {name: logs.one(table[spelled[name]]) for name in types}
+    for name in within:
+        columns[f"id.{name}"] = pc.struct_field(logs.one(table["id"]), name)
+    if written:  # the text of a log, put into JSON as it stands
+        nothing = pa.array([PLAIN.unset, PLAIN.empty, ""])
+        columns = {
+            name: pc.if_else(pc.is_in(column, nothing), None, column) for name, column in columns.items()
+        }
+        columns = _vectors(columns, PLAIN.items)
+    return len(table), columns
+
+
+def _vectors(columns: Columns, between: str) -> Columns:
+    """With each vector's text as a list."""
+    return columns | {
+        name: pc.split_pattern(columns[name], between) for name in ("answers", "TTLs") if name in columns
+    }
+
+
+def _text(stream: Stream, account: Account) -> Iterator[tuple[str, int, Columns]]:
     """Tables of text; a header in the middle (joined files) may name other columns."""
     style = PLAIN
     for block in logs.blocks(stream, account):
         for part in _parts(block):
             style = Style.of(part, style)
-            columns = _table(part, style, account) if style.fields else {}
+            if not (kind := _kind(set(style.fields))):
+                lines = part.splitlines()
+                account.ignored["other_log"] += sum(not line.startswith(b"#") for line in lines)
+                account.ignored = +account.ignored
+                continue
+            columns = _table(part, style, account)
             if columns and len(columns["ts"]):
-                yield len(columns["ts"]), columns
+                yield kind, len(columns["ts"]), columns
 
 
 def _parts(block: bytes) -> Iterator[bytes]:
@@ -160,7 +235,12 @@ def _table(block: bytes, style: Style, account: Account) -> Columns:
 
     try:
         columns = logs.separated(
-            block, style.fields, style.separator, count, nulls=(style.unset, style.empty, "")
+            block,
+            style.fields,
+            style.separator,
+            count,
+            quoted=style.quoted,
+            nulls=(style.unset, style.empty, ""),
         )
     except pa.ArrowInvalid as error:
         if style.separator.encode("latin-1") in block:
@@ -168,13 +248,10 @@ def _table(block: bytes, style: Style, account: Account) -> Columns:
         return {}
     # A comment with as many separators as a row has columns, or a header line without its mark.
     first = columns[style.fields[0]]
-    head = pc.or_(pc.starts_with(first, COMMENT), pc.equal(first, style.fields[0]))
+    head = pc.or_kleene(pc.starts_with(first, COMMENT), pc.equal(columns["ts"], "ts"))
     body = pc.invert(head.fill_null(False))
     columns = {name: column.filter(body) for name, column in columns.items()}
-    for name in ("answers", "TTLs"):
-        if name in columns:
-            columns[name] = pc.split_pattern(columns[name], style.items)
-    return columns
+    return _vectors(columns, style.items)
 
 
 def _ends(rows: Columns, account: Account) -> tuple[Columns, NDArray[np.int64], logs.Ends, logs.Ends]:
@@ -264,6 +341,11 @@ def _flows(rows: Columns, account: Account) -> Tables:
     ports = [logs.integers(rows[f"id.{side}_p"], 65535)[0] for side in ("orig", "resp")]
     protocol = logs.protocols(rows["proto"], orig)
     history = rows["history"].cast(TEXT).fill_null("")
+    if pc.any(pc.match_substring_regex(history, "^[Cc]+$")).as_py():
+        account.note(
+            "some connections had nothing but bad checksums, and Zeek counted no packets of them: where the network "
+            "card reckons them, have `zeek -C` ignore them"
+        )
     for side, src, dst, letters in (("orig", orig, resp, "SHADFR"), ("resp", resp, orig, "shadfr")):
         payload, _ = logs.integers(rows[f"{side}_bytes"], 1 << 53)
         packets, counted = logs.integers(rows[f"{side}_pkts"], 1 << 53)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dnsonde.detect.amplification import amplification
 from dnsonde.detect.carpet_flood import carpet_flood
 from dnsonde.detect.flood import flood
 from tests.detect.rows import Row, flow, found
@@ -344,3 +345,41 @@ def test_syns_that_no_system_sends_are_told_at_a_low_rate() -> None:
     assert found(flood, flows=slow) == []
     checks = [row | {"options": 5, "length_max": 60} for row in crafted]
     assert found(flood, flows=checks) == []
+
+
+@pytest.mark.parametrize("detector", [flood, amplification])
+def test_a_few_packets_of_a_sample_are_no_rate(detector: Any) -> None:
+    """An exporter that sees one packet in three thousand counts three thousand for it, and another that sees all."""
+    one: dict[str, Any] = {"protocol": 17, "ttl_min": None, "ttl_max": None}
+    kind = {"dst_port": 389} if detector is flood else {"dst_port": 40_000}
+    rows = [
+        flow(
+            "203.0.113.9",
+            f"192.0.2.{n % 250}",
+            src_port=389,
+            packets=3000,
+            bytes=4_200_000,
+            payload_bytes=4_000_000,
+            **kind,
+            **one,
+        )
+        for n in range(500)
+    ]
+    rows += [flow("203.0.113.9", "198.51.100.1", src_port=40_000, dst_port=443, packets=2, **one)] * 4
+    assert found(detector, flows=rows) == []
+    rows += [
+        flow(
+            f"203.0.113.{n}",
+            VICTIM,
+            time_s=n / 2,
+            src_port=389,
+            packets=3000,
+            bytes=4_200_000,
+            payload_bytes=4_000_000,
+            **kind,
+            **one,
+        )
+        for n in range(30)
+    ]
+    (row,) = found(detector, flows=rows)
+    assert row["subject"] == VICTIM

@@ -155,6 +155,16 @@ def test_zeek_history_names_acks_with_data_by_the_data(
     assert [flow["ack"] for flow in read(tmp_path, tabs(CONN_FIELDS, [row], "conn"))[1]] == acks
 
 
+def test_zeek_connections_of_bad_checksums_alone_are_told_of(tmp_path: Path) -> None:
+    bad = dict(zip(CONN_FIELDS, CONN_ROW, strict=True)) | {"history": "C", "conn_state": "OTH"}
+    bad |= dict.fromkeys(
+        ("orig_bytes", "resp_bytes", "orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes"), "0"
+    )
+    _, flows, account = read(tmp_path, tabs(CONN_FIELDS, [CONN_ROW, list(bad.values())], "conn"))
+    assert (len(flows), account.parsed) == (2, 2)
+    assert ["zeek -C" in note for note in account.notes] == [True]
+
+
 def test_zeek_icmp_is_by_family_and_unanswered_flows_are_one_way(tmp_path: Path) -> None:
     row = [
         "1700000000",
@@ -209,6 +219,54 @@ def test_a_zeek_separator_that_cannot_be_is_a_tab(tmp_path: Path, separator: str
     check_dns(read(tmp_path, text)[0])
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_zeek_logs_made_csv(tmp_path: Path, quote: str, numbered: bool) -> None:
+    """By a data frame's to_csv, perhaps with the number of each row and other names."""
+    row = [f'"{value}"' if "," in value else quote + value + quote for value in DNS_ROW]
+    lines = [[name.replace(".", "_") for name in DNS_FIELDS], row, row, row[:-1]]
+    if numbered:
+        lines = [[number, *line] for number, line in zip(["", "0", "1", "2"], lines, strict=True)]
+    messages, _, account = read(tmp_path, "".join(",".join(line) + "\r\n" for line in lines))
+    check_dns(messages[:1] + messages[2:3])
+    assert (account.parsed, dict(account.malformed)) == (2, {"damaged_line": 1})
+
+
+def test_zeek_json_with_other_names_for_the_ends(tmp_path: Path) -> None:
+    query = zeek_object(DNS_FIELDS, DNS_ROW)
+    check_dns(read(tmp_path, json.dumps({n.replace("id.", "id_"): v for n, v in query.items()}) + "\n")[0])
+    ends = {name.removeprefix("id."): value for name, value in query.items() if name.startswith("id.")}
+    rest = {name: value for name, value in query.items() if not name.startswith("id.")}
+    check_dns(read(tmp_path, json.dumps(rest | {"id": ends}) + "\n")[0])
+
+
+def test_zeek_json_of_nothing_but_texts(tmp_path: Path) -> None:
+    """As scripts write it that split the lines of a log and leave the values as they are."""
+    row = dict(zip(DNS_FIELDS, DNS_ROW, strict=True))
+    unanswered = row | {"rtt": "-", "rcode": "-", "answers": "-", "TTLs": "(empty)"}
+    messages, _, account = read(tmp_path, json.dumps([row, unanswered], indent=4))
+    check_dns([messages[0], messages[2]])
+    assert (len(messages), account.parsed) == (3, 2)
+
+
+@pytest.mark.parametrize("word", ["_path", "@stream"])
+def test_several_zeek_logs_in_one(tmp_path: Path, word: str) -> None:
+    query, flow = (zeek_object(*log) for log in ((DNS_FIELDS, DNS_ROW), (CONN_FIELDS, CONN_ROW)))
+    other = {"ts": 1.5, "uid": "C1", "id.orig_h": "192.0.2.1", "id.resp_h": "192.0.2.2", "query": "x"}
+    lines = [{word: "ssl"} | other, {word: "dns"} | query, {word: "conn"} | flow, {word: "notice"} | other]
+    messages, flows, account = read(tmp_path, "".join(json.dumps(line) + "\n" for line in lines))
+    check_dns(messages)
+    assert (len(flows), account.packets, account.parsed, dict(account.ignored)) == (2, 4, 2, {"other_log": 2})
+    text = (
+        tabs(DNS_FIELDS, [DNS_ROW])
+        + tabs(["ts", "host"], [["1", "x"]], "http")
+        + tabs(CONN_FIELDS, [CONN_ROW])
+    )
+    messages, flows, account = read(tmp_path, text)
+    check_dns(messages)
+    assert (len(flows), account.parsed, dict(account.ignored)) == (2, 2, {"other_log": 1})
+
+
 def test_zeek_columns_that_are_missing_or_there_twice(tmp_path: Path) -> None:
     keep = [at for at, name in enumerate(DNS_FIELDS) if name not in ("rtt", "TTLs", "proto", "qclass", "RD")]
     fields, row = ([line[at] for at in keep] for line in (DNS_FIELDS, DNS_ROW))
@@ -260,10 +318,15 @@ def test_a_newline_in_an_address_shifts_nothing() -> None:
         ("1970-01-01T02:00:00.000001+0200", 1),
         ("1970-01-01T00:00:00-01:30", 5_400_000_000),
         ("1970-01-01T00:00:00.123456789", 123_456),
+        ("1970-01-01 00:00:01", 1_000_000),
+        ("1970/01/01 00:00:01.5", 1_500_000),
+        ("1970/01/0100:00:01.5", 1_500_000),
+        ("1970-01-01+00:00:01.5", 1_500_000),
+        ("00:00:01.5", None),
         ("Tuesday", None),
     ],
 )
-def test_iso_times(text: str, micros: int | None) -> None:
+def test_dates(text: str, micros: int | None) -> None:
     values, valid = _logs.microseconds(pa.array([text]))
     assert (values.tolist() if valid[0] else [None]) == [micros]
 
@@ -383,6 +446,23 @@ def test_goflow2(tmp_path: Path) -> None:
     check_flow(flow, 10, 400)
 
 
+@pytest.mark.parametrize("began", [True, False])
+def test_pmacct(tmp_path: Path, began: bool) -> None:
+    """With a flow's own times, or with those of the count alone; as seconds, or as a date."""
+    record = {
+        "event_type": "purge", "ip_src": "192.0.2.1", "ip_dst": "198.51.100.7", "port_src": 4000, "port_dst": 23,
+        "tcp_flags": ["SYN", "RST"], "ip_proto": "tcp", "packets": 10, "flows": None, "bytes": 400,
+        "stamp_inserted": "2023-11-14 22:13:20", "stamp_updated": "2023-11-14 22:13:21",
+    }  # fmt: skip
+    if began:
+        record |= {"stamp_inserted": "1700000040", "stamp_updated": "1700000101"}
+        record |= {"timestamp_start": "1700000000.000000", "timestamp_end": "1700000001.000000"}
+    _, (flow,), account = read(tmp_path, json.dumps(record) + "\n")
+    assert (account.format, account.parsed, len(account.notes)) == ("flows", 1, 0 if began else 1)
+    check_flow(flow, 10, 400)
+    assert (flow["syn"], flow["rst"], flow["ack"], flow["push"]) == (1, 1, 0, 0)
+
+
 # --- EVE --------------------------------------------------------------------------------------------------------
 
 EVE = {
@@ -448,10 +528,48 @@ def test_eve_events_that_use_the_same_words_otherwise(tmp_path: Path) -> None:
     assert (len(messages), len(flows), account.packets, account.parsed) == (1, 2, 3, 2)
 
 
+def test_a_log_of_other_events_is_no_eve(tmp_path: Path) -> None:
+    stats = {"timestamp": EVE["timestamp"], "event_type": "stats", "stats": {"uptime": 1}}
+    assert read(tmp_path, json.dumps(stats) + "\n")[2].format == "eve"
+    with pytest.raises(UsageError, match="of no format"):
+        read(tmp_path, json.dumps(stats | {"event_type": "log"}) + "\n")
+
+
 def test_eve_cut_short(tmp_path: Path) -> None:
     line = json.dumps(QUERY)
     messages, _, account = read(tmp_path, f"{line}\n{line[:-30]}")
     assert (len(messages), dict(account.malformed)) == (1, {"damaged_line": 1})
+
+
+@pytest.mark.parametrize(("indent", "array"), [(None, True), (2, True), (2, False)])
+def test_json_in_an_array_or_laid_out_is_read_as_lines_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, array: bool
+) -> None:
+    """As `jq`, `jq -s` and many scripts write it; braces, quotes and backslashes within texts mean nothing."""
+    monkeypatch.setattr(_logs, "BLOCK", 1000)
+    texts = {"odd": 'a } { \\" \\ ] , "', "end": "\\", "deep": {"er": [{"x": "{"}, {}]}}
+    alert = EVE | texts | {"event_type": "alert", "flow": {"start": EVE["timestamp"]}}
+    events = [QUERY | texts, ANSWER2, alert, FLOW] * 5
+    text = json.dumps(events, indent=indent)
+    if not array:
+        text = "\n".join(json.dumps(event, indent=indent) for event in events)
+    messages, flows, account = read(tmp_path, text)
+    assert (len(messages), len(flows), account.packets, account.parsed) == (10, 10, 20, 15)
+    assert not account.malformed
+    messages, _, account = read(tmp_path, text[: len(text) - 80])
+    assert (len(messages), account.packets, dict(account.malformed)) == (10, 20, {"damaged_line": 1})
+    query = zeek_object(DNS_FIELDS, DNS_ROW)
+    text = json.dumps([query] * 3, indent=indent) if array else f"{json.dumps(query, indent=indent)}\n" * 3
+    messages, _, account = read(tmp_path, text)
+    check_dns(sorted(messages, key=lambda message: bool(message["response"]))[2:4])
+    assert (account.format, account.packets) == ("zeek", 3)
+
+
+def test_an_endless_object_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_logs, "BLOCK", 1000)
+    monkeypatch.setattr(_logs, "LONGEST_LINE", 1000)
+    messages, _, account = read(tmp_path, f'[{json.dumps(QUERY)}, {{"x": "' + "y" * 10_000)
+    assert (len(messages), dict(account.malformed)) == (1, {"endless_line": 1})
 
 
 # --- dnstap -----------------------------------------------------------------------------------------------------
