@@ -16,10 +16,8 @@ from dnsonde.intel.load import amplifiers, markers
 DST = keys("dst")
 WINDOW_S = 60  # of a flow row
 SEEN = 20  # packets of a sample that a rate may be reckoned of
-LOG_RECORDS, HARDLY = (
-    100,
-    0.01,
-)  # of a log of flows that tell whether it is a sample; one exporter of many may not
+LOG_RECORDS = 100  # of a log of flows, that tell whether it is a sample
+HARDLY = 0.01  # of its flows may have fewer packets: those of one exporter of many that does not sample
 SLICE_S = 10  # of a window: what comes before or after an attack must not thin it
 # From which on a flood is spread over a prefix: see `carpet_flood`.
 CARPET_S, CARPET_PACKETS, CARPET_ADDRESSES = 500, 2500, 16
@@ -70,13 +68,17 @@ def seen(each: ir.Table, rows: ir.Table, flow: ir.Table, by: list[str]) -> ir.Ta
     How many it counts for one, what it logs of all its flows tells: hardly any has fewer.
     """
     logged = flow.filter(flow.ttl_min.isnull())
-    grains = logged.group_by("file").aggregate(
-        grain=logged.packets.quantile(HARDLY).cast("int64"), records=logged.count()
-    )
-    grains = stage(grains.filter((grains.grain > 1) & (grains.records >= LOG_RECORDS)))
+    sizes = logged.group_by(["file", "packets"]).aggregate(
+        records=logged.count()
+    )  # few, whatever the log's length
+    upto = ibis.window(group_by="file", order_by="packets", preceding=None, following=0)
+    sizes = sizes.mutate(upto=sizes.records.sum().over(upto), total=sizes.records.sum().over(group_by="file"))
+    grains = sizes.filter((sizes.upto >= HARDLY * sizes.total) & (sizes.total >= LOG_RECORDS))
+    grains = grains.group_by("file").aggregate(grain=grains.packets.min())
+    grains = stage(grains.filter(grains.grain > 1))
     rows = rows.semi_join(each, by)
     files = rows.group_by([*by, "file"]).aggregate(packets=rows.packets.sum(), rows=rows.count())
-    files = attach(files, grains.select("file", "grain"), ["file"])
+    files = attach(files, grains, ["file"])
     files = files.mutate(grain=files.grain.fill_null(1))
     files = files.mutate(seen=ibis.greatest(files.packets // files.grain, files.rows))
     sums = files.group_by(by).aggregate(seen=files.seen.sum(), grain=files.grain.max())
