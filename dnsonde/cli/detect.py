@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from dnsonde.cli import _look, _options, _progress
+from dnsonde.table.engine import ENGINES
 
 if TYPE_CHECKING:
     from dnsonde.clock import Clock
 
 FORMATS = ("table", "jsonl", "json", "csv", "parquet")
 SEVERITIES = ("info", "low", "medium", "high", "critical")
-ENGINES = ("duckdb", "spark")
 LIMIT = 50
 AGO = re.compile(r"[0-9]{1,9}[smhdw]")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

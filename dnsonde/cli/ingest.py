@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from dnsonde.cli import _options, _progress
-
-ENGINES = ("duckdb", "spark")
+from dnsonde.table.engine import ENGINES
 
 
 @click.command()

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, same, sample, sessions
+from dnsonde.detect._relations import attach, count_distinct, keys, pair, same, sample, sessions, window
 from dnsonde.detect._stages import stage
 
 SRC = keys("src")
@@ -51,7 +51,7 @@ def mirai_scan(
     # Garbage repeats one value everywhere: nobody scans himself.
     itself = same(pair(flow, "src"), pair(flow, "dst"))
     marked = flow.filter((flow.protocol == 6) & (flow.mirai_syn > 0) & ~itself)
-    marked = marked.mutate(day=(marked.start_us // (gap_s * 1_000_000)).cast("int64"))
+    marked = marked.mutate(day=window(marked.start_us, gap_s))
     marked = stage(marked.select(*COLUMNS), needed=True)
     days = marked.group_by([*SRC, "src_home", "day"]).aggregate(
         first_us=marked.start_us.min(), last_us=marked.end_us.max(), syns=marked.mirai_syn.sum()

@@ -7,7 +7,16 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, confidence, detector, finding, severity
-from dnsonde.detect._relations import attach, count_distinct, dns, keys, parties, sample, sample_addresses
+from dnsonde.detect._relations import (
+    DIGITS,
+    attach,
+    count_distinct,
+    dns,
+    keys,
+    parties,
+    sample,
+    sample_addresses,
+)
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import markers
 
@@ -74,7 +83,7 @@ def mx_probing(
         messages=ibis.greatest((~m.response).sum(), m.response.sum()),
         outbound=(m.client_home & ~m.server_home).sum(),
     )
-    digit = m.digits > m.registered_domain.length() - _without_digits(m.registered_domain).length()
+    digit = m.digits > m.registered_domain.length() - m.registered_domain.translate(DIGITS, "").length()
     answered = m.response & (m.rcode == 0) & (m.ancount > 0)
     for more in (
         count_distinct(m, DOMAIN, ["qname"], "names"),
@@ -130,9 +139,3 @@ def _below_known(m: ir.Table, known: Sequence[str]) -> ir.Table:
         registered_domain=ibis.coalesce(zone, m.registered_domain),
         sub_bytes=ibis.coalesce(left, m.sub_bytes.cast("int64")),
     )
-
-
-def _without_digits(text: ir.StringValue) -> ir.StringValue:
-    for digit in "0123456789":
-        text = text.replace(digit, "")
-    return text

@@ -7,7 +7,7 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._floods import USUAL_PROTOCOLS, told
-from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, sample, sessions
+from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions, window
 from dnsonde.detect._stages import sources, stage
 
 SRC = keys("src")
@@ -155,7 +155,7 @@ def service_scan(
 
 def _rows(flow: ir.Table, packets_max: int, gap_s: int, addresses_min: int, ports_min: int) -> ir.Table:
     """Flows that can be of a scan; port -1: ICMP, whose versions are one `kind`, 1."""
-    flow = flow.mutate(bucket=(flow.start_us // (gap_s * SECOND)).cast("int64"))
+    flow = flow.mutate(bucket=window(flow.start_us, gap_s))
     tcp = flow.protocol == 6
     # An answer comes from a service's port, which is mostly the lower one.
     low = (flow.dst_port < flow.src_port) & (flow.dst_port > 0)

@@ -43,11 +43,11 @@ class Reading:
     Raises UsageError when the file is of no known format, SystemRefusal when it cannot be opened.
     """
 
-    def __init__(self, path: str | Path, options: Options | None = None, *, format_name: str = "") -> None:
+    def __init__(self, path: str | Path, options: Options | None = None) -> None:
         self.stream = Stream(path)
         self._options = options or Options()
         try:
-            self.format_name, self._format = identify(self.stream, format_name)
+            self.format_name, self._format = identify(self.stream)
         except UsageError:
             self.stream.close()
             raise
@@ -83,17 +83,11 @@ def formats() -> dict[str, Format]:
     return entries(PACKAGE, Format)
 
 
-def identify(stream: Stream, name: str = "") -> tuple[str, Format]:
-    """The format of this input, or the one of that name."""
+def identify(stream: Stream) -> tuple[str, Format]:
+    """The format of this input, and its name; who listens waits for dnstap."""
     known = formats()
     if stream.live:
-        name = name or "dnstap"
-        if name != "dnstap":
-            raise UsageError(f"{stream.path} listens for dnstap, not for {name}")
-    if name:
-        if name not in known:
-            raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(known))}")
-        return name, known[name]
+        return "dnstap", known["dnstap"]
     sure = {key: kind.sniff(stream.head) for key, kind in known.items()}
     best = max(sure, key=lambda key: sure[key])
     if sure[best] > 0:

@@ -6,7 +6,7 @@ import pyarrow as pa
 from dnsonde.formats._contract import Account, Format, Options, Tables
 from dnsonde.formats._messages import TCP, UDP, UNKNOWN, message_batch
 from dnsonde.formats._stream import HEAD, Stream
-from dnsonde.net.frames import stops
+from dnsonde.net.frames import CONTENT, stops
 from dnsonde.table.schema import MESSAGE
 from dnsonde.wire import dnstap as wire
 from dnsonde.wire.batch import Batch
@@ -16,7 +16,6 @@ CHUNK = 1 << 24  # octets of the file in memory at a time
 FRAMES = 1 << 17
 LONGEST = 1 << 18  # octets of a frame that is believed: a message of 64 KiB and what is told of it
 
-CONTENT = b"protobuf:dnstap.Dnstap"
 NOTHING = pa.RecordBatch.from_pylist([], MESSAGE.schema)
 FIELDS = b"\x0a\x12\x1a\x72\x78"  # of a bare message: identity, version, extra, message, type
 

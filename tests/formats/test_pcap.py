@@ -413,14 +413,6 @@ def test_an_unknown_file_is_told_what_it_looks_like(tmp_path: Path, data: bytes,
         Reading(write(tmp_path, data))
 
 
-def test_a_named_format_is_taken_at_its_word(tmp_path: Path) -> None:
-    path = write(tmp_path, make.pcap(PACKETS))
-    with Reading(path, format_name="pcap") as reading:
-        assert reading.format_name == "pcap"
-    with pytest.raises(UsageError, match="there is no format 'cap'"):
-        Reading(path, format_name="cap")
-
-
 def test_every_format_says_what_it_is() -> None:
     for kind in formats().values():
         assert kind.title
