@@ -214,7 +214,7 @@ def measure_memory(folder: Path, megabytes: list[int]) -> None:
 
 def main() -> None:
     """Print one line for each, and the ratio last."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="How fast a capture becomes tables, beside peers.")
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--packets", type=int, default=0, help="measure mixed traffic of so many packets")
     parser.add_argument("--memory", type=int, action="append", default=[], metavar="MB")
