@@ -32,7 +32,7 @@ from bench_web import PLAN, write_run
 from dnsonde.detect._about import detector_names
 from dnsonde.detect._findings import SEVERITIES
 from dnsonde.detect._kept import Look, code, keep, parts
-from dnsonde.detect._sides import prefixes
+from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import ENRICHMENT, FINDING, PROBE, VERDICT
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair

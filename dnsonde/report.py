@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 from duckdb import DuckDBPyRelation
 
-from dnsonde.detect._sides import Prefix, is_about_mapped
-from dnsonde.detect._sides import prefixes as parsed
 from dnsonde.errors import UsageError
+from dnsonde.table.prefix import prefixes as parsed
+from dnsonde.table.prefix import within as prefix_sql
 from dnsonde.table.readable import group_text
 from dnsonde.table.readable import readable as rows_readable
 from dnsonde.table.store import quoted
-from dnsonde.wire.batch import MAPPED, address_pair
+from dnsonde.wire.batch import MAPPED
 
 Relation = DuckDBPyRelation  # rows that are not computed yet; `filter`, `project` and so on take SQL
 TARGET = "target_net, target_host"
@@ -163,29 +163,8 @@ def chosen(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[st
 
 
 def within(role: str, prefix: str) -> str:
-    """SQL: the address in `role` lies in `prefix` (text); UsageError when it is no prefix.
-
-    `_sides.inside` says the same by masks; this says it by ranges, so that parts of a table can be passed over.
-    """
-    (network,) = parsed([prefix])
-    if is_about_mapped(network):
-        return f"({_between(role, network)} AND NOT {within(role, '0.0.0.0/0')})"
-    return _between(role, network)
-
-
-def _between(role: str, network: Prefix) -> str:
-    first, last = address_pair(network.network_address), address_pair(network.broadcast_address)
-    net, host = f"{role}_net", f"{role}_host"
-    # A prefix fixes the top bit of the half that it cuts, so a signed range is contiguous (but for ::/0).
-    if network.prefixlen == 0 and network.version == 6:
-        return "TRUE"
-    if first == last:
-        return f"({host} = {first[1]} AND {net} = {first[0]})"
-    if first[0] != last[0]:
-        return f"({net} BETWEEN {first[0]} AND {last[0]})"
-    if network.version == 6 and network.prefixlen == 64:
-        return f"({net} = {first[0]})"
-    return f"({host} BETWEEN {first[1]} AND {last[1]} AND {net} = {first[0]})"
+    """SQL: the address in `role` lies in `prefix` (text); UsageError when it is no prefix."""
+    return prefix_sql(role, *parsed([prefix]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from dnsonde.detect._findings import SEVERITIES, findings
 from dnsonde.detect._home import Guess, guess
 from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.detect._kept import kept as kept_look
-from dnsonde.detect._sides import Prefix, Seen, between
+from dnsonde.detect._sides import Seen, between
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
@@ -33,6 +33,7 @@ from dnsonde.scratch import scratch
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.part import TIME
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.table.within import create_within

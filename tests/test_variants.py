@@ -10,7 +10,7 @@ import pytest
 
 from dnsonde import watch
 from dnsonde.clock import SystemClock
-from dnsonde.detect._sides import prefixes
+from dnsonde.table.prefix import prefixes
 
 CAPTURES = Path(__file__).resolve().parents[2] / "shared/captures"
 ETHERNET, RAW, COOKED = 1, 101, 113

@@ -16,10 +16,11 @@ from dnsonde.detect._allow import Allowed, load_allowed
 from dnsonde.detect._compiled import detector_of, query_of
 from dnsonde.detect._engines import OnDuckDB
 from dnsonde.detect._home import Guess, guess
-from dnsonde.detect._sides import Seen, below, prefixes
+from dnsonde.detect._sides import Seen, below
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.table import kept
 from dnsonde.table import lake as lakes
+from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FINDING, FLOW, MESSAGE
 from dnsonde.table.store import database
 from dnsonde.watch import Asked, to_prepare

@@ -17,7 +17,7 @@ def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bo
     from dnsonde import watch
     from dnsonde.cli._findings import moment
     from dnsonde.clock import SystemClock
-    from dnsonde.detect._sides import prefixes
+    from dnsonde.table.prefix import prefixes
     from dnsonde.wire.compile import compile_once
 
     asked = watch.Asked(home=prefixes(homes))

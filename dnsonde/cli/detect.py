@@ -105,8 +105,8 @@ def detect(
     from dnsonde.cli import _findings, _news
     from dnsonde.clock import SystemClock
     from dnsonde.detect._allow import Allowed, load_allowed
-    from dnsonde.detect._sides import prefixes
     from dnsonde.table.lake import is_lake
+    from dnsonde.table.prefix import prefixes
     from dnsonde.wire.compile import READING, compile_once
 
     if form == "parquet" and output is None:

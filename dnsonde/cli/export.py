@@ -97,9 +97,9 @@ def export(
 
 def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool, fresh: bool) -> "View":
     """The run or lake, a lake with the findings that it keeps or that are looked for now."""
-    from dnsonde.detect._sides import prefixes
     from dnsonde.export._open import open_view
     from dnsonde.table.lake import is_lake
+    from dnsonde.table.prefix import prefixes
 
     home = prefixes(homes)
     findings = None

@@ -93,7 +93,7 @@ def _checked(folders: tuple[Path, ...], since: Path | None) -> dict[Path, bool]:
 
 def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
     from dnsonde import look
-    from dnsonde.detect._sides import prefixes
+    from dnsonde.table.prefix import prefixes
 
     return look.part(folder, since=since, home=prefixes(homes))
 

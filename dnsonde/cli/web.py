@@ -57,8 +57,8 @@ def web(
     (looking for threats in a lake) always does: the address that is printed carries it.
     """
     from dnsonde.clock import SystemClock
-    from dnsonde.detect._sides import prefixes
     from dnsonde.shelf import shelf
+    from dnsonde.table.prefix import prefixes
     from dnsonde.web._serve import Place, readable_by_others, serve, token_of
     from dnsonde.web._site import Site
 

@@ -6,8 +6,8 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from dnsonde.detect._sides import Prefix
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.table.prefix import Prefix
 from dnsonde.utf8 import NotUtf8Error, text_of
 
 MOST = 1_000_000  # entries

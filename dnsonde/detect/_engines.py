@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from dnsonde.detect._compiled import Settings, detector_of, query_of
 from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen, Values, among
+from dnsonde.detect._sides import Seen
 from dnsonde.table import engine, store
 from dnsonde.table.lake import Lake
 from dnsonde.table.part import TIME
+from dnsonde.table.prefix import Values, among
 from dnsonde.table.schema import FLOW, MESSAGE
 
 if TYPE_CHECKING:

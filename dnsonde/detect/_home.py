@@ -23,7 +23,7 @@ from ipaddress import ip_network
 
 import pyarrow as pa
 
-from dnsonde.detect._sides import MAPPED, Prefix, inside, prefixes
+from dnsonde.table.prefix import MAPPED, Prefix, inside, prefixes
 from dnsonde.wire.batch import address_text
 
 PRIVATE = prefixes(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnsonde.detect._home import Guess
-from dnsonde.detect._sides import Prefix, prefixes
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.table import store
+from dnsonde.table.prefix import Prefix, prefixes
 from dnsonde.table.schema import ACCOUNT, FINDING, FLOW, MESSAGE
 from dnsonde.table.snapshot import parts_in, rows_of, unmoved
 

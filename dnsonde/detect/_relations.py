@@ -11,8 +11,9 @@ from operator import and_, or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._sides import MAPPED as MAPPED_PREFIX
-from dnsonde.detect._sides import Prefix, by_length, halves_of, is_about_mapped
+from dnsonde.detect._sides import by_length
+from dnsonde.table.prefix import MAPPED as MAPPED_PREFIX
+from dnsonde.table.prefix import Prefix, halves_of, is_about_mapped
 from dnsonde.wire.batch import MAPPED
 
 DIGITS = "0123456789"
@@ -26,7 +27,7 @@ Pair = tuple[ir.IntegerValue, ir.IntegerValue]
 
 
 def inside(net: ir.IntegerValue, host: ir.IntegerValue, within: Sequence[Prefix]) -> ir.BooleanValue:
-    """The address lies in one of the prefixes; `_sides.inside` says the same in SQL."""
+    """The address lies in one of the prefixes; `table.prefix.inside` says the same in SQL."""
     columns = {"net": net, "host": host}
     tests = []
     for prefix in within:

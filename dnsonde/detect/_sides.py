@@ -1,100 +1,16 @@
-"""Prefixes, and which side of them an address is on, in SQL that DuckDB and Spark read alike.
+"""From whose side traffic is seen, and without whom, in SQL that DuckDB and Spark read alike.
 
 Nothing here imports Ibis: that takes longer than to look through a small file.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import NamedTuple
 
-from dnsonde.errors import UsageError
 from dnsonde.table.part import TIME
-from dnsonde.wire.batch import address_pair
-
-Prefix = IPv4Network | IPv6Network
+from dnsonde.table.prefix import Among, Prefix, among, inside
 
 NAME = re.compile(r"[a-z0-9_.-]+")  # as the allow-list lets names through
-_ALL = (1 << 64) - 1
-
-
-class Half(NamedTuple):
-    """One half of an address (`net` or `host`), and what it is under a mask; int64 both, a mask of -1 is none."""
-
-    name: str
-    mask: int
-    value: int
-
-
-def prefixes(texts: Iterable[str | Prefix]) -> tuple[Prefix, ...]:
-    """Prefixes of texts like 192.0.2.0/24, 2001:db8::/32 or one address; UsageError for what is none."""
-    found = []
-    for text in texts:
-        try:
-            found.append(ip_network(text, strict=False))
-        except ValueError:
-            raise UsageError(f"{text!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
-    return tuple(found)
-
-
-def halves_of(prefix: Prefix) -> list[Half]:
-    """What an address of the prefix has in common with all others, by half; nothing where that is nothing."""
-    bits = prefix.prefixlen + (96 if prefix.version == 4 else 0)
-    mask = ((1 << bits) - 1) << (128 - bits)
-    net, host = address_pair(prefix.network_address)
-    parts = (("net", mask >> 64, net), ("host", mask & _ALL, host))
-    return [
-        Half(name, part - (1 << 64) if part >> 63 else part, value) for name, part, value in parts if part
-    ]
-
-
-MAPPED = ip_network("::ffff:0:0/96")
-_MAPPED = int(MAPPED.network_address)
-
-
-def is_about_mapped(prefix: Prefix) -> bool:
-    """Whether IPv4 lies in an IPv6 prefix as it is kept: it is not meant by it."""
-    off = 128 - prefix.prefixlen
-    return prefix.version == 6 and off > 32 and int(prefix.network_address) >> off == _MAPPED >> off
-
-
-Values = Sequence[int] | Sequence[str]
-Among = Callable[[str, Values], str]
-"""SQL: a column is one of those values, of which there is at least one."""
-
-
-def among(column: str, values: Values) -> str:
-    """As `Among`, with the values written out, which takes an engine long to read where they are very many."""
-    told = [_number(value) if isinstance(value, int) else f"'{value}'" for value in values]
-    return f"{column} = {told[0]}" if len(told) == 1 else f"{column} IN ({', '.join(told)})"
-
-
-def inside(role: str, within: Sequence[Prefix], among: Among = among) -> str:
-    """SQL: the address in columns `<role>_net` and `<role>_host` lies in one of the prefixes.
-
-    Prefixes that differ in their last half alone are one look into a list: a provider has thousands. What is written as
-    IPv6 never reaches IPv4.
-    """
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for prefix in within:
-        above = [f"NOT {inside(role, (MAPPED,))}"] if is_about_mapped(prefix) else []
-        halves = halves_of(prefix) or [Half("net", 0, 0)]
-        *first, last = ((_masked(role, half), half.value) for half in halves)
-        equal = (f"{column} = {_number(value)}" for column, value in first)
-        alike.setdefault((*above, *equal, last[0]), []).append(last[1])
-    tests = [" AND ".join((*first, among(column, values))) for (*first, column), values in alike.items()]
-    return f"({' OR '.join(f'({test})' for test in tests)})" if tests else "FALSE"
-
-
-def _masked(role: str, half: Half) -> str:
-    column = f"{role}_{half.name}"
-    return column if half.mask == -1 else f"({column} & {_number(half.mask)})"
-
-
-def _number(value: int) -> str:
-    # The least of all int64 is no number with a sign before it.
-    return f"CAST('{value}' AS BIGINT)"
 
 
 def below(column: str, zones: Iterable[str], among: Among = among) -> str:

@@ -20,8 +20,8 @@ from dnsonde.detect._relations import (
     sample,
     sample_addresses,
 )
-from dnsonde.detect._sides import prefixes
 from dnsonde.detect._stages import domains, stage
+from dnsonde.table.prefix import prefixes
 
 DOMAIN = ["registered_domain"]
 NETWORKS = 10_000  # random addresses begin to meet each other's networks

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dnsonde.detect._sides import inside
 from dnsonde.export._charts import moment
 from dnsonde.export._contract import Incident, View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Para, Section, Sides, Table, cut
 from dnsonde.export._page_lake import lasted, timeline
 from dnsonde.lang.words import Words
 from dnsonde.report import BEHIND, Relation, joined, place, records
+from dnsonde.table.prefix import inside
 
 SEEN_MOST = 1 << 20  # addresses of a lake that are compared with a run
 PREFIXES = 64  # of a plan, by which the lake is searched

@@ -9,11 +9,11 @@ from ipaddress import ip_network
 import duckdb
 from duckdb import sqltype
 
-from dnsonde.wire.batch import address_pair
+from dnsonde.table.prefix import MAPPED, ends
 
 HALVES = "STRUCT(net_first BIGINT, net_last BIGINT, host_first BIGINT, host_last BIGINT, mapped BOOLEAN)"
-IPV4 = address_pair("0.0.0.0")[1], address_pair("255.255.255.255")[1]
-ANYTHING = (-(1 << 63), (1 << 63) - 1)
+ENDS = ("first", "last")
+IPV4 = ends(MAPPED)["host"]
 MACRO = f"""
 CREATE MACRO within(net, host, prefix) AS
     net BETWEEN ends_of(prefix).net_first AND ends_of(prefix).net_last
@@ -35,17 +35,10 @@ def ends_of(prefix: str) -> dict[str, int]:
         network = ip_network(prefix.strip(), strict=False)
     except ValueError:
         raise NoPrefixError(f"{prefix[:60]!r} is neither an address nor a prefix") from None
-    net, host = zip(
-        address_pair(network.network_address), address_pair(network.broadcast_address), strict=True
-    )
-    mapped = net == (0, 0) and host[0] >= IPV4[0] and host[1] <= IPV4[1]
-    ends = {
-        f"{name}_{end}": value
-        for name, half in (("net", net), ("host", host))
-        # Halves are signed: of one that may be anything the least is negative.
-        for end, value in zip(("first", "last"), ANYTHING if half == (0, -1) else half, strict=True)
-    }
-    return {**ends, "mapped": mapped}
+    halves = ends(network)
+    mapped = halves["net"] == (0, 0) and halves["host"][0] >= IPV4[0] and halves["host"][1] <= IPV4[1]
+    told = {f"{name}_{end}": at for name, half in halves.items() for end, at in zip(ENDS, half, strict=True)}
+    return {**told, "mapped": mapped}
 
 
 def create_within(connection: duckdb.DuckDBPyConnection) -> None:

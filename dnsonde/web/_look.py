@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-from dnsonde.detect._sides import Prefix
 from dnsonde.errors import DnsondeError, UsageError
+from dnsonde.table.prefix import Prefix
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import re
 
 from starlette.responses import RedirectResponse, Response
 
-from dnsonde.detect._sides import prefixes
+from dnsonde.table.prefix import prefixes
 from dnsonde.web._page import Visit, link, page
 
 

@@ -12,9 +12,10 @@ from dnsonde.detect._compiled import query_of
 from dnsonde.detect._contract import Detector
 from dnsonde.detect._findings import findings
 from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen, prefixes
+from dnsonde.detect._sides import Seen
 from dnsonde.formats._names import name_columns
 from dnsonde.table import store
+from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FLOW, MESSAGE
 from dnsonde.wire.batch import address_pair
 

@@ -8,8 +8,8 @@ import pytest
 
 from dnsonde.detect import _allow
 from dnsonde.detect._allow import Allowed, load_allowed
-from dnsonde.detect._sides import inside, prefixes
 from dnsonde.errors import UsageError
+from dnsonde.table.prefix import inside, prefixes
 from dnsonde.wire.batch import address_pair
 
 WITHIN = prefixes(

@@ -27,7 +27,7 @@ from dnsonde.detect._engines import opened
 from dnsonde.detect._findings import findings
 from dnsonde.detect._home import guess
 from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen, prefixes
+from dnsonde.detect._sides import Seen
 from dnsonde.detect._stages import by_stages
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.formats._reading import Reading
@@ -36,6 +36,7 @@ from dnsonde.lab.traffic import load_traffic, record
 from dnsonde.table import engine, store
 from dnsonde.table.lake import Lake
 from dnsonde.table.part import TIME
+from dnsonde.table.prefix import prefixes
 from tests.detect import rows
 
 # Between them they show something to every detector.

@@ -14,10 +14,10 @@ from dnsonde.clock import VirtualClock
 from dnsonde.detect import _compiled, _kept, _to_sql
 from dnsonde.detect._allow import Allowed
 from dnsonde.detect._home import Guess
-from dnsonde.detect._sides import prefixes
 from dnsonde.errors import UsageError
 from dnsonde.table import kept, store
 from dnsonde.table.lake import Lake
+from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FINDING
 from tests.detect import rows
 

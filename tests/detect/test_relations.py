@@ -9,8 +9,9 @@ import pytest
 
 from dnsonde.detect import _relations as r
 from dnsonde.detect._engines import Lists
-from dnsonde.detect._sides import Seen, below, inside, prefixes
+from dnsonde.detect._sides import Seen, below
 from dnsonde.errors import UsageError
+from dnsonde.table.prefix import inside, prefixes
 from dnsonde.table.store import database
 from dnsonde.wire.batch import address_pair, address_text
 from tests.detect import rows
