@@ -20,6 +20,7 @@ ECHO = ((1, 8), (1, 13), (1, 17), (58, 128))  # ICMP and ICMPv6 echo requests, a
 LOOKUPS = (53, 123, 443)  # UDP services that a host asks of many others
 IP = 255  # `kind` of what looks for IP protocols; its `port` is the protocol
 TINY = 40  # octets of IP and TCP headers, at the least
+WEB = (80, 443)  # what programs ask for over IPv6 first, also where it leads nowhere (RFC 8305)
 PINGS = 4  # to an address, as `ping` of Windows sends: with more it is looked after
 CHECKS = 15  # more SYNs of ours than that to each address are checks of its health: a scan sends one, and repeats it
 TRACEROUTE = (33434, 33534)  # a port a packet (traceroute(8))
@@ -67,7 +68,8 @@ def service_scan(
     balancer of loads that checks the health of its servers, of which there are few, by half-open connections. File
     sharing and game clients fail to reach many peers, each on a port of its own; where they share a port they are
     indistinguishable, so UDP from home to many addresses outside is left alone, as are DNS, traceroute, NTP and
-    QUIC (but for strangers who ask many addresses of home), and the usual TCP ports of file sharing and coins.
+    QUIC (but for strangers who ask many addresses of home), and the usual TCP ports of file sharing and coins. A
+    browser whose IPv6 leads nowhere asks for web pages over it all the same, and nobody answers it there.
     Vulnerability scanners of your own show as scans from home to home, which is information only; those from
     outside go on the allow-list. The source of packets without a conversation can be forged, for you to blame or
     block somebody: ask before you do.
@@ -261,7 +263,12 @@ def _wide(spots: ir.Table, by: list[str], addresses_min: int, echo_min: int) -> 
         addresses=spots.silent.sum(),
         talked=spots.talked.sum(),
         inside=spots.dst_home.cast("int64").min(where=quiet),
+        reached=((spots.mute == 0) | (spots.dst_net == 0)).cast("int64").max(),
     )
+    lost = (
+        some.src_home & (some.inside == 0) & some.port.isin(WEB) & (some.reached == 0) & (some.protocol == 6)
+    )
+    some = some.filter(~lost).drop("reached")
     ping = some.port == -1
     least = ping.ifelse(echo_min, addresses_min)
     some = some.filter((some.addresses >= least) & (some.addresses > some.talked))

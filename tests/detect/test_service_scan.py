@@ -196,6 +196,19 @@ def test_who_talks_does_not_scan() -> None:
     assert found(service_scan, flows=browsing + failing) == []
 
 
+def test_a_browser_whose_ipv6_leads_nowhere_does_not_scan() -> None:
+    """It asks over both, and takes what answers (RFC 8305)."""
+    lost = [
+        flow("2001:db8:20::5", f"2620:fe:{n}::9", time_s=n, syn=3, packets=3, dst_port=443) for n in range(40)
+    ]
+    assert found(service_scan, flows=lost) == []
+    answered = flow("2001:db8:20::5", "2620:fe:99::9", time_s=50, syn=1, ack=1, packets=2, dst_port=443)
+    assert (
+        len(found(service_scan, flows=[*lost, answered])) == 1
+    )  # IPv6 works, and most of those are not there
+    assert len(found(service_scan, flows=[row | {"dst_port": 22} for row in lost])) == 1
+
+
 def test_mirai_lookups_and_peers_are_others_business() -> None:
     assert found(service_scan, flows=probes(200, mirai_syn=1)) == []
     assert found(service_scan, flows=probes(200, protocol=17, syn=0, dst_port=53)) == []
