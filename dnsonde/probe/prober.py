@@ -285,6 +285,7 @@ class Prober:
 
     def _turn(self, *, sending: bool) -> int:
         """Receive, settle, report, and send one batch; how many were sent."""
+        self._recorder.check()  # after an error nothing leaves its queue any more: it would be waited for without end
         self._receive()
         now = self._clock.monotonic_us()
         while self._unsettled and self._unsettled[0][0] + self._timeout_us <= now:

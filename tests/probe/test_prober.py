@@ -1,5 +1,6 @@
 """The prober against hosts on loopback: who is asked, how often, what is kept, and what survives."""
 
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from dnsonde.clock import SystemClock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
+from dnsonde.probe._recorder import Recorder
 from dnsonde.probe.forecast import check
 from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.prober import Prober, Progress
@@ -447,6 +449,30 @@ def test_disk_that_fails_ends_the_run_and_it_continues(
     assert table(folder, "probe") == []
     assert run(plan, folder).complete
     assert len(table(folder, "probe")) == len(table(folder, "reply")) == 256
+
+
+def test_disk_that_fails_while_more_waits_for_it_ends_the_run(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_and_full(self: Recorder, *_job: object) -> None:
+        while not self.full:
+            os.sched_yield()
+        raise SystemRefusal("no room left to write")
+
+    monkeypatch.setattr(Recorder, "_write", slow_and_full)
+    monkeypatch.setattr(prober, "REPORT_US", 10_000)
+    plan = make_plan(respond(refused).port, "127.9.0.0/20", pace="total_pps = 20000")
+    running = Prober(plan, tmp_path / "run", device="lo", checkpoint_rows=64)
+    told: list[Progress] = []
+
+    def give_up(now: Progress) -> None:
+        told.append(now)
+        if len(told) > 500:
+            running.stop()
+
+    with pytest.raises(SystemRefusal, match="no room"):
+        running.run(give_up)
+    assert len(told) < 500, "it went on until it was stopped"
 
 
 @pytest.mark.parametrize("prefix", ["127.9.0.0/29", "127.9.0.0/22"])
