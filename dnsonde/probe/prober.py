@@ -348,10 +348,15 @@ class Prober:
         rows["time_us"] = now_us
         self._lock.sending(now_us)
         done = socket.send(n)
-        while done < n:
+        while done < n and not self._stops:
             socket.wait(IDLE_US, writable=True)
             self._receive()
-            done += socket.send(n, done)
+            more = socket.send(n, done)
+            if more == 0:
+                self._clock.sleep_us(IDLE_US)  # without room in the interface (ENOBUFS) the wait ends at once
+            done += more
+        # Who was not reached before a stop has no row, and is asked when the run goes on.
+        rows, index, n = rows[:done], index[:done], done
         rows["errno"] = socket.tx_errno[:n]
         refused = int(np.count_nonzero(rows["errno"]))
         if refused:

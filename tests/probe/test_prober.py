@@ -517,6 +517,39 @@ def test_machine_that_stops_to_let_probes_out_ends_the_run_and_it_continues(
     assert {errno for _, errno in sent} == {0}
 
 
+def test_machine_without_room_to_send_is_waited_for_until_it_is_stopped(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, send, tries = make_plan(respond(refused).port), Udp.send, 0
+
+    class Waiting(SystemClock):
+        slept = 0
+
+        def sleep_us(self, duration_us: int) -> None:
+            assert duration_us > 0
+            self.slept += 1
+            if self.slept == 3:
+                first.stop()
+
+    def one_batch(self: Udp, count: int, start: int = 0) -> int:
+        nonlocal tries
+        if self.size != prober.ROW_OCTETS:
+            return send(self, count, start)  # the responder's
+        tries += 1
+        assert tries < 100, "it spins"
+        return send(self, 40) if tries == 1 else 0
+
+    clock = Waiting()
+    first = Prober(plan, tmp_path / "run", device="lo", clock=clock, batch=64)
+    with monkeypatch.context() as patched:
+        patched.setattr(Udp, "send", one_batch)
+        stopped = first.run()
+    assert (stopped.sent, stopped.answered, stopped.complete, clock.slept) == (40, 40, False, 3)
+    done = run(plan, tmp_path / "run")
+    assert (done.sent, done.answered, done.complete) == (256, 256, True)
+    assert set(asked(table(tmp_path / "run", "probe")).values()) == {1}
+
+
 def test_host_that_alone_cannot_be_reached_is_a_row(
     respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
