@@ -1,7 +1,7 @@
 """Rows on their way to disk, beside the loop that sends: first the replies, then the probes that they answer.
 
-A probe becomes a row only when its time is up and its replies are on disk. So rows are the checkpoint: a target with
-a row is done with, one without is asked again, wherever the process was killed.
+A probe becomes a row only when its time is up, or its round over, and the replies until then are on disk. So rows are
+the checkpoint: a target with a row is done with, one without is asked again, wherever the process was killed.
 """
 
 from collections import deque

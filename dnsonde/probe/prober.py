@@ -31,6 +31,7 @@ from dnsonde.probe.forecast import most_pps
 from dnsonde.probe.match import KINDS, Matcher, Secret
 from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan
+from dnsonde.table.often import between_us
 from dnsonde.wire.batch import MAPPED, address_array
 from dnsonde.wire.encode import encode_fixed, encode_probes
 from dnsonde.wire.name import Kind, ProbeNames, parse_name, probe_ids
@@ -82,7 +83,8 @@ class Prober:
     RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
     `lock`: the folder's, where the caller holds it already. `device` binds the sockets to one interface. `names`:
     another make of names for probes. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many settled
-    probes, or so long, and a killed process loses no more than that. `on_narrowed` is told, before anything is
+    probes, or so long, which grows (`table.often`); who is killed has those asked again that were settled since, and
+    those under way. `on_narrowed` is told, before anything is
     sent, of what the plan excludes that it did not exclude when the run was last at work.
     """
 
@@ -290,7 +292,8 @@ class Prober:
         now = self._clock.monotonic_us()
         while self._unsettled and self._unsettled[0][0] + self._timeout_us <= now:
             self._settle(*self._unsettled.popleft()[1:])
-        if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= self._checkpoint_us:
+        longest_us = between_us(self._checkpoint_us, now - self._began_us)
+        if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= longest_us:
             self._checkpoint()
         if now - self._reported_us >= REPORT_US:
             self._report(now)
@@ -454,10 +457,7 @@ class Prober:
             self._refuse()
         probes, self._settled, self._settled_rows = self._settled, [], 0
         self._recorder.put(self._asked, probes, self._replies.take(), self._with_counts())
-        now = self._clock.monotonic_us()
-        self._checkpointed_us = now
-        # A slow run of weeks shall not leave a part every half minute.
-        self._checkpoint_us = max(self._checkpoint_us, (now - self._began_us) // 200)
+        self._checkpointed_us = self._clock.monotonic_us()
 
     def _with_counts(self) -> states.State:
         return msgspec.structs.replace(self._state, counts=dict(self._counts))

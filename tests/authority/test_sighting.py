@@ -89,6 +89,18 @@ def test_rows_are_on_disk_when_their_time_is_up(tmp_path: Path, monkeypatch: pyt
     sightings.close()
 
 
+def test_an_hour_of_a_query_each_second_is_no_part_each_second(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    sightings = Sightings(Writer(TABLES["sighting"], tmp_path), clock)
+    for k in range(3600):
+        add(sightings, batch(k, 1))
+        clock.sleep_us(1_000_001)
+        sightings.tick()
+    sightings.close()
+    assert 200 < len(list((tmp_path / "sighting").glob("*.parquet"))) < 1000
+    assert len(kept(tmp_path)) == 3600
+
+
 def test_a_refusal_is_raised_where_it_can_be_told_and_the_rows_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
