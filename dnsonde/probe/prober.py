@@ -191,8 +191,9 @@ class Prober:
             mine = index[self._order.position(index) >= 0]
             self._left_out += len(mine)
             self._marks.refuse(mine)
-        self._unsettled: deque[tuple[int, Rows, Window | None]] = deque()
-        self._window: Window | None = None
+        self._unsettled: deque[tuple[int, Rows]] = deque()
+        limit = self._plan.pace.under_way
+        self._window = Window(limit, self._timeout_us) if limit else None
         self._settled: list[Rows] = []
         self._settled_rows = 0
         self._replies = Chunks()
@@ -232,10 +233,9 @@ class Prober:
             allowed = self._allowed if self._left_out else None
             self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind, allowed)
             self._lately = deque([(self._clock.monotonic_us(), self._counts["sent"])])  # not the wait before
-            limit = self._plan.pace.under_way
-            if limit:
+            if self._window is not None:
                 heard = Bitmap(self._folder, self._scope.size)
-                self._window = Window(limit, heard, self._asked.kind, self._asked.attempt)
+                self._window.begin(heard, self._asked.kind, self._asked.attempt)
             self._send_all()
             self._linger()
             self._checkpoint(everything=True)
@@ -282,7 +282,7 @@ class Prober:
             self._wait(IDLE_US)
         if self._stops < 2:
             while self._unsettled:
-                self._settle(*self._unsettled.popleft()[1:])
+                self._settle()
         self._receive()
 
     def _turn(self, *, sending: bool) -> int:
@@ -291,7 +291,9 @@ class Prober:
         self._receive()
         now = self._clock.monotonic_us()
         while self._unsettled and self._unsettled[0][0] + self._timeout_us <= now:
-            self._settle(*self._unsettled.popleft()[1:])
+            self._settle()
+        if self._window is not None:
+            self._window.expire(now)
         longest_us = between_us(self._checkpoint_us, now - self._began_us)
         if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= longest_us:
             self._checkpoint()
@@ -370,9 +372,10 @@ class Prober:
         if self._refused_in_a_row >= BATCH:
             self._refuse()
         self._counts["sent"] += n - refused
+        sent_us = self._clock.monotonic_us()
         if self._window is not None:
-            self._window.sent(n - refused)
-        self._unsettled.append((self._clock.monotonic_us(), rows, self._window))
+            self._window.sent(index[rows["errno"] == 0], sent_us)
+        self._unsettled.append((sent_us, rows))
 
     def _encode(self, socket: Udp, addresses: Rows, start: int, end: int, edns_size: int) -> None:
         asked, out, length = self._asked, socket.tx_data[start:end], self._lengths[start:end]
@@ -443,9 +446,9 @@ class Prober:
 
     # Record -----------------------------------------------------------------------------------------------------
 
-    def _settle(self, rows: Rows, window: Window | None) -> None:
-        if window is not None:
-            window.over(rows["index"][rows["errno"] == 0])
+    def _settle(self) -> None:
+        """What was sent first, of that which is not settled, is."""
+        _, rows = self._unsettled.popleft()
         self._settled.append(rows)
         self._settled_rows += len(rows)
 

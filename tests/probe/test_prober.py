@@ -23,6 +23,7 @@ from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.prober import Prober, Progress
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair, address_text
+from dnsonde.wire.name import RUN_DIGITS
 
 CONTROL = "192.0.2.80"
 
@@ -188,6 +189,26 @@ def test_only_hosts_that_gave_the_right_answer_are_characterised(
     assert rows == {("sweep", 1): 256, ("nxdomain", 1): 10, ("size", 16): 10, ("chain", 1): 10}
     second = Counter(q[34 + 1 : 34 + 1 + q[34]] for q in responder.queries)
     assert (second[b"nx"], second[b"s4000"], second[b"c3"]) == (10, 10, 10)
+
+
+def test_rounds_that_do_not_wait_for_each_other_keep_to_the_limit_under_way_together(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    limit, timeout_s = 16, 0.5
+
+    def sweep_alone(query: bytes, _last: int) -> list[bytes]:
+        return [made(query, CONTROL)] if query[34] == RUN_DIGITS else []
+
+    responder = respond(sweep_alone)
+    pace = f"total_pps = 2000\nunder_way = {limit}"
+    plan = make_plan(
+        responder.port, "127.9.0.0/27", pace=pace, characterise=True, attempts=1, timeout_s=timeout_s
+    )
+    assert run(plan, tmp_path / "run").recursive == 32
+    times_us = sorted(r["time_us"] for r in table(tmp_path / "run", "probe") if r["kind"] != "sweep")
+    assert len(times_us) == 3 * 32
+    close = [later - before for before, later in zip(times_us, times_us[limit:], strict=False)]
+    assert min(close) >= timeout_s * 0.9e6, "one more than the limit goes only when the first is over"
 
 
 def test_duplicate_and_late_replies_are_kept(respond: Any, make_plan: Any, tmp_path: Path) -> None:
