@@ -22,10 +22,11 @@ from dnsonde.errors import PlanError
 from dnsonde.probe import _special
 from dnsonde.probe._sections import Identity, PacePart, ProbePart, Sections, Space, ZonePart, parse, read_file
 from dnsonde.probe._targets import BadListError, ranges_of, read_list, read_list_file
-from dnsonde.probe.order import MOST, Ranges, Scope
+from dnsonde.probe.order import Ranges, Scope
 from dnsonde.wire.batch import address_text
 
 WIDE = 1 << 24  # addresses above which a measurement is internet-wide
+MOST = 1 << 40  # addresses of a scope, all shards: a run keeps some bits of each, 128 GiB of sparse file
 
 EXAMPLES = (
     "example",
@@ -316,8 +317,8 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
         raise refuse("nothing is left of [scope] after the exclusions: there is nobody to probe")
     if size > MOST:
         raise refuse(
-            f"[scope] has {size:.3g} addresses, which nobody can sweep in a lifetime: name smaller IPv6 prefixes, "
-            "or the addresses that you know of in a file of `targets`"
+            f"[scope] has {size:.3g} addresses, and 2^40 are the most of one run, shards or not: "
+            "name smaller IPv6 prefixes, or the addresses that you know of in a file of `targets`"
         )
     if is_lab:
         return

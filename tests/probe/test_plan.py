@@ -11,7 +11,7 @@ from dnsonde.errors import PlanError
 from dnsonde.probe import _special, _targets
 from dnsonde.probe._targets import BadListError, read_list
 from dnsonde.probe.order import Order
-from dnsonde.probe.plan import Plan, load_plan, read_plan, template
+from dnsonde.probe.plan import MOST, Plan, load_plan, read_plan, template
 from dnsonde.wire.batch import address_array, address_text
 from dnsonde.wire.codes import LineStatus
 from dnsonde.wire.lines import parse_lines
@@ -182,9 +182,16 @@ def test_more_than_a_slash_eight_needs_a_word_and_a_page() -> None:
     assert plan('prefixes = "20.0.0.0/8"').scope().size == 2**24
 
 
-@pytest.mark.parametrize("prefix", ["2a00::/64", "2a00::/12", "::/0"])
-def test_ipv6_prefixes_that_nobody_can_sweep_are_refused(prefix: str) -> None:
-    assert "smaller IPv6 prefixes" in refusal(f'prefixes = "{prefix}"')
+@pytest.mark.parametrize("prefix", ["2a00::/87", "2a00::/64", "2a00::/12", "::/0"])
+@pytest.mark.parametrize("shard", ["1/1", "1/1000"])
+def test_ipv6_prefixes_that_no_run_can_keep_count_of_are_refused(prefix: str, shard: str) -> None:
+    told = refusal(f'prefixes = "{prefix}"\ninternet_wide = true', more=f'[probe]\nshard = "{shard}"')
+    assert "smaller IPv6 prefixes" in told
+
+
+def test_the_widest_ipv6_prefix_of_a_run_is_allowed() -> None:
+    url = OURS + 'url = "https://probing.example.net/"\n'
+    assert plan('prefixes = "2a00::/88"\ninternet_wide = true', identity=url).scope().size == MOST
 
 
 def test_all_of_ipv6_on_the_blocklist_leaves_ipv4() -> None:
