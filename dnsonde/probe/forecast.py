@@ -197,27 +197,36 @@ def _at_most(mean: float) -> int:
 
 
 def _prefixes(ranges: Ranges, prefix4: int, prefix6: int) -> tuple[int, int]:
-    """How many prefixes have an address of the scope, and how many addresses are in the fullest.
-
-    IPv6 prefixes longer than /64 are taken together with their /64, which only says too much.
-    """
+    """How many prefixes have an address of the scope, and how many addresses are in the fullest."""
     narrow = ranges.is_ipv4()
-    four = _filled(ranges.host[narrow], ranges.last_host[narrow], 32 - prefix4)
-    wide = ranges[~narrow]
-    # By /64 first, so that one number an end does; a /64 that is taken whole counts as 2**64 - 1.
-    inner = np.where(wide.net == wide.last_net, wide.last_host - wide.host, np.uint64(2**64 - 1))
-    if not len(wide):
-        return four
-    shift = np.uint64(64 - min(prefix6, 64))
-    first, last = wide.net >> shift, wide.last_net >> shift
-    keys, row = np.unique(first, return_inverse=True)
-    total = np.bincount(row, weights=inner.astype(np.float64) + 1)
-    count = len(keys) + int((last - first).sum())
-    return four[0] + count, max(four[1], min(int(total.max()), ranges.count()))
+    four, six = ranges[narrow], ranges[~narrow]
+    prefixes, fullest = _filled(four.net, four.host, four.last_host, 32 - prefix4)
+    if not len(six):
+        return prefixes, fullest
+    net, first, last = six.net, six.host, six.last_host
+    on = net != six.last_net
+    if on.any():
+        # Into the next /64, and no further: a scope has no whole one (plan.MOST).
+        net = np.concatenate([net, six.last_net[on]])
+        first = np.concatenate([first, np.zeros(int(on.sum()), np.uint64)])
+        last = np.concatenate([np.where(on, np.uint64(2**64 - 1), last), last[on]])
+        rank = np.lexsort((first, net))
+        net, first, last = net[rank], first[rank], last[rank]
+    if prefix6 > 64:
+        count, most = _filled(net, first, last, 128 - prefix6)
+    else:
+        keys, row = np.unique(net >> np.uint64(64 - prefix6), return_inverse=True)
+        count, most = len(keys), int(np.bincount(row, weights=(last - first).astype(np.float64) + 1).max())
+    return prefixes + count, max(fullest, most)
 
 
-def _filled(first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int) -> tuple[int, int]:
-    """Groups of 2**bits numbers touched by disjoint ranges, and the most numbers in one group."""
+def _filled(
+    net: NDArray[np.uint64], first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int
+) -> tuple[int, int]:
+    """Groups of 2**bits hosts that ranges touch, and the most hosts in one.
+
+    The ranges are ascending and disjoint, each within one /64 (`net`).
+    """
     if not len(first):
         return 0, 0
     shift = np.uint64(bits)
@@ -227,12 +236,13 @@ def _filled(first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int) -> t
     # A range over several groups has a part in its first and its last, and all of those between.
     begin = ((low[~one] + np.uint64(1)) << shift) - first[~one]
     end = last[~one] - (high[~one] << shift) + np.uint64(1)
+    nets = np.concatenate([net[one], net[~one], net[~one]])
     keys = np.concatenate([low[one], low[~one], high[~one]])
     amounts = np.concatenate([last[one] - first[one] + np.uint64(1), begin, end])
     if not one.all():
-        rank = np.argsort(keys, kind="stable")
-        keys, amounts = keys[rank], amounts[rank]
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        rank = np.lexsort((keys, nets))
+        nets, keys, amounts = nets[rank], keys[rank], amounts[rank]
+    starts = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]) | (nets[1:] != nets[:-1])]))
     most = int(np.add.reduceat(amounts, starts).max())
     between = int((high[~one] - low[~one] - np.uint64(1)).sum())
     return len(starts) + between, max(most, (1 << bits) if whole.any() else 0)

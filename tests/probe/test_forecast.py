@@ -1,5 +1,7 @@
 """What a plan would send, in figures that can be checked by hand."""
 
+from collections import Counter
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,17 @@ def test_ipv6_prefixes_are_counted_too() -> None:
     assert (report.ipv4, report.ipv6) == (1, 640)
     assert (report.prefixes, report.prefix_addresses) == (3, 512)
     assert report.packet_bytes == 48 + 27 + 74 + 6
+
+
+@pytest.mark.parametrize("prefix6", [16, 48, 63, 64, 65, 112, 116, 120, 121, 124, 127, 128])
+def test_ipv6_prefixes_of_any_length_are_counted_as_they_are(prefix6: int) -> None:
+    prefixes = ["2a00::ffff:ffff:ffff:f800/117", "2a00:0:0:1::/120", "2a00:0:0:1::2:0/123", "2a00:0:0:1::3:1",
+                "2a00:0:0:5::1", "2a00:0:0:5::2:1", "2a00:1::ffff:ffff:ffff:ffff", "2a00:1:0:1::/125"]  # fmt: skip
+    addresses = [int(a) for text in prefixes for a in ip_network(text)]
+    expected = Counter(address >> 128 - prefix6 for address in addresses)
+    report = check(plan(f"prefixes = {prefixes}", f"[pace]\nprefix6 = {prefix6}\ntotal_pps = 1e6"))
+    assert (report.prefixes, report.prefix_addresses) == (len(expected), max(expected.values()))
+    assert report.most_pps == 5 * len(expected)
 
 
 def test_shards_share_the_work() -> None:
