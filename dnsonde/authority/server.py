@@ -46,7 +46,8 @@ class Progress:
     """What has been done since the start; `asdict` is its machine-readable form.
 
     queries: everything that arrived = answered + truncated + slipped + limited + dropped. unsent: of those
-    answered, kept back by the system. kernel_dropped: never reached us, for want of receive buffer.
+    that got an answer by UDP, whole or not, kept back by the system. kernel_dropped: never reached us, for want of
+    receive buffer.
     """
 
     elapsed_us: int = 0
@@ -214,7 +215,7 @@ class Authority:
         while sent < n and self._clock.monotonic_us() < give_up_us:
             udp.wait(1000, writable=True)
             sent += udp.send(n, sent)
-        self.progress.unsent += n - sent
+        self.progress.unsent += int(np.count_nonzero(self._length[:n])) - len(udp.done_rows(sent))
         return n
 
     def _serve_tcp(self, server: TcpServer) -> int:

@@ -1,5 +1,6 @@
 """The loop: sockets, hostile clients, limits, rows for everything, and coming back after the end."""
 
+import errno
 import json
 import os
 import random
@@ -25,6 +26,7 @@ from dnsonde.authority.answer import Policy
 from dnsonde.authority.server import Authority, Progress, serve
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal
+from dnsonde.net import _libc
 from dnsonde.net.tcp import TcpServer
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import open_folder
@@ -452,6 +454,34 @@ def test_wall_time_that_jumps_back_stops_nothing() -> None:
             while not authority.step(10_000):
                 pass
             assert sock.recv(512)[:2] == QUERY[:2]
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.EAGAIN], ids=["forbidden", "full"])
+def test_answers_that_the_system_keeps_back_are_counted_and_no_others(
+    refusal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SEND_PATIENCE_US", 0)
+    with (
+        Authority(ZONE, clock=SystemClock(), port=0) as authority,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.settimeout(PATIENCE_S)
+        sock.connect(("127.0.0.1", authority.port))
+
+        def ask(*queries: bytes) -> None:
+            for query in queries:
+                sock.send(query)
+            until = authority.progress.queries + len(queries)
+            while authority.progress.queries < until:
+                authority.step(10_000)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(_libc, "sendmmsg", lambda *_: -refusal)
+            ask(b"abc", QUERY, b"abc", QUERY)
+        assert (authority.progress.unsent, authority.progress.dropped) == (2, 2)
+        ask(QUERY, b"abc")
+        assert sock.recv(512)[:2] == QUERY[:2]
+        assert authority.progress.unsent == 2
 
 
 def test_the_table_has_every_column_the_schema_names(tmp_path: Path) -> None:
