@@ -115,6 +115,11 @@ def answer(
         nsid=layout.nsid,
         egress=blob[layout.egress : layout.egress + n * EGRESS],
     )
+    for control in layout.controls:
+        at_control = (peers["host"] == control["host"]) & (peers["net"] == control["net"])
+        if at_control.any():  # the asker's own address is the control: no record twice (RFC 2181, 5)
+            told = at_control & np.isin(shape, (Shape.PAIR4, Shape.PAIR6))
+            replies["record_count"][told] = np.minimum(replies["record_count"][told], 1)
     records = layout.records
     if rare:
         made = _Made(layout, blob, [])

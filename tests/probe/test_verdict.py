@@ -147,6 +147,12 @@ def test_right_answer_asked_by_the_target_itself_is_a_recursive_resolver() -> No
     assert (row["attempts"], row["replies"], row["sightings"], row["egress_count"]) == (1, 1, 1, 1)
 
 
+def test_a_resolver_at_the_control_address_is_told_that_alone_and_is_a_recursive_resolver() -> None:
+    seen = Seen(CONTROL).probe().sighting(CONTROL).reply(control=True)
+    assert seen.told() == ("recursive_resolver", None, True)
+    assert seen.judged()["egress_host"] == address_pair(CONTROL)[1]
+
+
 @pytest.mark.parametrize(
     ("egresses", "subclass"),
     [
