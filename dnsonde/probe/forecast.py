@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -146,7 +145,7 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
             *(("[zone] authority", a) for a in plan.zone.authority),
             *(("[zone] control", a) for a in plan.zone.control),
         ]:
-            block = _special_block(address)
+            block = _special.block_of(address)
             if block and not (block.kind == "private" and plan.space.private):
                 found.append(
                     f"{place} {address} is special-purpose space ({block}): the world cannot reach it"
@@ -172,14 +171,6 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
             "[zone] known: forwarders, egress addresses and silent resolvers stay unseen without `name`"
         )
     return replace(report, warnings=tuple(found))
-
-
-def _special_block(address: str) -> _special.Block | None:
-    network = ip_network(address)
-    for block in _special.blocks():
-        if block.network.version == network.version and ip_address(address) in block.network:
-            return block
-    return None
 
 
 def _packet_bytes(plan: Plan, version: int) -> int:

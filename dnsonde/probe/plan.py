@@ -6,7 +6,7 @@ to probe; `check` (in `probe.forecast`) tells in advance what would be sent.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -28,12 +28,13 @@ from dnsonde.wire.batch import address_text
 WIDE = 1 << 24  # addresses above which a measurement is internet-wide
 MOST = 1 << 40  # addresses of a scope, all shards: a run keeps some bits of each, 128 GiB of sparse file
 
-EXAMPLES = (
+EXAMPLES = {
     "example",
     "example.com",
     "example.net",
     "example.org",
-)  # RFC 2606, 2 and 3: delegated to nobody else
+}  # RFC 2606, 2 and 3: delegated to nobody else
+NOBODYS = EXAMPLES | {"invalid", "localhost"}  # RFC 6761; `test` is as well, but on networks of one's own
 
 # Ceilings where the plan names none. Off loopback they are what a small network does not notice.
 TOTAL_PPS, PREFIX_PPS = 1000.0, 5.0
@@ -230,6 +231,8 @@ def _select(plan: Plan) -> Selection:
     left, special = _without_special(left, allowed | {"loopback"} if is_lab else allowed)
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
+    if not is_lab:
+        _require_zone(plan, refuse)
     _require_source(plan.probe.source, left, is_lab, refuse)
     warnings = []
     twice = addresses - merged.count()
@@ -240,27 +243,16 @@ def _select(plan: Plan) -> Selection:
         for reason, block in blocked
         if len(block) and not any(reason in e.reason for e in excluded)
     ]
-    if not is_lab:
-        warnings += _examples_left(plan)
+    contact = plan.identity.contact
+    host = (urlsplit(contact).hostname or "") if "://" in contact else contact.rpartition("@")[2]
+    if not is_lab and _is_below(host, EXAMPLES):
+        warnings.append(f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it")
     return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab)
 
 
-def _examples_left(plan: Plan) -> Iterator[str]:
-    """What of the template's names nobody filled in: they are well spelled, and nobody's."""
-    contact = plan.identity.contact
-    host = (urlsplit(contact).hostname or "") if "://" in contact else contact.rpartition("@")[2]
-    if _is_example(plan.zone.name):
-        yield (
-            f"[zone] name {plan.zone.name} is reserved for examples (RFC 2606): no resolver finds your authority by "
-            "it, and every host will look closed"
-        )
-    if _is_example(host):
-        yield f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it"
-
-
-def _is_example(name: str) -> bool:
+def _is_below(name: str, zones: Collection[str]) -> bool:
     labels = name.lower().rstrip(".").split(".")
-    return labels[-1] in EXAMPLES or ".".join(labels[-2:]) in EXAMPLES
+    return labels[-1] in zones or ".".join(labels[-2:]) in zones
 
 
 def _named(plan: Plan) -> Iterator[NDArray[np.void]]:
@@ -342,6 +334,30 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
             f"[identity] url is missing: above {WIDE:,} addresses a page must say what this is (RFC 9511), "
             'as in url = "https://probing.example.net/"'
         )
+
+
+def _require_zone(plan: Plan, refuse: Callable[[str], PlanError]) -> None:
+    """What is asked for is not what an example has: nothing could come of it, and strangers would be asked."""
+    zone = plan.zone
+    reserved = NOBODYS if plan.space.private else NOBODYS | {"test"}
+    for setting, name, cure in (
+        (
+            "name",
+            zone.name,
+            "a zone that is delegated to your authority, or `known`, a name whose answer you know",
+        ),
+        ("known", zone.known, "a name, best your own, whose answer you know"),
+    ):
+        if name and _is_below(name, reserved):
+            raise refuse(f"[zone] {setting} {name} is reserved (RFC 6761) and not yours: put in {cure}")
+    for setting, addresses, cure in (
+        ("authority", zone.authority, "the addresses of the host that runs `dnsonde authority`"),
+        ("answer", zone.answer, "what `known` has"),
+    ):
+        for address in addresses:
+            block = _special.block_of(address)
+            if block is not None and block.is_documentation:
+                raise refuse(f"[zone] {setting} {address} is nobody's ({block}): put in {cure}")
 
 
 def _require_source(source: str, left: Ranges, is_lab: bool, refuse: Callable[[str], PlanError]) -> None:

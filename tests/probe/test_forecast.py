@@ -118,10 +118,10 @@ def test_shards_share_the_work() -> None:
 
 
 def test_what_may_not_be_meant_is_warned_of() -> None:
-    base = BASE.replace("9.9.9.9", "192.0.2.1").replace('url = "https://probing.campus.edu/about"', "")
+    base = BASE.replace("9.9.9.9", "10.0.0.1").replace('url = "https://probing.campus.edu/about"', "")
     report = check(plan('prefixes = "20.0.0.0/16"', "[pace]\ntotal_pps = 0.01", base))
     text = "\n".join(report.warnings)
-    assert "[zone] authority 192.0.2.1 is special-purpose" in text
+    assert "[zone] authority 10.0.0.1 is special-purpose" in text
     assert "[identity] url is missing" in text
     near = check(plan('prefixes = "20.0.0.0/16"', base=BASE.replace("9.9.9.9", "fe80::1")))
     assert any("[zone] authority fe80::1 is special-purpose" in w for w in near.warnings)
@@ -129,18 +129,16 @@ def test_what_may_not_be_meant_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize("contact", ["noc@example.net", "https://www.example.com:8443/about"])
-def test_names_of_the_template_that_nobody_filled_in_are_told(contact: str) -> None:
-    base = BASE.replace("probes.campus.edu", "Probe.Example.NET.").replace("noc@campus.edu", contact)
+def test_a_contact_of_the_template_that_nobody_filled_in_is_told(contact: str) -> None:
+    base = BASE.replace("noc@campus.edu", contact)
     told = check(plan('prefixes = "20.0.0.0/28"', base=base)).warnings
-    assert len(told) == 2
-    assert told[0].endswith("no resolver finds your authority by it, and every host will look closed")
-    assert told[1] == f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it"
+    assert told == (f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it",)
     lab = plan('prefixes = "127.0.0.0/28"', base=base.replace("9.9.9.9", "127.0.0.1"))
     assert check(lab).warnings == ()
 
 
 def test_a_known_name_says_what_it_cannot_tell() -> None:
-    base = BASE.split("[zone]", maxsplit=1)[0] + '[zone]\nknown = "www.example.net"\nanswer = "192.0.2.80"\n'
+    base = BASE.split("[zone]", maxsplit=1)[0] + '[zone]\nknown = "www.campus.edu"\nanswer = "9.9.9.80"\n'
     report = check(plan('prefixes = "20.0.0.0/24"', base=base))
     assert report.packets_per_open == 0
     assert any("[zone] known" in w for w in report.warnings)
