@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dnsonde.probe._bitmap import Bitmap
 
 I64 = NDArray[np.int64]
+USED = 0.75  # of the limit, at least, while there is somebody to ask
 
 
 class Window:
@@ -35,7 +36,7 @@ class Window:
     def room(self) -> int:
         """How many more may be sent now; none until a quarter of the limit is free, as batches are cheaper."""
         free = self._limit - self._under_way
-        return free if 4 * free >= self._limit else 0
+        return free if free >= (1 - USED) * self._limit else 0
 
     def sent(self, index: I64, now_us: int) -> None:
         """Probes to these targets, positions in the scope, were sent."""

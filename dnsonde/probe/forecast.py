@@ -1,6 +1,7 @@
 """What a plan would send: told before anything is sent."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -10,13 +11,12 @@ from numpy.typing import NDArray
 
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.probe import _special
+from dnsonde.probe._rounds import Asked, rounds
+from dnsonde.probe._window import USED
 from dnsonde.probe.order import Ranges
 from dnsonde.probe.plan import Exclusion, Plan
-from dnsonde.wire.name import RUN_DIGITS, parse_name
+from dnsonde.wire.name import RUN_DIGITS, ProbeNames, parse_name
 
-ROUNDS = 3  # nxdomain, size and chain, one packet each, for hosts that proved open (probe._rounds)
-KIND_OCTETS = 6  # of the longest label that such a question adds to the sweep's name (wire.name)
-WINDOW_USED = 0.75  # of `under_way`, at least, while there is somebody to ask (probe._window)
 SPREAD = 6  # standard deviations that a prefix's part in a shard may be above the average
 MONTH_S = 30 * 86_400
 VALID_DAYS = 365
@@ -65,8 +65,9 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
     packets = mine * attempts
     ceiling = plan.prefix_pps
     typical = plan.total_pps * fullest / scope.size
-    rounds = 0 if plan.is_known or not plan.probe.characterise else ROUNDS
-    size = _packet_bytes(plan, 6 if scope.size > ipv4 else 4) + (KIND_OCTETS if rounds else 0)
+    listed = rounds(plan)
+    more = len(listed) - attempts
+    size = _packet_bytes(plan, listed, 6 if scope.size > ipv4 else 4)
     most = most_pps(plan, prefixes)
     in_shard = fullest if shards == 1 else min(fullest, mine, _at_most(fullest / shards))
 
@@ -76,7 +77,7 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
         if ceiling is not None:
             limits_s.append(each * in_shard / ceiling)
         if plan.pace.under_way:
-            limits_s.append(each * mine * plan.probe.timeout_s / (WINDOW_USED * plan.pace.under_way))
+            limits_s.append(each * mine * plan.probe.timeout_s / (USED * plan.pace.under_way))
         return max(limits_s) + waits * plan.probe.timeout_s
 
     report = PlanReport(
@@ -87,9 +88,9 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
         ipv6=scope.size - ipv4,
         excluded=plan.excluded,
         packets=packets,
-        packets_per_open=rounds,
+        packets_per_open=more,
         duration_s=lasting_s(attempts, attempts),
-        duration_open_s=lasting_s(attempts + rounds, attempts + bool(rounds)),
+        duration_open_s=lasting_s(attempts + more, attempts + bool(more)),
         total_pps=plan.total_pps,
         most_pps=most,
         prefix_pps=ceiling,
@@ -173,12 +174,13 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
     return replace(report, warnings=tuple(found))
 
 
-def _packet_bytes(plan: Plan, version: int) -> int:
+def _packet_bytes(plan: Plan, listed: Sequence[Asked], version: int) -> int:
     if plan.is_known:
         name = len(parse_name(plan.zone.known))
     else:
-        below = 1 + _TARGET[version] + _ATTEMPT_AND_TAG + 1 + RUN_DIGITS
-        name = below + len(parse_name(plan.zone.name))
+        names, run = ProbeNames(plan.zone.name), "0" * RUN_DIGITS
+        rest = max(len(names.tail(run, asked.kind, asked.step)) for asked in listed)
+        name = 1 + _TARGET[version] + _ATTEMPT_AND_TAG + rest
     return _HEADERS[version] + name + _FIXED - (0 if plan.probe.edns_size else 11)
 
 
