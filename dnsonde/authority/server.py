@@ -71,8 +71,8 @@ class Authority:
     """Serves `zone` on every address of `addresses`, UDP and TCP, until told to stop.
 
     Port 0 lets the kernel choose for the first address, and the others follow. sightings: where rows go, closed
-    with the authority; None for none. device: bind to this interface. secret: 16 octets that make server cookies;
-    drawn anew when None. names: another make of names for probes. Raises SystemRefusal when a socket cannot be had.
+    with the authority; None for none. device: bind to this interface. names: another make of names for probes.
+    Raises SystemRefusal when a socket cannot be had.
     """
 
     def __init__(
@@ -84,14 +84,13 @@ class Authority:
         sightings: Sightings | None = None,
         clock: Clock,
         policy: Policy | None = None,
-        secret: bytes | None = None,
         device: str | None = None,
         names: ProbeNames | None = None,
     ) -> None:
         self.zone, self.policy = zone, policy or Policy()
         self.progress = Progress()
         self._clock, self._sightings = clock, sightings
-        self._secret = secret or secrets.token_bytes(16)
+        self._secret = secrets.token_bytes(16)  # makes server cookies
         self._names = names or ProbeNames(zone.name)
         self._layout = lay_out(zone, BATCH, f"dnsonde {version('dnsonde')}")
         self._limit = self._limiter()
@@ -357,7 +356,6 @@ def serve(
     *,
     listen: Sequence[str] = (),
     policy: Policy | None = None,
-    device: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_ready: Callable[[Authority], None] | None = None,
 ) -> Progress:
@@ -373,7 +371,6 @@ def serve(
         sightings=sightings,
         clock=clock,
         policy=policy,
-        device=device,
     ) as authority:
         if on_ready is not None:
             on_ready(authority)
