@@ -2,7 +2,7 @@
 
 import os
 from queue import SimpleQueue
-from threading import Event, Thread, get_native_id
+from threading import Thread, get_native_id
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class Sightings:
         self._made = 1
         self._began_us = clock.monotonic_us()
         self._due_us: int | None = None  # when rows that have come must be on disk; None: all are
-        self._queue: SimpleQueue[tuple[_Block, bool] | Event | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[_Block, bool] | None] = SimpleQueue()
         self._free: SimpleQueue[_Block] = SimpleQueue()  # used again: fresh memory costs a fault a page
         self._failure: BaseException | None = None
         _warm()
@@ -122,12 +122,6 @@ class Sightings:
             self._due_us = None
             self._hand_over(flush=True)
 
-    def drain(self) -> None:
-        """Wait until what was handed over is written."""
-        done = Event()
-        self._queue.put(done)
-        done.wait()
-
     def close(self) -> None:
         """Write what is left and end the thread and the writer; closing twice does nothing."""
         if self._thread is None:
@@ -163,9 +157,6 @@ class Sightings:
             task = self._queue.get()
             if task is None:
                 return
-            if isinstance(task, Event):
-                task.set()
-                continue
             block, flush = task
             try:
                 if block.rows:
