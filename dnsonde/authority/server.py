@@ -36,6 +36,8 @@ BATCH = 512
 REQUEST = 1500  # octets of a UDP request that are read; more is malformed
 TCP_BATCH = 64  # so that its answers of up to 65,535 octets take 4 MiB
 LIMIT_SLOTS = 1 << 16
+BURST = 20_000  # answers at once, where the rate is limited
+SLIP = 2  # one in so many answers over the limit is TC=1, so that a victim's own resolver still gets through
 SEND_PATIENCE_US = 50_000  # how long a full send buffer is waited for before answers are given up
 PROGRESS_US = 1_000_000
 PORTS_TRIED = 20  # where the port does not matter, until one is free for UDP and TCP
@@ -111,7 +113,7 @@ class Authority:
     def _limiter(self) -> PrefixPace | None:
         if self.policy.per_second is None:
             return None
-        return PrefixPace(self.policy.per_second, self.policy.burst, 24, 48, LIMIT_SLOTS)
+        return PrefixPace(self.policy.per_second, BURST, 24, 48, LIMIT_SLOTS)
 
     def _open(self, addresses: Sequence[str], port: int, device: str | None) -> None:
         size = max(REQUEST, self.policy.udp_octets)
@@ -276,10 +278,9 @@ class Authority:
         if admitted.all():
             return
         over = asked[~admitted]
-        slip = self.policy.slip
         number = self._limited + np.arange(len(over))
         self._limited += len(over)
-        slipped = number % slip == slip - 1 if slip else np.zeros(len(over), np.bool_)
+        slipped = number % SLIP == SLIP - 1
         replies = answered.replies
         replies["drop"][over[~slipped]] = 1
         replies["record_count"][over[slipped]] = 0

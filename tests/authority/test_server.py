@@ -19,9 +19,10 @@ import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import numpy as np
 import pytest
 
-from dnsonde.authority import server
+from dnsonde.authority import answer, server
 from dnsonde.authority.answer import Policy
 from dnsonde.authority.server import Authority, Progress, serve
 from dnsonde.clock import SystemClock, VirtualClock
@@ -228,8 +229,10 @@ def test_tcp_garbage_gets_what_udp_garbage_gets(client: Client) -> None:
 # Limits.
 
 
-def test_over_the_rate_answers_stop_or_slip(tmp_path: Path) -> None:
-    with served(tmp_path, Policy(per_second=0.001, burst=5, slip=3)) as client:
+def test_over_the_rate_answers_stop_or_slip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BURST", 5)
+    monkeypatch.setattr(server, "SLIP", 3)
+    with served(tmp_path, Policy(per_second=0.001)) as client:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(PATIENCE_S)
             sock.connect(("127.0.0.1", client.port))
@@ -246,12 +249,14 @@ def test_over_the_rate_answers_stop_or_slip(tmp_path: Path) -> None:
     assert counted == {"answered": 6, "slipped": 5, "limited": 10}
 
 
-def test_a_slip_says_that_it_is_one(tmp_path: Path) -> None:
+def test_a_slip_says_that_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Extended error 31 (IANA) to those who speak EDNS, no other option, and no more than was asked with."""
     query = dns.message.make_query(
         "www.example.com", "A", use_edns=0, options=[dns.edns.NSIDOption(b"")]
     ).to_wire()
-    with served(tmp_path, Policy(per_second=0.001, burst=1, slip=1)) as client:
+    monkeypatch.setattr(server, "BURST", 1)
+    monkeypatch.setattr(server, "SLIP", 1)
+    with served(tmp_path, Policy(per_second=0.001)) as client:
         first, second = (client.raw(query) for _ in range(2))
         plain = client.raw(QUERY)
     assert first is not None
@@ -267,8 +272,9 @@ def test_a_slip_says_that_it_is_one(tmp_path: Path) -> None:
     assert dns.message.from_wire(plain).edns == -1
 
 
-def test_a_cookie_lifts_the_rate(tmp_path: Path) -> None:
-    with served(tmp_path, Policy(per_second=0.001, burst=1, slip=0)) as client:
+def test_a_cookie_lifts_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BURST", 1)
+    with served(tmp_path, Policy(per_second=0.001)) as client:
         option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"my own 8")
         first = client.ask(probe_name(), use_edns=0, options=[option])
         whole = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, first.options[0].to_wire())
@@ -278,11 +284,14 @@ def test_a_cookie_lifts_the_rate(tmp_path: Path) -> None:
     assert outcomes == ["answered"] * 6
 
 
-def test_ports_of_reflecting_services_get_nothing(tmp_path: Path) -> None:
+def test_ports_of_reflecting_services_get_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-        with served(tmp_path, Policy(ports=(port,))) as client:
+        closed = np.arange(1 << 16) == port
+        closed.flags.writeable = False
+        monkeypatch.setattr(answer, "CLOSED", closed)
+        with served(tmp_path) as client:
             sock.sendto(QUERY, ("127.0.0.1", client.port))
             assert client.ask(probe_name()).answer
             rows = client.sightings()
