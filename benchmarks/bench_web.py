@@ -47,8 +47,8 @@ prefixes = ["20.0.0.0/8"]
 contact = "noc@example.net"
 description = "ours"
 [zone]
-known = "www.example.net"
-answer = "192.0.2.80"
+known = "www.campus.edu"
+answer = "9.9.9.80"
 """
 
 

@@ -21,6 +21,8 @@ from dnsonde.wire.message import RECORD_SPEC
 # Services that answer whatever reaches them, so that a query "from" them is spoofed or starts a loop. Only
 # ports below 1024: a forwarder's random source port must never be one of them.
 LOOP_PORTS = (0, 7, 13, 17, 19, 37, 123, 137, 161, 389)
+CLOSED = np.isin(np.arange(1 << 16), LOOP_PORTS)
+CLOSED.flags.writeable = False  # as the kernel wants it
 
 SIZE_OPT = 11  # octets of an OPT record without options (RFC 6891, 6.1.2)
 SIZE_RR = 12  # octets of a record before its rdata, its name a pointer
@@ -34,32 +36,18 @@ class Policy:
 
     amplification: an asker by UDP that has proved its address by no cookie gets at most this many times its
     own octets, else TC=1 (1.5 or more, else not even that fits); udp_octets: our own EDNS size;
-    per_second and burst: answers to one /24 or /48 by unproven UDP, None for no limit; slip: every slip-th
-    answer over the limit is TC=1, so that a victim's own resolver still gets through (0: none);
-    ports: source ports that are never answered.
+    per_second: answers to one /24 or /48 by unproven UDP, None for no limit.
     """
 
     amplification: float = 3.0
     udp_octets: int = 1232
     per_second: float | None = 5000.0
-    burst: int = 20_000
-    slip: int = 2
-    ports: tuple[int, ...] = LOOP_PORTS
 
     def __post_init__(self) -> None:
         if self.amplification < 1.5:
             raise ValueError("amplification: below 1.5 even a truncated answer with a cookie would not fit")
         if not 512 <= self.udp_octets <= 4096:
             raise ValueError("udp_octets: between 512 and 4096 (RFC 6891, 6.2.5)")
-
-
-@lru_cache(8)
-def closed_ports(ports: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Of all 65,536 ports, whether they are among `ports`."""
-    closed = np.zeros(1 << 16, np.bool_)
-    closed[list(ports)] = True
-    closed.flags.writeable = False
-    return closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +95,7 @@ def answer(
         peers,
         verified,
         tables=layout.tables,
-        closed_ports=closed_ports(policy.ports),
+        closed_ports=CLOSED,
         tcp=tcp,
         udp_octets=policy.udp_octets,
         amplification=policy.amplification,
@@ -115,6 +103,11 @@ def answer(
         nsid=layout.nsid,
         egress=blob[layout.egress : layout.egress + n * EGRESS],
     )
+    for control in layout.controls:
+        at_control = (peers["host"] == control["host"]) & (peers["net"] == control["net"])
+        if at_control.any():  # the asker's own address is the control: no record twice (RFC 2181, 5)
+            told = at_control & np.isin(shape, (Shape.PAIR4, Shape.PAIR6))
+            replies["record_count"][told] = np.minimum(replies["record_count"][told], 1)
     records = layout.records
     if rare:
         made = _Made(layout, blob, [])

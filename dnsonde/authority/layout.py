@@ -7,12 +7,14 @@ for compression pointers) is reached by stride, so one table serves a whole batc
 
 from dataclasses import dataclass
 from enum import IntEnum
+from ipaddress import ip_address
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.authority.zone import Zone
 from dnsonde.wire import choose
+from dnsonde.wire.batch import ADDRESS, address_pair
 from dnsonde.wire.choose import EGRESS, FIXED, SHAPE, Tables
 from dnsonde.wire.codes import Class, Ede, Flag, Rcode, Type
 from dnsonde.wire.cookie import COOKIE
@@ -77,7 +79,8 @@ class Layout:
     """The zone, ready for batches of up to `rows`.
 
     tables: for `wire.choose`; blob: static octets, then `rows` addresses from `egress`, then `rows` cookies from
-    `cookies`; nsid: place and octets of our identifier in it; records: RECORD_SPEC, read-only as the kernels want them.
+    `cookies`; nsid: place and octets of our identifier in it; records: RECORD_SPEC, read-only as the kernels want them;
+    controls: ADDRESS, of the pairs' second records.
     """
 
     rows: int
@@ -88,6 +91,7 @@ class Layout:
     cookies: int
     nsid: tuple[int, int]
     ttl_s: int
+    controls: NDArray[np.void]
 
 
 Spec = tuple[int, int, int, int, int, int, int, int]
@@ -187,7 +191,8 @@ def lay_out(zone: Zone, rows: int, version: str) -> Layout:
         wire=np.frombuffer(names, np.uint8),
         zone=len(zone.wire),
     )
-    return Layout(rows, tables, records, blob, egress, cookies, (nsid_at, len(nsid)), zone.ttl_s)
+    controls = np.array([address_pair(ip_address(c)) for c in (zone.control4, zone.control6) if c], ADDRESS)
+    return Layout(rows, tables, records, blob, egress, cookies, (nsid_at, len(nsid)), zone.ttl_s, controls)
 
 
 def _soa(build: _Builder, section: int, offset: int) -> Spec:

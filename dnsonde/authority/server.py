@@ -36,6 +36,8 @@ BATCH = 512
 REQUEST = 1500  # octets of a UDP request that are read; more is malformed
 TCP_BATCH = 64  # so that its answers of up to 65,535 octets take 4 MiB
 LIMIT_SLOTS = 1 << 16
+BURST = 20_000  # answers at once, where the rate is limited
+SLIP = 2  # one in so many answers over the limit is TC=1, so that a victim's own resolver still gets through
 SEND_PATIENCE_US = 50_000  # how long a full send buffer is waited for before answers are given up
 PROGRESS_US = 1_000_000
 PORTS_TRIED = 20  # where the port does not matter, until one is free for UDP and TCP
@@ -46,7 +48,8 @@ class Progress:
     """What has been done since the start; `asdict` is its machine-readable form.
 
     queries: everything that arrived = answered + truncated + slipped + limited + dropped. unsent: of those
-    answered, kept back by the system. kernel_dropped: never reached us, for want of receive buffer.
+    that got an answer by UDP, whole or not, kept back by the system. kernel_dropped: never reached us, for want of
+    receive buffer.
     """
 
     elapsed_us: int = 0
@@ -70,8 +73,8 @@ class Authority:
     """Serves `zone` on every address of `addresses`, UDP and TCP, until told to stop.
 
     Port 0 lets the kernel choose for the first address, and the others follow. sightings: where rows go, closed
-    with the authority; None for none. device: bind to this interface. secret: 16 octets that make server cookies;
-    drawn anew when None. names: another make of names for probes. Raises SystemRefusal when a socket cannot be had.
+    with the authority; None for none. device: bind to this interface. names: another make of names for probes.
+    Raises SystemRefusal when a socket cannot be had.
     """
 
     def __init__(
@@ -83,14 +86,13 @@ class Authority:
         sightings: Sightings | None = None,
         clock: Clock,
         policy: Policy | None = None,
-        secret: bytes | None = None,
         device: str | None = None,
         names: ProbeNames | None = None,
     ) -> None:
         self.zone, self.policy = zone, policy or Policy()
         self.progress = Progress()
         self._clock, self._sightings = clock, sightings
-        self._secret = secret or secrets.token_bytes(16)
+        self._secret = secrets.token_bytes(16)  # makes server cookies
         self._names = names or ProbeNames(zone.name)
         self._layout = lay_out(zone, BATCH, f"dnsonde {version('dnsonde')}")
         self._limit = self._limiter()
@@ -111,7 +113,7 @@ class Authority:
     def _limiter(self) -> PrefixPace | None:
         if self.policy.per_second is None:
             return None
-        return PrefixPace(self.policy.per_second, self.policy.burst, 24, 48, LIMIT_SLOTS)
+        return PrefixPace(self.policy.per_second, BURST, 24, 48, LIMIT_SLOTS)
 
     def _open(self, addresses: Sequence[str], port: int, device: str | None) -> None:
         size = max(REQUEST, self.policy.udp_octets)
@@ -214,7 +216,7 @@ class Authority:
         while sent < n and self._clock.monotonic_us() < give_up_us:
             udp.wait(1000, writable=True)
             sent += udp.send(n, sent)
-        self.progress.unsent += n - sent
+        self.progress.unsent += int(np.count_nonzero(self._length[:n])) - len(udp.done_rows(sent))
         return n
 
     def _serve_tcp(self, server: TcpServer) -> int:
@@ -276,10 +278,9 @@ class Authority:
         if admitted.all():
             return
         over = asked[~admitted]
-        slip = self.policy.slip
         number = self._limited + np.arange(len(over))
         self._limited += len(over)
-        slipped = number % slip == slip - 1 if slip else np.zeros(len(over), np.bool_)
+        slipped = number % SLIP == SLIP - 1
         replies = answered.replies
         replies["drop"][over[~slipped]] = 1
         replies["record_count"][over[slipped]] = 0
@@ -356,7 +357,6 @@ def serve(
     *,
     listen: Sequence[str] = (),
     policy: Policy | None = None,
-    device: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_ready: Callable[[Authority], None] | None = None,
 ) -> Progress:
@@ -372,7 +372,6 @@ def serve(
         sightings=sightings,
         clock=clock,
         policy=policy,
-        device=device,
     ) as authority:
         if on_ready is not None:
             on_ready(authority)

@@ -2,7 +2,7 @@
 
 import os
 from queue import SimpleQueue
-from threading import Event, Thread, get_native_id
+from threading import Thread, get_native_id
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dnsonde.authority.answer import Answer
 from dnsonde.clock import Clock
 from dnsonde.errors import SystemRefusal
+from dnsonde.table.often import between_us
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
@@ -59,7 +60,8 @@ class _Block:
 class Sightings:
     """Collects the rows of the sighting table and writes them in the background.
 
-    flush_us: rows are on disk, to be joined with a run that is under way, at most about this long after they came.
+    flush_us: rows are on disk, to be joined with a run that is under way, at most about this long after they came; the
+    longer it serves, the longer that takes (`table.often`).
     An error of the thread (SystemRefusal: disk full) is raised by the next `add`, `tick` or `close`; the rows stay
     with the writer.
     """
@@ -68,8 +70,9 @@ class Sightings:
         self._writer, self._clock, self._flush_us = writer, clock, flush_us
         self._block = _Block()
         self._made = 1
+        self._began_us = clock.monotonic_us()
         self._due_us: int | None = None  # when rows that have come must be on disk; None: all are
-        self._queue: SimpleQueue[tuple[_Block, bool] | Event | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[_Block, bool] | None] = SimpleQueue()
         self._free: SimpleQueue[_Block] = SimpleQueue()  # used again: fresh memory costs a fault a page
         self._failure: BaseException | None = None
         _warm()
@@ -94,7 +97,8 @@ class Sightings:
             self._hand_over(flush=False)
         block = self._block
         if self._due_us is None:
-            self._due_us = self._clock.monotonic_us() + self._flush_us
+            now = self._clock.monotonic_us()
+            self._due_us = now + between_us(self._flush_us, now - self._began_us)
         at = slice(block.rows, block.rows + n)
         for kept, new in ((block.messages, messages), (block.parsed, parsed), (block.peers, peers)):
             kept[at].view(np.uint8)[:] = new.view(np.uint8)
@@ -117,12 +121,6 @@ class Sightings:
         if self._due_us is not None and self._clock.monotonic_us() >= self._due_us:
             self._due_us = None
             self._hand_over(flush=True)
-
-    def drain(self) -> None:
-        """Wait until what was handed over is written."""
-        done = Event()
-        self._queue.put(done)
-        done.wait()
 
     def close(self) -> None:
         """Write what is left and end the thread and the writer; closing twice does nothing."""
@@ -159,9 +157,6 @@ class Sightings:
             task = self._queue.get()
             if task is None:
                 return
-            if isinstance(task, Event):
-                task.set()
-                continue
             block, flush = task
             try:
                 if block.rows:

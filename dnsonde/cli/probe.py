@@ -19,7 +19,8 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     Probes it, answers as its authority, and tells what kind of DNS host each address is.
 
     The authority is started along where the plan's authority address is this machine's. Ctrl-C ends cleanly, and the
-    same command continues the run; nothing is asked twice. `dnsonde plan check` tells in advance what would be sent.
+    same command continues the run; who was asked is not asked again, but for the last five minutes or so of a process
+    that was killed. `dnsonde plan check` tells in advance what would be sent.
     """
     from dnsonde import run
     from dnsonde.cli import _summary

@@ -67,11 +67,10 @@ class Pace:
             return 0
         return min((now_ps - first_ps) // self._interval_ps + 1, self.burst)
 
-    def wait_us(self, count: int = 1, now_us: int | None = None) -> int:
-        """Microseconds until `count` (at most `burst`) may be sent at once; 0: now."""
-        count = min(max(count, 1), self.burst)
-        ready_ps = self._due_ps - (self.burst - count) * self._interval_ps
-        return max(-(-ready_ps // _PS_PER_US) - self._now(now_us), 0)
+    def wait_us(self) -> int:
+        """Microseconds until one may be sent; 0: now."""
+        ready_ps = self._due_ps - (self.burst - 1) * self._interval_ps
+        return max(-(-ready_ps // _PS_PER_US) - self._now(None), 0)
 
     def admit(self, targets: NDArray[np.void], now_us: int | None = None) -> NDArray[np.bool_]:
         """Which of `targets` (ADDRESS) their prefixes allow now; the others have to come again later.

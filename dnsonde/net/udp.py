@@ -173,11 +173,6 @@ class Udp:
         return self._fd
 
     @property
-    def receive_buffer(self) -> int:
-        """Octets that the kernel keeps for datagrams not yet received, its own overhead included."""
-        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-
-    @property
     def dropped(self) -> int:
         """Datagrams that the kernel threw away since the socket was opened, for want of room.
 

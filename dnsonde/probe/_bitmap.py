@@ -7,23 +7,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.errors import SystemRefusal
 
-MOST = 1 << 40  # 128 GiB of sparse file
 RESERVED = 1 << 30  # octets up to which the disk must have the room from the beginning
 
 
 class Bitmap:
     """Bits 0 .. size-1, all clear at first; `count` of them are set. `bits`: uint8, eight each, the lowest first.
 
-    UsageError above MOST, SystemRefusal where the file cannot be had.
+    SystemRefusal where the file cannot be had.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
-        if size > MOST:
-            raise UsageError(
-                f"{size:.3g} addresses are too many for one run: split the scope, at most 2^40 each"
-            )
         self.size, self.count = size, 0
         try:
             with tempfile.TemporaryFile(dir=folder) as file:

@@ -4,8 +4,6 @@ Everything here is portable SQL by way of Ibis: masks and epoch arithmetic, no e
 broken by columns, never by the order of rows, so that every engine tells the same.
 """
 
-from dataclasses import dataclass
-
 import ibis
 from ibis import _
 from ibis.expr import types as ir
@@ -15,6 +13,7 @@ PAIR = [*TARGET, "egress_net", "egress_host"]
 PROBE_KEY = [*TARGET, "kind", "attempt"]
 
 MAPPED = 0xFFFF_0000_0000
+WINDOW_US = 3_600_000_000  # between a probe and the queries for its name that count
 
 # How much a reply says of its host, best first; among equals the earliest decides.
 RANK = {
@@ -26,14 +25,6 @@ RANK = {
     "echo": 6,
     "icmp": 7,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """How many leading bits make two addresses neighbours."""
-
-    prefix4: int = 24
-    prefix6: int = 48
 
 
 def attach(left: ibis.Table, right: ibis.Table, keys: list[str]) -> ibis.Table:
@@ -59,11 +50,10 @@ def same(table: ibis.Table, role: str, other: str) -> ir.BooleanValue:
     return (net == net2) & (host == host2)
 
 
-def same_network(table: ibis.Table, role: str, other: str, mask: Mask) -> ir.BooleanValue:
-    """Two addresses share their /24 (IPv4) or /48 (IPv6), or what `mask` says."""
+def same_network(table: ibis.Table, role: str, other: str) -> ir.BooleanValue:
+    """Two addresses share their /24 (IPv4) or /48 (IPv6)."""
     (net, host), (net2, host2) = address(table, role), address(table, other)
-    bits4 = -(1 << (32 - mask.prefix4))
-    bits6 = -(1 << (64 - min(mask.prefix6, 64)))
+    bits4, bits6 = -(1 << 32 - 24), -(1 << 64 - 48)
     near4 = (net == 0) & (net2 == 0) & ((host & bits4) == (host2 & bits4))
     near6 = ~is_ipv4(table, role) & ~is_ipv4(table, other) & ((net & bits6) == (net2 & bits6))
     return (is_ipv4(table, role) & near4) | near6
@@ -103,12 +93,11 @@ def asked(probe: ibis.Table) -> ibis.Table:
     return probe.select(*PROBE_KEY, "tag", "query_bytes", "errno", sent_us=_.time_us)
 
 
-def sighted(
-    sent: ibis.Table, sighting: ibis.Table, mask: Mask, *, window_us: int
-) -> tuple[ibis.Table, ibis.Table]:
+def sighted(sent: ibis.Table, sighting: ibis.Table) -> tuple[ibis.Table, ibis.Table]:
     """What our authority saw of each target, and of each (target, egress).
 
-    Only queries that carry the tag of a probe of ours, within `window_us` of it; names on the way there (QNAME
+    Only queries that carry the tag of a probe of ours, within WINDOW_US of it: who asks later is somebody replaying
+    names, not the host. Names on the way there (QNAME
     minimisation, RFC 9156) have no target and prove nothing.
     """
     queries = sighting.filter(_.target_net.notnull() & _.tag.notnull() & (_.outcome != "dropped")).select(
@@ -117,7 +106,7 @@ def sighted(
     ours = (
         queries.inner_join(sent, [queries[key] == sent[key] for key in [*PROBE_KEY, "tag"]])
         .select(*PROBE_KEY, "egress_net", "egress_host", "seen_us", "answered", "sent_us")
-        .filter((_.seen_us - _.sent_us <= window_us) & (_.sent_us - _.seen_us <= window_us))
+        .filter((_.seen_us - _.sent_us <= WINDOW_US) & (_.sent_us - _.seen_us <= WINDOW_US))
     )
     sweep = ours.kind == "sweep"
     pairs = ours.group_by(PAIR).aggregate(
@@ -134,7 +123,7 @@ def sighted(
         answered_us=_.answered_queries.sum(),
         egress_count=_.count(),
         self_egress=same(pairs, "egress", "target").sum(),
-        near_egress=same_network(pairs, "egress", "target", mask).sum(),
+        near_egress=same_network(pairs, "egress", "target").sum(),
         kin_egress=(is_ipv4(pairs, "egress") == is_ipv4(pairs, "target")).sum(),
         first_sighting_us=_.pair_first_us.min(),
     )

@@ -1,17 +1,17 @@
 """Rows on their way to disk, beside the loop that sends: first the replies, then the probes that they answer.
 
-A probe becomes a row only when its time is up and its replies are on disk. So rows are the checkpoint: a target with
-a row is done with, one without is asked again, wherever the process was killed.
+A probe becomes a row only when its time is up, or its round over, and the replies until then are on disk. So rows are
+the checkpoint: a target with a row is done with, one without is asked again, wherever the process was killed.
 """
 
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnsonde.probe._rounds import Asked
 from dnsonde.probe.match import KINDS, Secret, reply_columns
 from dnsonde.probe.order import Scope
 from dnsonde.probe.state import State, save
@@ -27,17 +27,6 @@ WAITING = 2  # checkpoints that may wait before `full`
 CHUNK = 4096  # rows turned into columns at once: as many as stay in a processor's cache
 
 Rows = NDArray[np.void]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What all probes of one round have in common. known: the name that all ask for, "" where each has its own."""
-
-    kind: int
-    attempt: int
-    step: int
-    qtype: int
-    known: str = ""
 
 
 class Chunks:

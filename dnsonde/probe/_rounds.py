@@ -1,8 +1,8 @@
 """What is asked, round after round: the sweep's attempts, then what characterises the hosts that proved open."""
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
-from dnsonde.probe._recorder import Asked
 from dnsonde.probe.plan import Plan
 from dnsonde.wire.codes import Type
 from dnsonde.wire.name import Kind
@@ -10,6 +10,17 @@ from dnsonde.wire.name import Kind
 SIZE_OCTETS = 4000  # a response that an amplifier would be glad of
 SIZE_EDNS = 4096
 CHAIN_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What all probes of one round have in common. known: the name that all ask for, "" where each has its own."""
+
+    kind: int
+    attempt: int
+    step: int
+    qtype: int
+    known: str = ""
 
 
 def rounds(plan: Plan) -> list[Asked]:

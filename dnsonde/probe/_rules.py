@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 from ibis.expr import types as ir
 
-from dnsonde.probe._facts import Mask, is_ipv4, loopback, null_address, private, same, same_network
+from dnsonde.probe._facts import is_ipv4, loopback, null_address, private, same, same_network
 
 Part = Callable[[ibis.Table], Any]
 
@@ -274,15 +274,13 @@ _LATER: tuple[Rule, ...] = (
 )
 
 
-def rules(mask: Mask) -> tuple[Rule, ...]:
-    """The list for a zone delegated to our authority."""
-    return (
+DELEGATED: tuple[Rule, ...] = (
         _NOT_SENT,
         _INJECTED,
         _NO_REPLY,
         Rule(
             "multihomed",
-            lambda t: _from_elsewhere(t) & (same_network(t, "responder", "target", mask) | t.kin),
+            lambda t: _from_elsewhere(t) & (same_network(t, "responder", "target") | t.kin),
             lambda t: (t.meaning == "right").ifelse(ibis.null("string"), _what_came(t)),
             lambda t: ((t.meaning == "right") & ~t.kin).ifelse(85, 60),
             lambda t: t.kin.ifelse(

@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from dnsonde.probe._targets import MAPPED_BLOCK
 from dnsonde.probe.order import Ranges
@@ -19,6 +19,11 @@ class Block:
     source: str
     kind: str
 
+    @property
+    def is_documentation(self) -> bool:
+        """Whether it is for examples, and nobody's."""
+        return self.name.startswith("Documentation")
+
     def __str__(self) -> str:
         return f"{self.network} {self.name} ({self.source})"
 
@@ -30,6 +35,12 @@ def blocks() -> tuple[Block, ...]:
     rows = tomllib.loads(text)["block"]
     found = [Block(ip_network(r["prefix"]), r["name"], r["source"], r["kind"]) for r in rows]
     return tuple(sorted(found, key=lambda b: -b.network.prefixlen - (96 if b.network.version == 4 else 0)))
+
+
+def block_of(address: str) -> Block | None:
+    """The most specific row that an address is in; None for what is global unicast."""
+    parsed = ip_address(address)
+    return next((b for b in blocks() if b.network.version == parsed.version and parsed in b.network), None)
 
 
 def pieces(version: int, *, allowed: frozenset[str]) -> list[tuple[Block, Ranges]]:

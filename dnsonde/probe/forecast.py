@@ -1,9 +1,9 @@
 """What a plan would send: told before anything is sent."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.probe import _special
+from dnsonde.probe._rounds import Asked, rounds
+from dnsonde.probe._window import USED
 from dnsonde.probe.order import Ranges
 from dnsonde.probe.plan import Exclusion, Plan
-from dnsonde.wire.name import RUN_DIGITS, parse_name
+from dnsonde.wire.name import RUN_DIGITS, ProbeNames, parse_name
 
-ROUNDS = 3  # nxdomain, size and chain, one packet each, for hosts that proved open (probe._rounds)
-KIND_OCTETS = 6  # of the longest label that such a question adds to the sweep's name (wire.name)
-WINDOW_USED = 0.75  # of `under_way`, at least, while there is somebody to ask (probe._window)
 SPREAD = 6  # standard deviations that a prefix's part in a shard may be above the average
 MONTH_S = 30 * 86_400
 VALID_DAYS = 365
@@ -66,8 +65,9 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
     packets = mine * attempts
     ceiling = plan.prefix_pps
     typical = plan.total_pps * fullest / scope.size
-    rounds = 0 if plan.is_known or not plan.probe.characterise else ROUNDS
-    size = _packet_bytes(plan, 6 if scope.size > ipv4 else 4) + (KIND_OCTETS if rounds else 0)
+    listed = rounds(plan)
+    more = len(listed) - attempts
+    size = _packet_bytes(plan, listed, 6 if scope.size > ipv4 else 4)
     most = most_pps(plan, prefixes)
     in_shard = fullest if shards == 1 else min(fullest, mine, _at_most(fullest / shards))
 
@@ -77,7 +77,7 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
         if ceiling is not None:
             limits_s.append(each * in_shard / ceiling)
         if plan.pace.under_way:
-            limits_s.append(each * mine * plan.probe.timeout_s / (WINDOW_USED * plan.pace.under_way))
+            limits_s.append(each * mine * plan.probe.timeout_s / (USED * plan.pace.under_way))
         return max(limits_s) + waits * plan.probe.timeout_s
 
     report = PlanReport(
@@ -88,9 +88,9 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
         ipv6=scope.size - ipv4,
         excluded=plan.excluded,
         packets=packets,
-        packets_per_open=rounds,
+        packets_per_open=more,
         duration_s=lasting_s(attempts, attempts),
-        duration_open_s=lasting_s(attempts + rounds, attempts + bool(rounds)),
+        duration_open_s=lasting_s(attempts + more, attempts + bool(more)),
         total_pps=plan.total_pps,
         most_pps=most,
         prefix_pps=ceiling,
@@ -146,7 +146,7 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
             *(("[zone] authority", a) for a in plan.zone.authority),
             *(("[zone] control", a) for a in plan.zone.control),
         ]:
-            block = _special_block(address)
+            block = _special.block_of(address)
             if block and not (block.kind == "private" and plan.space.private):
                 found.append(
                     f"{place} {address} is special-purpose space ({block}): the world cannot reach it"
@@ -174,20 +174,13 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
     return replace(report, warnings=tuple(found))
 
 
-def _special_block(address: str) -> _special.Block | None:
-    network = ip_network(address)
-    for block in _special.blocks():
-        if block.network.version == network.version and ip_address(address) in block.network:
-            return block
-    return None
-
-
-def _packet_bytes(plan: Plan, version: int) -> int:
+def _packet_bytes(plan: Plan, listed: Sequence[Asked], version: int) -> int:
     if plan.is_known:
         name = len(parse_name(plan.zone.known))
     else:
-        below = 1 + _TARGET[version] + _ATTEMPT_AND_TAG + 1 + RUN_DIGITS
-        name = below + len(parse_name(plan.zone.name))
+        names, run = ProbeNames(plan.zone.name), "0" * RUN_DIGITS
+        rest = max(len(names.tail(run, asked.kind, asked.step)) for asked in listed)
+        name = 1 + _TARGET[version] + _ATTEMPT_AND_TAG + rest
     return _HEADERS[version] + name + _FIXED - (0 if plan.probe.edns_size else 11)
 
 
@@ -197,27 +190,36 @@ def _at_most(mean: float) -> int:
 
 
 def _prefixes(ranges: Ranges, prefix4: int, prefix6: int) -> tuple[int, int]:
-    """How many prefixes have an address of the scope, and how many addresses are in the fullest.
-
-    IPv6 prefixes longer than /64 are taken together with their /64, which only says too much.
-    """
+    """How many prefixes have an address of the scope, and how many addresses are in the fullest."""
     narrow = ranges.is_ipv4()
-    four = _filled(ranges.host[narrow], ranges.last_host[narrow], 32 - prefix4)
-    wide = ranges[~narrow]
-    # By /64 first, so that one number an end does; a /64 that is taken whole counts as 2**64 - 1.
-    inner = np.where(wide.net == wide.last_net, wide.last_host - wide.host, np.uint64(2**64 - 1))
-    if not len(wide):
-        return four
-    shift = np.uint64(64 - min(prefix6, 64))
-    first, last = wide.net >> shift, wide.last_net >> shift
-    keys, row = np.unique(first, return_inverse=True)
-    total = np.bincount(row, weights=inner.astype(np.float64) + 1)
-    count = len(keys) + int((last - first).sum())
-    return four[0] + count, max(four[1], min(int(total.max()), ranges.count()))
+    four, six = ranges[narrow], ranges[~narrow]
+    prefixes, fullest = _filled(four.net, four.host, four.last_host, 32 - prefix4)
+    if not len(six):
+        return prefixes, fullest
+    net, first, last = six.net, six.host, six.last_host
+    on = net != six.last_net
+    if on.any():
+        # Into the next /64, and no further: a scope has no whole one (plan.MOST).
+        net = np.concatenate([net, six.last_net[on]])
+        first = np.concatenate([first, np.zeros(int(on.sum()), np.uint64)])
+        last = np.concatenate([np.where(on, np.uint64(2**64 - 1), last), last[on]])
+        rank = np.lexsort((first, net))
+        net, first, last = net[rank], first[rank], last[rank]
+    if prefix6 > 64:
+        count, most = _filled(net, first, last, 128 - prefix6)
+    else:
+        keys, row = np.unique(net >> np.uint64(64 - prefix6), return_inverse=True)
+        count, most = len(keys), int(np.bincount(row, weights=(last - first).astype(np.float64) + 1).max())
+    return prefixes + count, max(fullest, most)
 
 
-def _filled(first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int) -> tuple[int, int]:
-    """Groups of 2**bits numbers touched by disjoint ranges, and the most numbers in one group."""
+def _filled(
+    net: NDArray[np.uint64], first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int
+) -> tuple[int, int]:
+    """Groups of 2**bits hosts that ranges touch, and the most hosts in one.
+
+    The ranges are ascending and disjoint, each within one /64 (`net`).
+    """
     if not len(first):
         return 0, 0
     shift = np.uint64(bits)
@@ -227,12 +229,13 @@ def _filled(first: NDArray[np.uint64], last: NDArray[np.uint64], bits: int) -> t
     # A range over several groups has a part in its first and its last, and all of those between.
     begin = ((low[~one] + np.uint64(1)) << shift) - first[~one]
     end = last[~one] - (high[~one] << shift) + np.uint64(1)
+    nets = np.concatenate([net[one], net[~one], net[~one]])
     keys = np.concatenate([low[one], low[~one], high[~one]])
     amounts = np.concatenate([last[one] - first[one] + np.uint64(1), begin, end])
     if not one.all():
-        rank = np.argsort(keys, kind="stable")
-        keys, amounts = keys[rank], amounts[rank]
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        rank = np.lexsort((keys, nets))
+        nets, keys, amounts = nets[rank], keys[rank], amounts[rank]
+    starts = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]) | (nets[1:] != nets[:-1])]))
     most = int(np.add.reduceat(amounts, starts).max())
     between = int((high[~one] - low[~one] - np.uint64(1)).sum())
     return len(starts) + between, max(most, (1 << bits) if whole.any() else 0)

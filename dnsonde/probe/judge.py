@@ -57,15 +57,13 @@ def write_verdicts(
     zone_mode: "ZoneMode" = "delegated",
     memory_limit_mib: int = MEMORY_MIB,
     slice_rows: int = SLICE_ROWS,
-    on_slice: Callable[[int, int], None] | None = None,
     on_clocks: Callable[[int], None] | None = None,
 ) -> int:
     """Put the verdicts of the run in `folder` in place of those that it had; return how many targets there are.
 
     Where the authority's clock and ours are more than `APART_MIN_US` apart, its sightings are judged as if it had ours,
     and `on_clocks` is told how many microseconds it is ahead (below zero: behind).
-    `on_slice` is told how many slices of how many are done. RunError for a run that cannot be read, SystemRefusal for
-    a disk that cannot be written.
+    RunError for a run that cannot be read, SystemRefusal for a disk that cannot be written.
     """
     folder = Path(folder)
     require_rows(folder)
@@ -98,8 +96,6 @@ def write_verdicts(
             # In the order of targets: who looks for an address, or pages by it, then reads little of each slice.
             for batch in connection.execute(select).fetch_record_batch(BATCH_ROWS):
                 writer.append({name: batch.column(name) for name in batch.schema.names})
-            if on_slice is not None:
-                on_slice(number + 1, slices)
     _put_in_place(folder, scratch)
     return writer.written
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from dnsonde.probe.order import Scope
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
-from dnsonde.wire.name import ProbeNames
+from dnsonde.wire.name import Kind, ProbeNames
 from dnsonde.wire.replied import NO_KIND, Outcome, Reader
 
-KINDS = ("sweep", "nxdomain", "size", "chain")
+KINDS = tuple(kind.name.lower() for kind in Kind)
 
 Rows = NDArray[np.void]
 Mask = NDArray[np.bool_]

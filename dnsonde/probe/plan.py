@@ -6,7 +6,7 @@ to probe; `check` (in `probe.forecast`) tells in advance what would be sent.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -22,17 +22,19 @@ from dnsonde.errors import PlanError
 from dnsonde.probe import _special
 from dnsonde.probe._sections import Identity, PacePart, ProbePart, Sections, Space, ZonePart, parse, read_file
 from dnsonde.probe._targets import BadListError, ranges_of, read_list, read_list_file
-from dnsonde.probe.order import MOST, Ranges, Scope
+from dnsonde.probe.order import Ranges, Scope
 from dnsonde.wire.batch import address_text
 
 WIDE = 1 << 24  # addresses above which a measurement is internet-wide
+MOST = 1 << 40  # addresses of a scope, all shards: a run keeps some bits of each, 128 GiB of sparse file
 
-EXAMPLES = (
+EXAMPLES = {
     "example",
     "example.com",
     "example.net",
     "example.org",
-)  # RFC 2606, 2 and 3: delegated to nobody else
+}  # RFC 2606, 2 and 3: delegated to nobody else
+NOBODYS = EXAMPLES | {"invalid", "localhost"}  # RFC 6761; `test` is as well, but on networks of one's own
 
 # Ceilings where the plan names none. Off loopback they are what a small network does not notice.
 TOTAL_PPS, PREFIX_PPS = 1000.0, 5.0
@@ -229,6 +231,8 @@ def _select(plan: Plan) -> Selection:
     left, special = _without_special(left, allowed | {"loopback"} if is_lab else allowed)
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
+    if not is_lab:
+        _require_zone(plan, refuse)
     _require_source(plan.probe.source, left, is_lab, refuse)
     warnings = []
     twice = addresses - merged.count()
@@ -239,27 +243,16 @@ def _select(plan: Plan) -> Selection:
         for reason, block in blocked
         if len(block) and not any(reason in e.reason for e in excluded)
     ]
-    if not is_lab:
-        warnings += _examples_left(plan)
+    contact = plan.identity.contact
+    host = (urlsplit(contact).hostname or "") if "://" in contact else contact.rpartition("@")[2]
+    if not is_lab and _is_below(host, EXAMPLES):
+        warnings.append(f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it")
     return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab)
 
 
-def _examples_left(plan: Plan) -> Iterator[str]:
-    """What of the template's names nobody filled in: they are well spelled, and nobody's."""
-    contact = plan.identity.contact
-    host = (urlsplit(contact).hostname or "") if "://" in contact else contact.rpartition("@")[2]
-    if _is_example(plan.zone.name):
-        yield (
-            f"[zone] name {plan.zone.name} is reserved for examples (RFC 2606): no resolver finds your authority by "
-            "it, and every host will look closed"
-        )
-    if _is_example(host):
-        yield f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it"
-
-
-def _is_example(name: str) -> bool:
+def _is_below(name: str, zones: Collection[str]) -> bool:
     labels = name.lower().rstrip(".").split(".")
-    return labels[-1] in EXAMPLES or ".".join(labels[-2:]) in EXAMPLES
+    return labels[-1] in zones or ".".join(labels[-2:]) in zones
 
 
 def _named(plan: Plan) -> Iterator[NDArray[np.void]]:
@@ -316,8 +309,8 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
         raise refuse("nothing is left of [scope] after the exclusions: there is nobody to probe")
     if size > MOST:
         raise refuse(
-            f"[scope] has {size:.3g} addresses, which nobody can sweep in a lifetime: name smaller IPv6 prefixes, "
-            "or the addresses that you know of in a file of `targets`"
+            f"[scope] has {size:.3g} addresses, and 2^40 are the most of one run, shards or not: "
+            "name smaller IPv6 prefixes, or the addresses that you know of in a file of `targets`"
         )
     if is_lab:
         return
@@ -341,6 +334,30 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
             f"[identity] url is missing: above {WIDE:,} addresses a page must say what this is (RFC 9511), "
             'as in url = "https://probing.example.net/"'
         )
+
+
+def _require_zone(plan: Plan, refuse: Callable[[str], PlanError]) -> None:
+    """What is asked for is not what an example has: nothing could come of it, and strangers would be asked."""
+    zone = plan.zone
+    reserved = NOBODYS if plan.space.private else NOBODYS | {"test"}
+    for setting, name, cure in (
+        (
+            "name",
+            zone.name,
+            "a zone that is delegated to your authority, or `known`, a name whose answer you know",
+        ),
+        ("known", zone.known, "a name, best your own, whose answer you know"),
+    ):
+        if name and _is_below(name, reserved):
+            raise refuse(f"[zone] {setting} {name} is reserved (RFC 6761) and not yours: put in {cure}")
+    for setting, addresses, cure in (
+        ("authority", zone.authority, "the addresses of the host that runs `dnsonde authority`"),
+        ("answer", zone.answer, "what `known` has"),
+    ):
+        for address in addresses:
+            block = _special.block_of(address)
+            if block is not None and block.is_documentation:
+                raise refuse(f"[zone] {setting} {address} is nobody's ({block}): put in {cure}")
 
 
 def _require_source(source: str, left: Ranges, is_lab: bool, refuse: Callable[[str], PlanError]) -> None:

@@ -31,6 +31,7 @@ from dnsonde.probe.forecast import most_pps
 from dnsonde.probe.match import KINDS, Matcher, Secret
 from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan
+from dnsonde.table.often import between_us
 from dnsonde.wire.batch import MAPPED, address_array
 from dnsonde.wire.encode import encode_fixed, encode_probes
 from dnsonde.wire.name import Kind, ProbeNames, parse_name, probe_ids
@@ -82,7 +83,8 @@ class Prober:
     RunError where the folder belongs to another plan or is in use; SystemRefusal where the machine will not let us.
     `lock`: the folder's, where the caller holds it already. `device` binds the sockets to one interface. `names`:
     another make of names for probes. `checkpoint_rows` and `checkpoint_s`: rows go to disk after so many settled
-    probes, or so long, and a killed process loses no more than that. `on_narrowed` is told, before anything is
+    probes, or so long, which grows (`table.often`); who is killed has those asked again that were settled since, and
+    those under way. `on_narrowed` is told, before anything is
     sent, of what the plan excludes that it did not exclude when the run was last at work.
     """
 
@@ -189,8 +191,9 @@ class Prober:
             mine = index[self._order.position(index) >= 0]
             self._left_out += len(mine)
             self._marks.refuse(mine)
-        self._unsettled: deque[tuple[int, Rows, Window | None]] = deque()
-        self._window: Window | None = None
+        self._unsettled: deque[tuple[int, Rows]] = deque()
+        limit = self._plan.pace.under_way
+        self._window = Window(limit, self._timeout_us) if limit else None
         self._settled: list[Rows] = []
         self._settled_rows = 0
         self._replies = Chunks()
@@ -230,10 +233,9 @@ class Prober:
             allowed = self._allowed if self._left_out else None
             self._supply = Supply(self._scope, self._order, self._marks, self._asked.kind, allowed)
             self._lately = deque([(self._clock.monotonic_us(), self._counts["sent"])])  # not the wait before
-            limit = self._plan.pace.under_way
-            if limit:
+            if self._window is not None:
                 heard = Bitmap(self._folder, self._scope.size)
-                self._window = Window(limit, heard, self._asked.kind, self._asked.attempt)
+                self._window.begin(heard, self._asked.kind, self._asked.attempt)
             self._send_all()
             self._linger()
             self._checkpoint(everything=True)
@@ -280,16 +282,20 @@ class Prober:
             self._wait(IDLE_US)
         if self._stops < 2:
             while self._unsettled:
-                self._settle(*self._unsettled.popleft()[1:])
+                self._settle()
         self._receive()
 
     def _turn(self, *, sending: bool) -> int:
         """Receive, settle, report, and send one batch; how many were sent."""
+        self._recorder.check()  # after an error nothing leaves its queue any more: it would be waited for without end
         self._receive()
         now = self._clock.monotonic_us()
         while self._unsettled and self._unsettled[0][0] + self._timeout_us <= now:
-            self._settle(*self._unsettled.popleft()[1:])
-        if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= self._checkpoint_us:
+            self._settle()
+        if self._window is not None:
+            self._window.expire(now)
+        longest_us = between_us(self._checkpoint_us, now - self._began_us)
+        if self._settled_rows >= self._checkpoint_rows or now - self._checkpointed_us >= longest_us:
             self._checkpoint()
         if now - self._reported_us >= REPORT_US:
             self._report(now)
@@ -347,10 +353,15 @@ class Prober:
         rows["time_us"] = now_us
         self._lock.sending(now_us)
         done = socket.send(n)
-        while done < n:
+        while done < n and not self._stops:
             socket.wait(IDLE_US, writable=True)
             self._receive()
-            done += socket.send(n, done)
+            more = socket.send(n, done)
+            if more == 0:
+                self._clock.sleep_us(IDLE_US)  # without room in the interface (ENOBUFS) the wait ends at once
+            done += more
+        # Who was not reached before a stop has no row, and is asked when the run goes on.
+        rows, index, n = rows[:done], index[:done], done
         rows["errno"] = socket.tx_errno[:n]
         refused = int(np.count_nonzero(rows["errno"]))
         if refused:
@@ -361,9 +372,10 @@ class Prober:
         if self._refused_in_a_row >= BATCH:
             self._refuse()
         self._counts["sent"] += n - refused
+        sent_us = self._clock.monotonic_us()
         if self._window is not None:
-            self._window.sent(n - refused)
-        self._unsettled.append((self._clock.monotonic_us(), rows, self._window))
+            self._window.sent(index[rows["errno"] == 0], sent_us)
+        self._unsettled.append((sent_us, rows))
 
     def _encode(self, socket: Udp, addresses: Rows, start: int, end: int, edns_size: int) -> None:
         asked, out, length = self._asked, socket.tx_data[start:end], self._lengths[start:end]
@@ -434,9 +446,9 @@ class Prober:
 
     # Record -----------------------------------------------------------------------------------------------------
 
-    def _settle(self, rows: Rows, window: Window | None) -> None:
-        if window is not None:
-            window.over(rows["index"][rows["errno"] == 0])
+    def _settle(self) -> None:
+        """What was sent first, of that which is not settled, is."""
+        _, rows = self._unsettled.popleft()
         self._settled.append(rows)
         self._settled_rows += len(rows)
 
@@ -448,10 +460,7 @@ class Prober:
             self._refuse()
         probes, self._settled, self._settled_rows = self._settled, [], 0
         self._recorder.put(self._asked, probes, self._replies.take(), self._with_counts())
-        now = self._clock.monotonic_us()
-        self._checkpointed_us = now
-        # A slow run of weeks shall not leave a part every half minute.
-        self._checkpoint_us = max(self._checkpoint_us, (now - self._began_us) // 200)
+        self._checkpointed_us = self._clock.monotonic_us()
 
     def _with_counts(self) -> states.State:
         return msgspec.structs.replace(self._state, counts=dict(self._counts))

@@ -14,8 +14,8 @@ import ibis
 from ibis import _
 from ibis.expr import types as ir
 
-from dnsonde.probe._facts import Mask, asked, attach, deciding, replies_of, same_network, sighted
-from dnsonde.probe._rules import KNOWN, rules
+from dnsonde.probe._facts import asked, attach, deciding, replies_of, same_network, sighted
+from dnsonde.probe._rules import DELEGATED, KNOWN
 from dnsonde.table.schema import VERDICT
 
 ZoneMode = Literal["delegated", "known"]
@@ -34,7 +34,7 @@ COUNTS = (
     "conflict_early", "egress_targets", "answer_targets",
 )  # fmt: skip
 TARGET = ["target_net", "target_host"]
-WINDOW_S = 3600
+CROWD_MIN = 3  # so many targets that give one wrong address make it one address for all
 
 
 def verdict(
@@ -43,9 +43,6 @@ def verdict(
     sighting: ibis.Table,
     *,
     zone_mode: ZoneMode = "delegated",
-    mask: Mask | None = None,
-    crowd_min: int = 3,
-    sighting_window_s: int = WINDOW_S,
     egress_crowd: ibis.Table | None = None,
     answer_crowd: ibis.Table | None = None,
     responder_crowd: ibis.Table | None = None,
@@ -53,21 +50,18 @@ def verdict(
 ) -> ibis.Table:
     """One `VERDICT` row for each target of `probe`; never executes, compiles for DuckDB and Spark.
 
-    `mask`: how many bits make "the same network" (default /24 and /48). `crowd_min`: so many targets giving one
-    wrong address make it one address for all. `sighting_window_s`: a query seen later than this after the probe is
-    somebody replaying names, not the host, and is not counted. `egress_crowd`, `answer_crowd`,
+    `egress_crowd`, `answer_crowd`,
     `responder_crowd`: the relations of the functions of that name, when they were computed over more targets than are
     given here. `owners`: the table `enrichment`, where somebody learned whose the addresses are: one address of the
     same system that replies for one host alone is that host's other address (decision 0009).
     """
-    mask = mask or Mask()
     delegated = zone_mode == "delegated"
     sent = asked(probe)
-    seen, pairs = sighted(sent, sighting, mask, window_us=sighting_window_s * 1_000_000)
+    seen, pairs = sighted(sent, sighting)
     replies = replies_of(sent, reply, seen, pairs, delegated=delegated)
     first, summary = deciding(replies)
 
-    egress_crowd = egress_crowds(probe, sighting, sighting_window_s) if egress_crowd is None else egress_crowd
+    egress_crowd = egress_crowds(probe, sighting) if egress_crowd is None else egress_crowd
     answer_crowd = answer_crowds(reply) if answer_crowd is None else answer_crowd
     facts = sent.group_by(TARGET).aggregate(
         attempts=((_.kind == "sweep") & (_.errno == 0)).sum(),
@@ -81,10 +75,10 @@ def verdict(
         named = crowd.select(**{half[0]: crowd.net, half[1]: crowd.host, f"{role}_targets": crowd.targets})
         facts = attach(facts, named, list(half))
     facts = facts.mutate({name: facts[name].fill_null(0) for name in COUNTS})
-    facts = _with_kin(facts, reply, owners, responder_crowd, mask)
+    facts = _with_kin(facts, reply, owners, responder_crowd)
     facts = facts.mutate(meaning=_.meaning.fill_null("none"), control=_.control.fill_null(False),
                          responder_seen=_.responder_seen.fill_null(False), flags=_.flags.fill_null(0))  # fmt: skip
-    return _judged(facts, delegated=delegated, mask=mask, crowd_min=crowd_min)
+    return _judged(facts, delegated=delegated)
 
 
 def untold(mode: ZoneMode) -> list[tuple[str, str]]:
@@ -92,9 +86,9 @@ def untold(mode: ZoneMode) -> list[tuple[str, str]]:
     return [] if mode == "delegated" else list(UNTOLD)
 
 
-def egress_crowds(probe: ibis.Table, sighting: ibis.Table, sighting_window_s: int = WINDOW_S) -> ibis.Table:
+def egress_crowds(probe: ibis.Table, sighting: ibis.Table) -> ibis.Table:
     """For each egress that asked for two targets or more: `net`, `host`, `targets`."""
-    pairs = sighted(asked(probe), sighting, Mask(), window_us=sighting_window_s * 1_000_000)[1]
+    pairs = sighted(asked(probe), sighting)[1]
     crowd = pairs.group_by(net=_.egress_net, host=_.egress_host).aggregate(targets=_.count())
     return crowd.filter(_.targets >= 2)
 
@@ -116,7 +110,7 @@ def responder_crowds(reply: ibis.Table) -> ibis.Table:
 
 
 def _with_kin(
-    facts: ibis.Table, reply: ibis.Table, owners: ibis.Table | None, crowd: ibis.Table | None, mask: Mask
+    facts: ibis.Table, reply: ibis.Table, owners: ibis.Table | None, crowd: ibis.Table | None
 ) -> ibis.Table:
     """Add `kin`: who replied is no neighbour, but of the target's system, and replied for nobody else.
 
@@ -135,15 +129,15 @@ def _with_kin(
     named = crowd.select(responder_net=crowd.net, responder_host=crowd.host, responder_targets=crowd.targets)
     facts = attach(facts, named, ["responder_net", "responder_host"])
     same = facts.responder_asn == facts.target_asn
-    near = same_network(facts, "responder", "target", mask).fill_null(False)
+    near = same_network(facts, "responder", "target").fill_null(False)
     alone = facts.responder_targets.isnull() & ~near
     return facts.mutate(kin=(same & alone).fill_null(False))
 
 
-def _judged(t: ibis.Table, *, delegated: bool, mask: Mask, crowd_min: int) -> ibis.Table:
+def _judged(t: ibis.Table, *, delegated: bool) -> ibis.Table:
     """The facts of each target, judged by the first rule that fits."""
-    t = t.mutate(one_address=_.answer_targets >= crowd_min, delegated=ibis.literal(delegated))
-    listed = rules(mask) if delegated else KNOWN
+    t = t.mutate(one_address=_.answer_targets >= CROWD_MIN, delegated=ibis.literal(delegated))
+    listed = DELEGATED if delegated else KNOWN
     fits = [rule.when(t) for rule in listed]
 
     def decided(part: str) -> ir.Value:

@@ -1,5 +1,6 @@
 """What the authority says, asked over loopback with dnspython."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,30 @@ def test_a_probe_name_has_the_asker_and_the_control(client: Client, tcp: bool) -
 def test_the_other_family_has_the_control_only(client: Client) -> None:
     assert answers(client.ask(probe_name(), "AAAA")) == [CONTROL6]
     assert answers(client.ask(probe_name(), "A", at="::1")) == [CONTROL4]
+
+
+@pytest.mark.parametrize(
+    ("at", "asker", "qtype", "records"),
+    [
+        ("127.0.0.1", "127.0.0.1", "A", 1),
+        ("127.0.0.1", "127.0.0.2", "A", 2),
+        ("127.0.0.1", "127.0.0.1", "AAAA", 1),
+        ("::1", "::1", "AAAA", 1),
+    ],
+)
+def test_who_asks_from_the_control_address_is_told_it_once(
+    tmp_path: Path, at: str, asker: str, qtype: str, records: int
+) -> None:
+    """RFC 2181, 5: no two records of a set are the same. By the octets, as dnspython takes the same for one."""
+    family = socket.AF_INET6 if ":" in at else socket.AF_INET
+    own = replace(ZONE, control=("127.0.0.1", "::1"))
+    with served(tmp_path, zone=own) as client, socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE_S)
+        sock.bind((asker, 0))
+        sock.sendto(dns.message.make_query(probe_name(), qtype).to_wire(), (at, client.port))
+        response = sock.recv(512)
+    assert int.from_bytes(response[6:8]) == records
+    assert len(answers(dns.message.from_wire(response))) == records
 
 
 def test_an_ipv6_target_fits(client: Client) -> None:

@@ -1,5 +1,6 @@
 """The loop: sockets, hostile clients, limits, rows for everything, and coming back after the end."""
 
+import errno
 import json
 import os
 import random
@@ -18,13 +19,15 @@ import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
+import numpy as np
 import pytest
 
-from dnsonde.authority import server
+from dnsonde.authority import answer, server
 from dnsonde.authority.answer import Policy
 from dnsonde.authority.server import Authority, Progress, serve
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal
+from dnsonde.net import _libc
 from dnsonde.net.tcp import TcpServer
 from dnsonde.table.schema import TABLES
 from dnsonde.table.store import open_folder
@@ -226,8 +229,10 @@ def test_tcp_garbage_gets_what_udp_garbage_gets(client: Client) -> None:
 # Limits.
 
 
-def test_over_the_rate_answers_stop_or_slip(tmp_path: Path) -> None:
-    with served(tmp_path, Policy(per_second=0.001, burst=5, slip=3)) as client:
+def test_over_the_rate_answers_stop_or_slip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BURST", 5)
+    monkeypatch.setattr(server, "SLIP", 3)
+    with served(tmp_path, Policy(per_second=0.001)) as client:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(PATIENCE_S)
             sock.connect(("127.0.0.1", client.port))
@@ -244,12 +249,14 @@ def test_over_the_rate_answers_stop_or_slip(tmp_path: Path) -> None:
     assert counted == {"answered": 6, "slipped": 5, "limited": 10}
 
 
-def test_a_slip_says_that_it_is_one(tmp_path: Path) -> None:
+def test_a_slip_says_that_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Extended error 31 (IANA) to those who speak EDNS, no other option, and no more than was asked with."""
     query = dns.message.make_query(
         "www.example.com", "A", use_edns=0, options=[dns.edns.NSIDOption(b"")]
     ).to_wire()
-    with served(tmp_path, Policy(per_second=0.001, burst=1, slip=1)) as client:
+    monkeypatch.setattr(server, "BURST", 1)
+    monkeypatch.setattr(server, "SLIP", 1)
+    with served(tmp_path, Policy(per_second=0.001)) as client:
         first, second = (client.raw(query) for _ in range(2))
         plain = client.raw(QUERY)
     assert first is not None
@@ -265,8 +272,9 @@ def test_a_slip_says_that_it_is_one(tmp_path: Path) -> None:
     assert dns.message.from_wire(plain).edns == -1
 
 
-def test_a_cookie_lifts_the_rate(tmp_path: Path) -> None:
-    with served(tmp_path, Policy(per_second=0.001, burst=1, slip=0)) as client:
+def test_a_cookie_lifts_the_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BURST", 1)
+    with served(tmp_path, Policy(per_second=0.001)) as client:
         option = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"my own 8")
         first = client.ask(probe_name(), use_edns=0, options=[option])
         whole = dns.edns.GenericOption(dns.edns.OptionType.COOKIE, first.options[0].to_wire())
@@ -276,11 +284,14 @@ def test_a_cookie_lifts_the_rate(tmp_path: Path) -> None:
     assert outcomes == ["answered"] * 6
 
 
-def test_ports_of_reflecting_services_get_nothing(tmp_path: Path) -> None:
+def test_ports_of_reflecting_services_get_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-        with served(tmp_path, Policy(ports=(port,))) as client:
+        closed = np.arange(1 << 16) == port
+        closed.flags.writeable = False
+        monkeypatch.setattr(answer, "CLOSED", closed)
+        with served(tmp_path) as client:
             sock.sendto(QUERY, ("127.0.0.1", client.port))
             assert client.ask(probe_name()).answer
             rows = client.sightings()
@@ -452,6 +463,34 @@ def test_wall_time_that_jumps_back_stops_nothing() -> None:
             while not authority.step(10_000):
                 pass
             assert sock.recv(512)[:2] == QUERY[:2]
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.EAGAIN], ids=["forbidden", "full"])
+def test_answers_that_the_system_keeps_back_are_counted_and_no_others(
+    refusal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SEND_PATIENCE_US", 0)
+    with (
+        Authority(ZONE, clock=SystemClock(), port=0) as authority,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        sock.settimeout(PATIENCE_S)
+        sock.connect(("127.0.0.1", authority.port))
+
+        def ask(*queries: bytes) -> None:
+            for query in queries:
+                sock.send(query)
+            until = authority.progress.queries + len(queries)
+            while authority.progress.queries < until:
+                authority.step(10_000)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(_libc, "sendmmsg", lambda *_: -refusal)
+            ask(b"abc", QUERY, b"abc", QUERY)
+        assert (authority.progress.unsent, authority.progress.dropped) == (2, 2)
+        ask(QUERY, b"abc")
+        assert sock.recv(512)[:2] == QUERY[:2]
+        assert authority.progress.unsent == 2
 
 
 def test_the_table_has_every_column_the_schema_names(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows on their way to disk: full blocks, the time they take, and a disk that refuses."""
 
+import os
 from pathlib import Path
 from threading import Event
 
@@ -19,6 +20,7 @@ from dnsonde.wire.decode import decode_messages
 from dnsonde.wire.message import RECORD_SPEC, REPLY_SPEC
 from dnsonde.wire.name import ProbeNames
 from dnsonde.wire.text import name_text, name_text_into
+from tests.authority.conftest import PATIENCE_S
 
 NAMES = ProbeNames("z.example")
 
@@ -45,6 +47,12 @@ def add(sightings: Sightings, requests: Batch) -> None:
     sightings.add(
         requests, messages, names, peers, answered, np.zeros(n, np.uint8), np.zeros(n, np.int32), tcp=False
     )
+
+
+def tick_on(sightings: Sightings) -> None:
+    while True:
+        sightings.tick()
+        os.sched_yield()
 
 
 def kept(folder: Path) -> list[str]:
@@ -76,7 +84,16 @@ def test_long_names_fill_a_block_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_rows_are_on_disk_when_their_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sighting, "BLOCK", 100)
     clock = VirtualClock()
-    sightings = Sightings(Writer(TABLES["sighting"], tmp_path), clock, flush_us=1000)
+    writer, flushed = Writer(TABLES["sighting"], tmp_path), Event()
+    flush = writer.flush
+
+    def tell() -> Path | None:
+        part = flush()
+        flushed.set()
+        return part
+
+    monkeypatch.setattr(writer, "flush", tell)
+    sightings = Sightings(writer, clock, flush_us=1000)
     add(sightings, batch(0, 100))
     add(sightings, batch(100, 100))  # the first block is handed over, not flushed
     clock.sleep_us(999)
@@ -84,9 +101,21 @@ def test_rows_are_on_disk_when_their_time_is_up(tmp_path: Path, monkeypatch: pyt
     assert not list((tmp_path / "sighting").glob("*.parquet"))
     clock.sleep_us(1)
     sightings.tick()
-    sightings.drain()
+    assert flushed.wait(PATIENCE_S)
     assert len(kept(tmp_path)) == 200
     sightings.close()
+
+
+def test_an_hour_of_a_query_each_second_is_no_part_each_second(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    sightings = Sightings(Writer(TABLES["sighting"], tmp_path), clock)
+    for k in range(3600):
+        add(sightings, batch(k, 1))
+        clock.sleep_us(1_000_001)
+        sightings.tick()
+    sightings.close()
+    assert 200 < len(list((tmp_path / "sighting").glob("*.parquet"))) < 1000
+    assert len(kept(tmp_path)) == 3600
 
 
 def test_a_refusal_is_raised_where_it_can_be_told_and_the_rows_wait(
@@ -95,9 +124,10 @@ def test_a_refusal_is_raised_where_it_can_be_told_and_the_rows_wait(
     writer = Writer(TABLES["sighting"], tmp_path)
     clock = VirtualClock()
     sightings = Sightings(writer, clock, flush_us=0)
-    flush, asked = writer.flush, Event()
+    flush, tried, asked = writer.flush, Event(), Event()
 
     def full() -> Path | None:
+        tried.set()
         asked.wait()  # until the one who asked has gone on, so that he is told the next time
         raise SystemRefusal("no room left")
 
@@ -105,15 +135,15 @@ def test_a_refusal_is_raised_where_it_can_be_told_and_the_rows_wait(
     add(sightings, batch(0, 10))
     sightings.tick()
     asked.set()
-    sightings.drain()
     with pytest.raises(SystemRefusal, match="no room"):
-        sightings.tick()
+        tick_on(sightings)
     asked.clear()
+    tried.clear()
     add(sightings, batch(10, 10))
     sightings.tick()
-    asked.set()
-    sightings.drain()
+    assert tried.wait(PATIENCE_S)
     monkeypatch.setattr(writer, "flush", flush)
+    asked.set()
     sightings.close()
     sightings.close()
     assert len(kept(tmp_path)) == 20

@@ -23,8 +23,8 @@ PLAN = """
 prefixes = ["127.9.0.0/28"]
 port = {port}
 [zone]
-known = "www.example.net"
-answer = "192.0.2.80"
+known = "www.campus.edu"
+answer = "9.9.9.80"
 [probe]
 attempts = 1
 timeout_s = 0.05

@@ -282,9 +282,15 @@ def test_a_full_kernel_ends_the_call_and_the_rest_goes_later(monkeypatch: pytest
         assert [int(payload) for *_, payload in receive(receiver, 9)] == [0, *range(2, 10)]
 
 
+def receive_buffer(udp: Udp) -> int:
+    """Octets that the kernel keeps for datagrams not yet received, its own overhead included."""
+    with socket.socket(fileno=os.dup(udp.fileno())) as same:
+        return same.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
 def test_every_datagram_is_received_or_counted_as_dropped() -> None:
     with Udp("127.0.0.1") as sender, Udp("127.0.0.1", receive_buffer=20_000) as receiver:
-        assert receiver.receive_buffer < 100_000
+        assert receive_buffer(receiver) < 100_000
         for i in range(512):
             aim(sender, i, "127.0.0.1", receiver.port, b"x" * 100)
         assert sender.send(512) == 512
@@ -363,7 +369,7 @@ def test_a_privileged_port_is_refused_to_users_with_the_way_out() -> None:
 
 def test_users_get_a_socket_with_what_buffer_the_machine_allows() -> None:
     with as_nobody(), Udp("127.0.0.1", receive_buffer=1 << 30) as udp:
-        assert udp.receive_buffer > 0
+        assert receive_buffer(udp) > 0
 
 
 def failing_socket(number: int) -> Callable[..., socket.socket]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from dnsonde.probe.plan import Plan, read_plan
 
 ZONE = "probe.example.net"
 CONTROL = "192.0.2.80"
+PATIENCE_S = 60.0  # a failing test's wait
 
 # From a query and the last octet of the asked address to the replies.
 Behavior = Callable[[bytes, int], list[bytes]]
@@ -31,7 +32,9 @@ class Responder:
         self.port = self.udp.port
         self.asked: Counter[str] = Counter()
         self.queries: list[bytes] = []
+        self.times_us: list[int] = []  # when they came, by the kernel
         self.behavior = behavior
+        self._more = Condition()
         self._stop = Event()
         self._thread = Thread(target=self._serve, name="responder")
         self._thread.start()
@@ -50,6 +53,7 @@ class Responder:
                 size = query[12]
                 self.asked[query[13 : 13 + size].decode("latin-1").lower()] += 1
                 self.queries.append(query)
+                self.times_us.append(int(row["time_us"]))
                 for reply in self.behavior(query, int(row["local_host"]) & 0xFF):
                     udp.tx_data[0, : len(reply)] = memoryview(reply)
                     for name in ("net", "host", "port", "local_net", "local_host"):
@@ -57,6 +61,14 @@ class Responder:
                     udp.tx["length"][0] = len(reply)
                     while udp.send(1) == 0:
                         udp.wait(1000, writable=True)
+            with self._more:
+                self._more.notify_all()
+
+    def wait_until_asked(self, count: int) -> None:
+        """Wait until there were so many queries; a test that passes waits for no more than them."""
+        with self._more:
+            come = self._more.wait_for(lambda: len(self.queries) >= count, PATIENCE_S)
+        assert come, f"{len(self.queries)} queries of {count}"
 
     def targets(self) -> Counter[str]:
         """How often each address (its hexadecimal digits) was asked."""

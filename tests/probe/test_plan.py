@@ -11,7 +11,7 @@ from dnsonde.errors import PlanError
 from dnsonde.probe import _special, _targets
 from dnsonde.probe._targets import BadListError, read_list
 from dnsonde.probe.order import Order
-from dnsonde.probe.plan import Plan, load_plan, read_plan, template
+from dnsonde.probe.plan import MOST, Plan, load_plan, read_plan, template
 from dnsonde.wire.batch import address_array, address_text
 from dnsonde.wire.codes import LineStatus
 from dnsonde.wire.lines import parse_lines
@@ -29,8 +29,8 @@ authority = "9.9.9.9"
 """
 KNOWN = """
 [zone]
-known = "www.example.net"
-answer = "192.0.2.80"
+known = "www.campus.edu"
+answer = "9.9.9.80"
 """
 
 
@@ -68,7 +68,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 prefixes = "20.0.0.0/24"
 port = 5353
 [zone]
-name = "Probe.Example.NET."
+name = "Probe.Campus.EDU."
 authority = ["9.9.9.9", "2620:fe::fe"]
 authority_port = 5300
 control = ["9.9.9.10"]
@@ -98,7 +98,7 @@ source = "9.9.9.11"
 def test_a_known_name_does_without_an_authority() -> None:
     found = plan('prefixes = "20.0.0.0/24"', zone=KNOWN)
     assert found.is_known
-    assert found.zone.answer == ("192.0.2.80",)
+    assert found.zone.answer == ("9.9.9.80",)
     assert found.scope().size == 256
 
 
@@ -182,9 +182,16 @@ def test_more_than_a_slash_eight_needs_a_word_and_a_page() -> None:
     assert plan('prefixes = "20.0.0.0/8"').scope().size == 2**24
 
 
-@pytest.mark.parametrize("prefix", ["2a00::/64", "2a00::/12", "::/0"])
-def test_ipv6_prefixes_that_nobody_can_sweep_are_refused(prefix: str) -> None:
-    assert "smaller IPv6 prefixes" in refusal(f'prefixes = "{prefix}"')
+@pytest.mark.parametrize("prefix", ["2a00::/87", "2a00::/64", "2a00::/12", "::/0"])
+@pytest.mark.parametrize("shard", ["1/1", "1/1000"])
+def test_ipv6_prefixes_that_no_run_can_keep_count_of_are_refused(prefix: str, shard: str) -> None:
+    told = refusal(f'prefixes = "{prefix}"\ninternet_wide = true', more=f'[probe]\nshard = "{shard}"')
+    assert "smaller IPv6 prefixes" in told
+
+
+def test_the_widest_ipv6_prefix_of_a_run_is_allowed() -> None:
+    url = OURS + 'url = "https://probing.example.net/"\n'
+    assert plan('prefixes = "2a00::/88"\ninternet_wide = true', identity=url).scope().size == MOST
 
 
 def test_all_of_ipv6_on_the_blocklist_leaves_ipv4() -> None:
@@ -423,7 +430,36 @@ def test_the_template_is_a_plan_that_must_be_filled_in_first() -> None:
     with pytest.raises(PlanError, match="Documentation"):
         fresh.scope()
     filled = template().replace("192.0.2.0/24", "20.0.0.0/24").replace(', "2001:db8::/120"', "")
-    assert read_plan(filled, HERE).scope().size == 256
+    with pytest.raises(
+        PlanError, match=r"\[zone\] name probe.example.net is reserved .* a zone that is delegated"
+    ):
+        read_plan(filled, HERE).scope()
+    filled = filled.replace("probe.example.net", "probe.campus.edu")
+    with pytest.raises(PlanError, match=r"\[zone\] authority 198.51.100.7 is nobody's .*Documentation"):
+        read_plan(filled, HERE).scope()
+    assert read_plan(filled.replace("198.51.100.7", "9.9.9.9"), HERE).scope().size == 256
+
+
+@pytest.mark.parametrize(
+    "name", ["Probe.Example.NET.", "example.org", "probe.example", "p.invalid", "localhost", "p.test"]
+)
+def test_names_that_nobody_can_have_are_refused(name: str) -> None:
+    for setting, rest in (("name", 'authority = "9.9.9.9"'), ("known", 'answer = "9.9.9.80"')):
+        zone = f'[zone]\n{setting} = "{name}"\n{rest}\n'
+        assert f"[zone] {setting} {name} is reserved" in refusal('prefixes = "20.0.0.0/28"', zone=zone)
+        assert plan('prefixes = "127.0.0.0/28"', zone=zone).scope().size == 16, "in the lab they are fine"
+
+
+def test_a_name_for_tests_is_fine_on_private_networks() -> None:
+    zone = ZONE.replace("campus.edu", "test")
+    assert plan('prefixes = "10.0.0.0/28"\nprivate = true', zone=zone).scope().size == 16
+    own = ZONE.replace("probes.campus.edu", "not-example.net")
+    assert plan('prefixes = "20.0.0.0/28"', zone=own).scope().size == 16
+
+
+def test_an_answer_for_documentation_is_refused() -> None:
+    told = refusal('prefixes = "20.0.0.0/28"', zone=KNOWN.replace("9.9.9.80", "2001:db8::80"))
+    assert "[zone] answer 2001:db8::80 is nobody's" in told
 
 
 def test_every_setting_is_explained_in_the_template() -> None:

@@ -1,9 +1,11 @@
 """The prober against hosts on loopback: who is asked, how often, what is kept, and what survives."""
 
+import os
 import subprocess
 import sys
-import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ from dnsonde.clock import SystemClock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
+from dnsonde.probe._recorder import Recorder
 from dnsonde.probe.forecast import check
 from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.prober import Prober, Progress
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair, address_text
+from dnsonde.wire.name import RUN_DIGITS
 
 CONTROL = "192.0.2.80"
 
@@ -188,6 +192,26 @@ def test_only_hosts_that_gave_the_right_answer_are_characterised(
     assert (second[b"nx"], second[b"s4000"], second[b"c3"]) == (10, 10, 10)
 
 
+def test_rounds_that_do_not_wait_for_each_other_keep_to_the_limit_under_way_together(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    limit, timeout_s = 16, 0.5
+
+    def sweep_alone(query: bytes, _last: int) -> list[bytes]:
+        return [made(query, CONTROL)] if query[34] == RUN_DIGITS else []
+
+    responder = respond(sweep_alone)
+    pace = f"total_pps = 2000\nunder_way = {limit}"
+    plan = make_plan(
+        responder.port, "127.9.0.0/27", pace=pace, characterise=True, attempts=1, timeout_s=timeout_s
+    )
+    assert run(plan, tmp_path / "run").recursive == 32
+    times_us = sorted(r["time_us"] for r in table(tmp_path / "run", "probe") if r["kind"] != "sweep")
+    assert len(times_us) == 3 * 32
+    close = [later - before for before, later in zip(times_us, times_us[limit:], strict=False)]
+    assert min(close) >= timeout_s * 0.9e6, "one more than the limit goes only when the first is over"
+
+
 def test_duplicate_and_late_replies_are_kept(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     held: list[bytes] = []
 
@@ -271,6 +295,18 @@ Prober(load_plan(Path(sys.argv[1])), Path(sys.argv[2]), device="lo", checkpoint_
 """
 
 
+@contextmanager
+def killed(plan: Path, folder: Path) -> Iterator[None]:
+    """A process at work on a run while inside, and killed in the middle of it."""
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(plan), str(folder)])
+    try:
+        yield
+        assert process.poll() is None, "it ended before it was killed"
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_killed_run_continues_and_no_target_is_lost_or_asked_twice_beyond_a_batch(
     respond: Any, plan_text: Any, tmp_path: Path
 ) -> None:
@@ -284,13 +320,8 @@ def test_killed_run_continues_and_no_target_is_lost_or_asked_twice_beyond_a_batc
     at_risk = int(pps * timeout_s) + 4 * 200 + 2 * 64  # in the air, and in parts not written
     kills = (300, 1300, 2500)
     for kill in kills:
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(file), str(folder)])
-        give_up = time.monotonic() + 60
-        while sum(responder.asked.values()) < kill and time.monotonic() < give_up:
-            assert process.poll() is None, "it ended before it was killed"
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
+        with killed(file, folder):
+            responder.wait_until_asked(kill)
         settled = {r["qname"].split(".")[0] for r in table(folder, "probe")}
         before = {label: responder.asked[label] for label in settled}
     subprocess.run([sys.executable, "-c", KILLED, str(file), str(folder)], check=True, timeout=60)
@@ -314,13 +345,8 @@ def test_the_pace_is_kept_across_a_killed_process_and_the_next(
     responder = respond(refused)
     file, folder = tmp_path / "plan.toml", tmp_path / "run"
     file.write_text(plan_text(responder.port, "127.9.0.0/29", pace=pace))
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(file), str(folder)])
-    while not responder.asked:
-        assert process.poll() is None, "it ended before it was killed"
-        time.sleep(0.002)
-    first = time.monotonic()
-    process.kill()
-    process.wait()
+    with killed(file, folder):
+        responder.wait_until_asked(1)
     again = Prober(read_plan(file.read_text(), tmp_path), folder, device="lo")
 
     def stop(now: Progress) -> None:
@@ -328,8 +354,8 @@ def test_the_pace_is_kept_across_a_killed_process_and_the_next(
             again.stop()
 
     again.run(stop)
-    assert len(responder.queries) == 2
-    assert time.monotonic() - first >= 2, "one interval"
+    first_us, second_us = responder.times_us
+    assert second_us - first_us >= 2_000_000, "one interval"
 
 
 def test_known_name_is_measured_without_an_authority(respond: Any, make_plan: Any, tmp_path: Path) -> None:
@@ -371,30 +397,38 @@ class JumpingClock(SystemClock):
     """Its wall time is set back a day, and forward again, all the time."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.true_us: dict[int, int] = {}
 
     def now_us(self) -> int:
-        self.asked += 1
-        return super().now_us() - (self.asked % 3) * 86_400_000_000
+        true_us = super().now_us()
+        told_us = true_us - (len(self.true_us) % 3) * 86_400_000_000
+        self.true_us[told_us] = true_us
+        return told_us
 
 
 def test_jumps_of_the_wall_clock_change_nothing(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     responder = respond(refused)
-    began = time.monotonic()
-    plan = make_plan(responder.port, "127.9.0.0/26", attempts=2, pace="total_pps = 400")
-    done = run(plan, tmp_path / "run", clock=JumpingClock())
+    plan, clock = (
+        make_plan(responder.port, "127.9.0.0/26", attempts=2, pace="total_pps = 400"),
+        JumpingClock(),
+    )
+    done = run(plan, tmp_path / "run", clock=clock)
     assert (done.complete, done.sent, done.answered) == (True, 64, 64)
-    assert time.monotonic() - began >= 62 / 400, "the pace was kept"
+    sent_us = [clock.true_us[row["time_us"]] for row in table(tmp_path / "run", "probe")]
+    assert max(sent_us) - min(sent_us) >= 62e6 / 400, "the pace was kept"
 
 
 def test_prefix_ceiling_puts_off_and_loses_nobody(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     responder = respond(refused)
-    began = time.monotonic()
     plan = make_plan(responder.port, "127.9.0.0/27 127.9.1.0/27", pace="total_pps = 5000\nprefix_pps = 100")
     done = run(plan, tmp_path / "run")
     assert (done.sent, done.answered) == (64, 64)
     assert set(responder.asked.values()) == {1}
-    assert time.monotonic() - began >= 31 / 100, "the ceiling of a prefix was kept"
+    for prefix in (0, 1):
+        rows = table(tmp_path / "run", "probe")
+        sent_us = [row["time_us"] for row in rows if row["target_host"] >> 8 & 0xFF == prefix]
+        assert len(sent_us) == 32
+        assert max(sent_us) - min(sent_us) >= 31e6 / 100, "the ceiling of a prefix was kept"
 
 
 def test_folder_in_use_is_refused(respond: Any, make_plan: Any, tmp_path: Path) -> None:
@@ -449,6 +483,30 @@ def test_disk_that_fails_ends_the_run_and_it_continues(
     assert len(table(folder, "probe")) == len(table(folder, "reply")) == 256
 
 
+def test_disk_that_fails_while_more_waits_for_it_ends_the_run(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_and_full(self: Recorder, *_job: object) -> None:
+        while not self.full:
+            os.sched_yield()
+        raise SystemRefusal("no room left to write")
+
+    monkeypatch.setattr(Recorder, "_write", slow_and_full)
+    monkeypatch.setattr(prober, "REPORT_US", 10_000)
+    plan = make_plan(respond(refused).port, "127.9.0.0/20", pace="total_pps = 20000")
+    running = Prober(plan, tmp_path / "run", device="lo", checkpoint_rows=64)
+    told: list[Progress] = []
+
+    def give_up(now: Progress) -> None:
+        told.append(now)
+        if len(told) > 500:
+            running.stop()
+
+    with pytest.raises(SystemRefusal, match="no room"):
+        running.run(give_up)
+    assert len(told) < 500, "it went on until it was stopped"
+
+
 @pytest.mark.parametrize("prefix", ["127.9.0.0/29", "127.9.0.0/22"])
 def test_machine_that_lets_nothing_out_is_told_apart_from_silence(
     respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str
@@ -489,6 +547,39 @@ def test_machine_that_stops_to_let_probes_out_ends_the_run_and_it_continues(
     sent = Counter((r["target_host"], r["errno"]) for r in table(tmp_path / "run", "probe"))
     assert len(sent) == 4096, "nobody is left out"
     assert {errno for _, errno in sent} == {0}
+
+
+def test_machine_without_room_to_send_is_waited_for_until_it_is_stopped(
+    respond: Any, make_plan: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, send, tries = make_plan(respond(refused).port), Udp.send, 0
+
+    class Waiting(SystemClock):
+        slept = 0
+
+        def sleep_us(self, duration_us: int) -> None:
+            assert duration_us > 0
+            self.slept += 1
+            if self.slept == 3:
+                first.stop()
+
+    def one_batch(self: Udp, count: int, start: int = 0) -> int:
+        nonlocal tries
+        if self.size != prober.ROW_OCTETS:
+            return send(self, count, start)  # the responder's
+        tries += 1
+        assert tries < 100, "it spins"
+        return send(self, 40) if tries == 1 else 0
+
+    clock = Waiting()
+    first = Prober(plan, tmp_path / "run", device="lo", clock=clock, batch=64)
+    with monkeypatch.context() as patched:
+        patched.setattr(Udp, "send", one_batch)
+        stopped = first.run()
+    assert (stopped.sent, stopped.answered, stopped.complete, clock.slept) == (40, 40, False, 3)
+    done = run(plan, tmp_path / "run")
+    assert (done.sent, done.answered, done.complete) == (256, 256, True)
+    assert set(asked(table(tmp_path / "run", "probe")).values()) == {1}
 
 
 def test_host_that_alone_cannot_be_reached_is_a_row(

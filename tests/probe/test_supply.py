@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsonde.clock import VirtualClock
-from dnsonde.errors import UsageError
 from dnsonde.net.pace import Pace
-from dnsonde.probe._bitmap import MOST, Bitmap
+from dnsonde.probe._bitmap import Bitmap
 from dnsonde.probe._recover import Marks
 from dnsonde.probe._supply import PUT_OFF, Supply
 from dnsonde.probe.order import Order, Ranges, Scope
@@ -99,5 +98,3 @@ def test_bitmap_of_a_huge_scope_takes_no_room(tmp_path: Path) -> None:
     bitmap.set(np.array([0, (1 << 34) - 1]))
     assert bitmap.get(np.array([0, 1, (1 << 34) - 1])).tolist() == [True, False, True]
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
-    with pytest.raises(UsageError, match="split"):
-        Bitmap(tmp_path, MOST + 1)
