@@ -33,6 +33,10 @@ class Clock(Protocol):
         """Microseconds since some fixed moment; never goes back."""
         ...
 
+    def sleep_us(self, duration_us: int) -> None:
+        """Let `duration_us` microseconds pass; none or a negative number returns at once."""
+        ...
+
 
 class SystemClock:
     """The machine's own time."""
@@ -44,6 +48,11 @@ class SystemClock:
     def monotonic_us(self) -> int:
         """Monotonic time in microseconds (CLOCK_MONOTONIC)."""
         return time.monotonic_ns() // 1000
+
+    def sleep_us(self, duration_us: int) -> None:
+        """Sleep; the pace of a real network needs real time."""
+        if duration_us > 0:
+            time.sleep(duration_us / 1e6)
 
 
 class VirtualClock:

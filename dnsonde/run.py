@@ -81,7 +81,7 @@ def measure(
     plan = load_plan(plan_path)
     plan.scope()
     _require_no_lake(folder)
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *plan.unfilled):
         say(f"Note: {warning}.")
     beside: AbstractContextManager[object] = nullcontext()
     if plan.zone.name and authority:

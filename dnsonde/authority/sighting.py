@@ -27,6 +27,9 @@ BLOCK = 16_384  # rows that are handed to the thread at once
 TEXT = 2 << 20  # octets of names in a block; ordinary ones take half of it
 BLOCKS = 16  # blocks that may wait before the loop does
 NICENESS = 5  # of the writing thread, on top of the process's own
+# Rows wait no longer: their probes may have rows seconds after they were sent, and are not asked again when this
+# process is killed before what came of them is on disk.
+LONGEST_US = 10_000_000
 
 
 class _Block:
@@ -61,7 +64,7 @@ class Sightings:
     """Collects the rows of the sighting table and writes them in the background.
 
     flush_us: rows are on disk, to be joined with a run that is under way, at most about this long after they came; the
-    longer it serves, the longer that takes (`table.often`).
+    longer it serves, the longer that takes (`table.often`), ten seconds at most.
     An error of the thread (SystemRefusal: disk full) is raised by the next `add`, `tick` or `close`; the rows stay
     with the writer.
     """
@@ -98,7 +101,7 @@ class Sightings:
         block = self._block
         if self._due_us is None:
             now = self._clock.monotonic_us()
-            self._due_us = now + between_us(self._flush_us, now - self._began_us)
+            self._due_us = now + between_us(self._flush_us, now - self._began_us, LONGEST_US)
         at = slice(block.rows, block.rows + n)
         for kept, new in ((block.messages, messages), (block.parsed, parsed), (block.peers, peers)):
             kept[at].view(np.uint8)[:] = new.view(np.uint8)

@@ -72,7 +72,12 @@ def check(path: Path, *, as_json: bool) -> None:
     if told.probing_txt:
         out.print("\nPublish this as /.well-known/probing.txt (RFC 9511):\n")
         out.print(terminal(told.probing_txt), soft_wrap=True)
-    out.print(f"Next: dnsonde probe {typed(path)} -o runs/first", soft_wrap=True)
+    for sentence in told.unfilled:
+        out.print(f"To fill in: {terminal(sentence)}.")
+    if told.unfilled:
+        out.print(f"Next: fill that in, and again dnsonde plan check {typed(path)}", soft_wrap=True)
+    else:
+        out.print(f"Next: dnsonde probe {typed(path)} -o runs/first", soft_wrap=True)
 
 
 def described(told: "PlanReport") -> "Table":

@@ -265,6 +265,9 @@ class Nowhen:
     def monotonic_us(self) -> int:
         return 0
 
+    def sleep_us(self, duration_us: int) -> None:
+        del duration_us
+
 
 # ---- spread thin, and scattered back
 

@@ -51,6 +51,7 @@ class PlanReport:
     packet_bytes: int  # IP octets of the longest query, in whatever round
     bytes_per_s: float  # at most
     warnings: tuple[str, ...]
+    unfilled: tuple[str, ...]  # what is still an example's, and makes the probes useless
     probing_txt: str
 
 
@@ -101,6 +102,7 @@ def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
         packet_bytes=size,
         bytes_per_s=min(most, packets) * size,
         warnings=(),
+        unfilled=plan.unfilled,
         probing_txt="" if plan.is_loopback else probing_txt(plan, clock),
     )
     return _with_warnings(report, plan)
@@ -144,10 +146,11 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
     if not plan.is_loopback:
         for place, address in [
             *(("[zone] authority", a) for a in plan.zone.authority),
-            *(("[zone] control", a) for a in plan.zone.control),
+            *(("[zone] control", a) for a in plan.zone.control if a not in plan.zone.authority),
         ]:
             block = _special.block_of(address)
-            if block and not (block.kind == "private" and plan.space.private):
+            told = place == "[zone] authority" and block and block.is_documentation  # in `unfilled`
+            if block and not told and not (block.kind == "private" and plan.space.private):
                 found.append(
                     f"{place} {address} is special-purpose space ({block}): the world cannot reach it"
                 )

@@ -52,12 +52,13 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What came of `[scope]`: the scope, what fell out of it, and what to warn of."""
+    """What came of a plan: the scope, what fell out of it, what to warn of, and what is still an example's."""
 
     scope: Scope
     excluded: tuple[Exclusion, ...]
     warnings: tuple[str, ...]
     loopback: bool
+    unfilled: tuple[str, ...] = ()
 
 
 class Plan:
@@ -133,6 +134,11 @@ class Plan:
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and may still not be meant."""
         return self._selection.warnings
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """What is still an example's, and must be put in before anything can come of it; a sentence each."""
+        return self._selection.unfilled
 
     @cached_property
     def digest(self) -> str:
@@ -231,8 +237,6 @@ def _select(plan: Plan) -> Selection:
     left, special = _without_special(left, allowed | {"loopback"} if is_lab else allowed)
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
-    if not is_lab:
-        _require_zone(plan, refuse)
     _require_source(plan.probe.source, left, is_lab, refuse)
     warnings = []
     twice = addresses - merged.count()
@@ -247,7 +251,8 @@ def _select(plan: Plan) -> Selection:
     host = (urlsplit(contact).hostname or "") if "://" in contact else contact.rpartition("@")[2]
     if not is_lab and _is_below(host, EXAMPLES):
         warnings.append(f"[identity] contact {contact} is reserved for examples (RFC 2606): nobody reads it")
-    return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab)
+    unfilled = () if is_lab else tuple(_unfilled(plan))
+    return Selection(Scope(left), tuple(excluded), tuple(warnings), is_lab, unfilled)
 
 
 def _is_below(name: str, zones: Collection[str]) -> bool:
@@ -336,8 +341,8 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
         )
 
 
-def _require_zone(plan: Plan, refuse: Callable[[str], PlanError]) -> None:
-    """What is asked for is not what an example has: nothing could come of it, and strangers would be asked."""
+def _unfilled(plan: Plan) -> Iterator[str]:
+    """What of `[zone]` is still an example's: nothing comes of such probes, and the servers of others are asked."""
     zone = plan.zone
     reserved = NOBODYS if plan.space.private else NOBODYS | {"test"}
     for setting, name, cure in (
@@ -349,7 +354,7 @@ def _require_zone(plan: Plan, refuse: Callable[[str], PlanError]) -> None:
         ("known", zone.known, "a name, best your own, whose answer you know"),
     ):
         if name and _is_below(name, reserved):
-            raise refuse(f"[zone] {setting} {name} is reserved (RFC 6761) and not yours: put in {cure}")
+            yield f"[zone] {setting} {name} is reserved (RFC 6761) and not yours: put in {cure}"
     for setting, addresses, cure in (
         ("authority", zone.authority, "the addresses of the host that runs `dnsonde authority`"),
         ("answer", zone.answer, "what `known` has"),
@@ -357,7 +362,7 @@ def _require_zone(plan: Plan, refuse: Callable[[str], PlanError]) -> None:
         for address in addresses:
             block = _special.block_of(address)
             if block is not None and block.is_documentation:
-                raise refuse(f"[zone] {setting} {address} is nobody's ({block}): put in {cure}")
+                yield f"[zone] {setting} {address} is nobody's ({block}): put in {cure}"
 
 
 def _require_source(source: str, left: Ranges, is_lab: bool, refuse: Callable[[str], PlanError]) -> None:

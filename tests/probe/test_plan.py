@@ -430,35 +430,34 @@ def test_the_template_is_a_plan_that_must_be_filled_in_first() -> None:
     with pytest.raises(PlanError, match="Documentation"):
         fresh.scope()
     filled = template().replace("192.0.2.0/24", "20.0.0.0/24").replace(', "2001:db8::/120"', "")
-    with pytest.raises(
-        PlanError, match=r"\[zone\] name probe.example.net is reserved .* a zone that is delegated"
-    ):
-        read_plan(filled, HERE).scope()
-    filled = filled.replace("probe.example.net", "probe.campus.edu")
-    with pytest.raises(PlanError, match=r"\[zone\] authority 198.51.100.7 is nobody's .*Documentation"):
-        read_plan(filled, HERE).scope()
-    assert read_plan(filled.replace("198.51.100.7", "9.9.9.9"), HERE).scope().size == 256
+    name, authority = read_plan(filled, HERE).unfilled
+    assert "[zone] name probe.example.net is reserved" in name
+    assert "a zone that is delegated to your authority" in name
+    assert "[zone] authority 198.51.100.7 is nobody's" in authority
+    filled = filled.replace("probe.example.net", "probe.campus.edu").replace("198.51.100.7", "9.9.9.9")
+    assert read_plan(filled, HERE).unfilled == ()
 
 
 @pytest.mark.parametrize(
     "name", ["Probe.Example.NET.", "example.org", "probe.example", "p.invalid", "localhost", "p.test"]
 )
-def test_names_that_nobody_can_have_are_refused(name: str) -> None:
+def test_names_that_nobody_can_have_are_to_be_filled_in(name: str) -> None:
     for setting, rest in (("name", 'authority = "9.9.9.9"'), ("known", 'answer = "9.9.9.80"')):
         zone = f'[zone]\n{setting} = "{name}"\n{rest}\n'
-        assert f"[zone] {setting} {name} is reserved" in refusal('prefixes = "20.0.0.0/28"', zone=zone)
-        assert plan('prefixes = "127.0.0.0/28"', zone=zone).scope().size == 16, "in the lab they are fine"
+        (told,) = plan('prefixes = "20.0.0.0/28"', zone=zone).unfilled
+        assert f"[zone] {setting} {name} is reserved" in told
+        assert plan('prefixes = "127.0.0.0/28"', zone=zone).unfilled == (), "in the lab they are fine"
 
 
 def test_a_name_for_tests_is_fine_on_private_networks() -> None:
     zone = ZONE.replace("campus.edu", "test")
-    assert plan('prefixes = "10.0.0.0/28"\nprivate = true', zone=zone).scope().size == 16
+    assert plan('prefixes = "10.0.0.0/28"\nprivate = true', zone=zone).unfilled == ()
     own = ZONE.replace("probes.campus.edu", "not-example.net")
-    assert plan('prefixes = "20.0.0.0/28"', zone=own).scope().size == 16
+    assert plan('prefixes = "20.0.0.0/28"', zone=own).unfilled == ()
 
 
-def test_an_answer_for_documentation_is_refused() -> None:
-    told = refusal('prefixes = "20.0.0.0/28"', zone=KNOWN.replace("9.9.9.80", "2001:db8::80"))
+def test_an_answer_for_documentation_is_to_be_filled_in() -> None:
+    (told,) = plan('prefixes = "20.0.0.0/28"', zone=KNOWN.replace("9.9.9.80", "2001:db8::80")).unfilled
     assert "[zone] answer 2001:db8::80 is nobody's" in told
 
 
