@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 def main(modules: Sequence[str], work: str) -> None:
     # Numba reads its settings as it is imported.
-    from dnsonde.wire.compile import MEASURING, READING, compile_all  # noqa: PLC0415
+    from dnsonde.compile import MEASURING, READING, compile_all  # noqa: PLC0415
 
     began = time.perf_counter()
     last = began

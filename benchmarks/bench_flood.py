@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from bench_probe import answering, plan_text
 
+from dnsonde.compile import compile_all
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.net.udp import Udp
 from dnsonde.probe import state
@@ -31,7 +32,6 @@ from dnsonde.probe.plan import read_plan
 from dnsonde.probe.prober import ROW_OCTETS, Prober, Progress
 from dnsonde.wire.batch import ADDRESS, MAPPED, address_array
 from dnsonde.wire.codes import Type
-from dnsonde.wire.compile import compile_all
 from dnsonde.wire.encode import encode_probes
 from dnsonde.wire.name import ProbeNames
 

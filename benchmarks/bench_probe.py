@@ -30,11 +30,11 @@ from responder import respond
 
 from dnsonde.beside import Beside, Ready
 from dnsonde.clock import SystemClock
+from dnsonde.compile import compile_all
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import serve
 from dnsonde.probe.plan import read_plan
 from dnsonde.probe.prober import Prober
-from dnsonde.wire.compile import compile_all
 
 ATTEMPTS = 3
 SCOPES = (  # whose memory is measured: 2^14, 2^17, 2^20, 2^22 and 10.5 million addresses

@@ -136,7 +136,7 @@ def kernels() -> Check:
     """Whether compiled code can be kept, and where."""
     name = "compiled code"
     try:
-        from dnsonde.wire.compile import cache_folder  # noqa: PLC0415 - numba refuses at import
+        from dnsonde.compile import cache_folder  # noqa: PLC0415 - numba refuses at import
 
         folder = cache_folder()
     except RuntimeError:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from dnsonde.compile import compile_all
 from dnsonde.probe.judge import to_prepare as judging
 from dnsonde.watch import Asked, to_prepare
-from dnsonde.wire.compile import compile_all
 
 # A first call compiles a kernel: time is not what these properties are about.
 settings.register_profile("dnsonde", deadline=None)
@@ -32,7 +32,7 @@ FIRST = (
     "tests/web/",
     "tests/cli/",
 )
-WHOLE_LABS = ("tests/test_loop.py", "tests/test_run.py", "tests/test_wheel.py", "tests/wire/test_compile.py")
+WHOLE_LABS = ("tests/test_loop.py", "tests/test_run.py", "tests/test_wheel.py", "tests/test_compile.py")
 
 
 def must_be_prepared() -> bool:

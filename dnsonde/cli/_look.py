@@ -17,8 +17,8 @@ def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bo
     from dnsonde import watch
     from dnsonde.cli._findings import moment
     from dnsonde.clock import SystemClock
+    from dnsonde.compile import compile_once
     from dnsonde.table.prefix import prefixes
-    from dnsonde.wire.compile import compile_once
 
     asked = watch.Asked(home=prefixes(homes))
     compile_once(watcher.say, (), watch.to_prepare(asked))

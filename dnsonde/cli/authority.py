@@ -45,7 +45,7 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     from dnsonde import run
     from dnsonde.cli._terminal import typed
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import MEASURING, compile_once
+    from dnsonde.compile import MEASURING, compile_once
 
     with _progress.watch(mode) as watch:
         compile_once(watch.say, MEASURING)

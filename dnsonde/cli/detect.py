@@ -104,10 +104,10 @@ def detect(
     from dnsonde import take, watch
     from dnsonde.cli import _findings, _news
     from dnsonde.clock import SystemClock
+    from dnsonde.compile import READING, compile_once
     from dnsonde.detect._allow import Allowed, load_allowed
     from dnsonde.table.lake import is_lake
     from dnsonde.table.prefix import prefixes
-    from dnsonde.wire.compile import READING, compile_once
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")

@@ -32,7 +32,7 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
     from dnsonde.cli import _findings
     from dnsonde.cli._terminal import console, typed
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import READING, compile_once
+    from dnsonde.compile import READING, compile_once
 
     with _progress.watch(mode, _progress.reading) as watcher:
         compile_once(watcher.say, READING)

@@ -47,8 +47,8 @@ def demo(
     from dnsonde.cli import _loop, _summary
     from dnsonde.cli._terminal import console, typed
     from dnsonde.clock import SystemClock
+    from dnsonde.compile import MEASURING, compile_once
     from dnsonde.probe import judge
-    from dnsonde.wire.compile import MEASURING, compile_once
 
     clock = SystemClock()
     scenario = run.scenario(name, hosts, seed)
@@ -90,7 +90,7 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     from dnsonde import run
     from dnsonde.cli._terminal import typed
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import MEASURING, compile_once
+    from dnsonde.compile import MEASURING, compile_once
 
     compile_once(lambda sentence: click.echo(sentence, err=True), MEASURING)
     scenario = run.scenario(name, hosts, seed)
@@ -159,9 +159,9 @@ def evaluate(names: tuple[str, ...]) -> None:
 
     from dnsonde import escape
     from dnsonde.cli._terminal import console
+    from dnsonde.compile import compile_once
     from dnsonde.lab import evaluate as judge
     from dnsonde.watch import Asked, to_prepare
-    from dnsonde.wire.compile import compile_once
 
     compile_once(lambda sentence: click.echo(sentence, err=True), None, to_prepare(Asked()))
     result = judge.evaluate(names, lambda name, done, of: click.echo(f"{done + 1} of {of}: {name}", err=True))

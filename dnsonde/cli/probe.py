@@ -26,7 +26,7 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console, typed
     from dnsonde.clock import SystemClock
-    from dnsonde.wire.compile import MEASURING, compile_once
+    from dnsonde.compile import MEASURING, compile_once
 
     with _progress.watch(mode) as watch:
         compile_once(watch.say, MEASURING)

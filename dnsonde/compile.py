@@ -183,7 +183,7 @@ def _names() -> list[str]:
 
 def warmable() -> list[ModuleType]:
     """The modules of `wire` that have kernels behind them: those that define `warm`."""
-    modules = [import_module(f"{WIRE}.{name}") for name in registry.names(WIRE) if name != "compile"]
+    modules = [import_module(f"{WIRE}.{name}") for name in registry.names(WIRE)]
     return [m for m in modules if hasattr(m, "warm")]
 
 

@@ -15,12 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from dnsonde.wire import compile as room
+from dnsonde import compile as room
 
 make = SimpleNamespace(
-    **runpy.run_path(str(Path(__file__).resolve().parents[1] / "formats" / "capture_files.py"))
+    **runpy.run_path(str(Path(__file__).resolve().parent / "formats" / "capture_files.py"))
 )
-SHOW_FOLDER = "from dnsonde.wire.compile import cache_folder; print(cache_folder())"
+SHOW_FOLDER = "from dnsonde.compile import cache_folder; print(cache_folder())"
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from dnsonde.wire.compile import compile_all
+from dnsonde.compile import compile_all
 
 def wait(number):
     Path(sys.argv[1], str(number)).touch()
@@ -157,7 +157,7 @@ def kept(folder: Path) -> dict[str, int]:
 
 def test_a_first_run_compiles_what_it_is_asked_for(tmp_path: Path) -> None:
     """From a fresh machine's point of view; the benchmark says how long that takes."""
-    script = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_cold.py"
+    script = Path(__file__).resolve().parents[1] / "benchmarks" / "bench_cold.py"
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
     ran = subprocess.run(
         [sys.executable, script, "permute", "pacing"],
@@ -169,7 +169,7 @@ def test_a_first_run_compiles_what_it_is_asked_for(tmp_path: Path) -> None:
 
 COMPILE = """
 import sys
-from dnsonde.wire.compile import compile_all
+from dnsonde.compile import compile_all
 compile_all(lambda *_: None, sys.argv[1:])
 """
 
@@ -178,7 +178,7 @@ compile_all(lambda *_: None, sys.argv[1:])
 def test_work_needs_nothing_but_what_was_compiled_for_it(tmp_path: Path, work: str) -> None:
     """Code of the kernels for that work alone, as a first run leaves it; this session has compiled them all."""
     modules = {"measuring": room.MEASURING, "reading": room.READING}[work]
-    warm = f"from dnsonde.wire import compile as c; [c._compile(name) for name in {modules!r}]"
+    warm = f"from dnsonde import compile as c; [c._compile(name) for name in {modules!r}]"
     told = subprocess.run(
         [sys.executable, "-c", warm],
         env=os.environ | {"NUMBA_DEBUG_CACHE": "1"}, capture_output=True, text=True, check=True, timeout=300,
@@ -236,7 +236,7 @@ def test_a_read_only_installation_keeps_its_code_in_the_users_cache_folder(tmp_p
     """Numba's own fallback, which we count on: a copy whose `__pycache__` cannot be made."""
     installed = tmp_path / "site"
     shutil.copytree(
-        Path(room.__file__).parents[1], installed / "dnsonde", ignore=shutil.ignore_patterns("__pycache__")
+        Path(room.__file__).parent, installed / "dnsonde", ignore=shutil.ignore_patterns("__pycache__")
     )
     # Root may write anywhere: a file in the folder's place refuses it too.
     (installed / "dnsonde/wire/_kernels/__pycache__").write_text("")
