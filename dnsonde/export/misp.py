@@ -107,7 +107,8 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
             ("total-bytes-sent", attack.octets),
             ("total-packets-sent", attack.packets),
         ]
-        values += [("protocol", name) for name in sorted({v.protocol_name for v in attack.vectors})]
+        # The template has one protocol: the one of the vector with the most packets.
+        values += [("protocol", vector.protocol_name) for vector in attack.vectors[:1]]
         values += [("src-port", v.source_port) for v in attack.vectors if v.source_port is not None]
         values += [("dst-port", v.port) for v in attack.vectors if v.port is not None]
     for name, value in values:

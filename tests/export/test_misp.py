@@ -7,6 +7,7 @@ import pymisp
 
 from dnsonde.export._contract import View
 from dnsonde.export.misp import misp
+from tests.export.views import VICTIM, amplified, attack, flow, make_view
 
 Written = Callable[..., bytes]
 SCHEMA = json.loads((Path(pymisp.__file__).parent / "data" / "schema-lax.json").read_text())
@@ -43,3 +44,12 @@ def test_pymisp_reads_a_lake_back(lake: View, written: Written) -> None:
 
 def test_the_same_input_gives_the_same_event(lake: View, written: Written) -> None:
     assert written(misp, lake) == written(misp, lake)
+
+
+def test_of_an_attack_with_two_protocols_the_larger_is_named(written: Written) -> None:
+    flows = [
+        *amplified(),
+        flow("203.0.113.1", VICTIM, at_s=1, protocol=1, src_port=0, dst_port=0, packets=1000),
+    ]
+    (found,) = event(written(misp, make_view(findings=[attack()], flows=flows))).objects
+    assert [a.value for a in found.attributes if a.object_relation == "protocol"] == ["UDP"]
