@@ -29,7 +29,7 @@ class Rule:
     hit, legitimate: packets, of the latter and of all such.
     """
 
-    incident: Incident
+    incidents: tuple[Incident, ...]
     target: Network
     protocol: int
     source_port: int | None
@@ -100,7 +100,7 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
     sums = f"coalesce(sum({packets}) FILTER ({fits}), 0), coalesce(sum(packets), 0)"
     ((hit, total),) = _legitimate(attack, others, view).aggregate(sums).fetchall()
     return Rule(
-        attack.incident, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces, syn,
+        attack.incidents, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces, syn,
         shortest, hit, total,
     )  # fmt: skip
 
@@ -108,7 +108,7 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
 def _legitimate(attack: Attack, others: list[Attack], view: View) -> Relation:
     """Flows to the destination that are not of an attack on it, or that answer what it asked."""
     hostile = [
-        f"{during(other.incident)} AND {vector.kind}"
+        f"{during(*other.incidents)} AND {vector.kind}"
         for other in others
         if other.target.version == attack.target.version and other.target.overlaps(attack.target)
         for vector in other.vectors
@@ -129,12 +129,11 @@ def _harm(rule: Rule) -> str:
 
 
 def _about(rule: Rule) -> list[str]:
-    incident = rule.incident
-    when = f"{rfc3339(incident.first_us)} to {rfc3339(incident.last_us)}"
     about = [
-        f"# {rule.target}: {incident.detector}, {incident.severity}, {when}",
-        f"# The rule {_harm(rule)}.",
+        f"# {rule.target}: {one.detector}, {one.severity}, {rfc3339(one.first_us)} to {rfc3339(one.last_us)}"
+        for one in rule.incidents
     ]
+    about.append(f"# The rule {_harm(rule)}.")
     if rule.share is not None and rule.share > HARM_SHARE:
         about.append(
             f"# WARNING: more than {HARM_SHARE:.0%} of what is legitimate: narrow it before you use it."

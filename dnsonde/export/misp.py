@@ -43,10 +43,13 @@ def misp(
     worst = max((SEVERITIES[i.severity] for i in incidents), default=3 if hosts else 1)
     event.threat_level_id = THREAT_LEVELS[worst]
     event.add_tag("tlp:amber")
-    told = {attack.incident.key: attack for attack in attacks(view)}
+    told = {incident.at: attack for attack in attacks(view) for incident in attack.incidents}
     for incident in incidents:
+        attack = told.get(incident.at)
+        if attack is not None and attack.incident is not incident:
+            continue  # with the worst that was found of the same attack
         if incident.nature.kind == "ddos" and incident.kind != "domain":
-            event.add_object(_ddos(incident, told.get(incident.key), lib))
+            event.add_object(_ddos(incident, attack, lib))
         else:
             _attribute(event, incident)
     for host in hosts:
@@ -92,12 +95,14 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
     made.uuid = stable_uuid("object", incident.key)
     made.timestamp = incident.last_us // 1_000_000
     made.comment = incident.title[:COMMENT_MAX]
+    found = (incident,) if attack is None else attack.incidents
+    first_us = min(one.first_us for one in found)
     values: list[tuple[str, Any]] = [
         ("ip-dst", incident.subject),
-        ("first-seen", rfc3339(incident.first_us)),
-        ("last-seen", rfc3339(max(incident.first_us, incident.last_us))),
-        ("text", incident.description[:COMMENT_MAX]),
-        ("type", incident.nature.identifier),
+        ("first-seen", rfc3339(first_us)),
+        ("last-seen", rfc3339(max(first_us, *(one.last_us for one in found)))),
+        ("text", " ".join(one.description for one in found)[:COMMENT_MAX]),
+        *(("type", kind) for kind in sorted({one.nature.identifier for one in found})),
     ]
     if attack is not None:
         seconds = max(1, round((attack.last_us - attack.first_us) / 1e6))

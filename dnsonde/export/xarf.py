@@ -86,7 +86,7 @@ def _of_incident(incident: Incident, view: View) -> dict[str, Any] | None:
     if incident.nature.report is None:
         return None
     category, kind = incident.nature.report
-    report = _report(category, kind, incident.subject, incident.last_us) | {
+    report = _report(category, kind, incident.subject, incident.last_us, incident.key) | {
         "description": incident.description,
         "evidence_source": "traffic_analysis",
         "tags": [f"dnsonde:{TAG.sub('-', incident.detector)}"],
@@ -122,7 +122,8 @@ def _of_attack(
         owners = view.owners(sources)
         for source in sources:
             owner = owners.get(source)
-            report = _report("connection", "ddos", source, attack.last_us)
+            what = (attack.target, vector.source_port)
+            report = _report("connection", "ddos", source, attack.last_us, *what)
             if attack.target.prefixlen == attack.target.max_prefixlen:
                 report["destination_ip"] = attack.incident.subject
             yield report | sender | {
@@ -145,10 +146,11 @@ def _source_port(incident: Incident, view: View) -> int | None:
     return port
 
 
-def _report(category: str, kind: str, source: str, time_us: int) -> dict[str, Any]:
+def _report(category: str, kind: str, source: str, time_us: int, *what: object) -> dict[str, Any]:
+    """What every report has; what: tells it from others about the same source at the same time."""
     return {
         "xarf_version": VERSION,
-        "report_id": stable_uuid("xarf", category, kind, source, time_us),
+        "report_id": stable_uuid("xarf", category, kind, source, time_us, *what),
         "timestamp": rfc3339(time_us),
         "source_identifier": source,
         "category": category,

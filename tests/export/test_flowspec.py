@@ -164,6 +164,13 @@ def test_two_attacks_on_one_host_are_not_each_others_victims(written: Written) -
     assert text.count(b"was held against nothing") == 2
 
 
+def test_an_attack_that_two_detectors_found_has_its_rules_once(written: Written) -> None:
+    text = written(flowspec, make_view(findings=[attack(), attack("flood")], flows=amplified()))
+    assert len(routes(text)) == text.count(b"route ") == 1
+    assert f"# {VICTIM}/32: amplification, critical".encode() in text
+    assert f"# {VICTIM}/32: flood, critical".encode() in text
+
+
 @pytest.mark.parametrize("settings", [{"rules": "iptables"}, {"rate": -1}])
 def test_settings_that_cannot_be_meant(settings: dict[str, Any], lake: View, written: Written) -> None:
     with pytest.raises(UsageError):

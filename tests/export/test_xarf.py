@@ -15,6 +15,7 @@ from dnsonde.export._contract import View
 from dnsonde.export._mail import write_mails
 from dnsonde.export._threats import FORGEABLE
 from dnsonde.export.xarf import reports, xarf
+from tests.export.views import VICTIM, amplified, attack, make_view
 
 Documents = Callable[..., list[dict[str, Any]]]
 
@@ -64,6 +65,21 @@ def test_the_reflectors_that_send_most_are_reported(lake: View, documents: Docum
     found = documents(xarf, lake, sources_max=3)
     assert [r["source_identifier"] for r in found if r["type"] == "ddos"] == [
         "198.51.100.1", "198.51.100.2", "198.51.100.3"]  # fmt: skip
+
+
+def test_each_service_and_each_victim_has_its_own_report(documents: Documents, tmp_path: Path) -> None:
+    other = "192.0.2.11"
+    flows = [*amplified(), *amplified(other), *(f | {"src_port": 123} for f in amplified())]
+    findings = [attack(), attack("flood"), attack(victim=other)]
+    found = documents(xarf, make_view(findings=findings, flows=flows, contact="noc@example.net"))
+    assert {(r["source_port"], r["destination_ip"]) for r in found} == {
+        (53, VICTIM),
+        (123, VICTIM),
+        (53, other),
+    }
+    assert len({r["report_id"] for r in found}) == len(found) == 60
+    written, _ = write_mails([(report, "abuse@example.net") for report in found], tmp_path)
+    assert written == len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("contact", ["", "https://example.net/who", "a@b\nBcc: c@example.net", "noc"])
