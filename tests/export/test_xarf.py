@@ -108,6 +108,14 @@ def test_a_mail_has_the_parts_of_rfc_5965(lake: View, tmp_path: Path) -> None:
         assert path.read_bytes().isascii()
 
 
+def test_an_organisation_may_have_letters_beyond_ascii(run: View, tmp_path: Path) -> None:
+    write_mails(reports(run, "Universit\u00e4t \udc80", ""), tmp_path)
+    (path,) = tmp_path.iterdir()
+    text = next(email.message_from_bytes(path.read_bytes(), policy=policy.default).iter_parts())
+    assert text.get_content().endswith("\nUniversit\u00e4t \\x80\n")
+    assert path.read_bytes().isascii()
+
+
 def test_mails_written_again_are_the_same(lake: View, tmp_path: Path) -> None:
     write_mails(reports(lake, "", ""), tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
