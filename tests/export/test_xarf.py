@@ -15,7 +15,7 @@ from dnsonde.export._contract import View
 from dnsonde.export._mail import write_mails
 from dnsonde.export._threats import FORGEABLE
 from dnsonde.export.xarf import reports, xarf
-from tests.export.views import VICTIM, amplified, attack, make_view
+from tests.export.views import VICTIM, amplified, attack, finding, flow, make_view
 
 Documents = Callable[..., list[dict[str, Any]]]
 
@@ -59,6 +59,23 @@ def test_whose_address_may_be_forged_is_not_accused_without_a_word(lake: View, d
     assert said["vulnerability_scan"]
     assert not said["login_attack"], "a conversation is nobody else's"
     assert not said["open_service"]
+
+
+def test_a_scan_of_what_xarf_has_no_name_for_is_of_mixed_protocols(documents: Documents) -> None:
+    said = {"icmp": "icmp", "tcp": "tcp", "udp": "udp", "ip": "mixed"}
+    findings = [finding("service_scan", f"203.0.113.{n}", "address", evidence={"protocol": name})
+                for n, name in enumerate(said)]  # fmt: skip
+    found = documents(xarf, make_view(findings=findings, contact="noc@example.net"))
+    assert [r["protocol"] for r in found] == list(said.values())
+
+
+def test_a_login_attack_has_both_ports_of_one_flow(documents: Documents) -> None:
+    source = "203.0.113.67"
+    flows = [flow(source, VICTIM, protocol=6, src_port=40001, dst_port=2323),
+             flow(source, VICTIM, protocol=6, src_port=50001, dst_port=23)]  # fmt: skip
+    findings = [finding("telnet_bruteforce", source, "address")]
+    (report,) = documents(xarf, make_view(findings=findings, flows=flows, contact="noc@example.net"))
+    assert (report["source_port"], report["destination_port"]) == (40001, 2323)
 
 
 def test_the_reflectors_that_send_most_are_reported(lake: View, documents: Documents) -> None:
