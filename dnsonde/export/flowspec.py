@@ -48,11 +48,7 @@ class Rule:
     @property
     def is_wide(self) -> bool:
         """Whether nothing but destination and protocol tell what it matches apart."""
-        return (
-            self.protocol in {TCP, UDP}
-            and {self.source_port, self.port, self.shortest} == {None}
-            and not (self.syn or self.pieces)
-        )
+        return {self.source_port, self.port, self.shortest} == {None} and not (self.syn or self.pieces)
 
 
 def flowspec(
@@ -78,7 +74,8 @@ def flowspec(
         if rule.share is not None and rule.share > HARM_SHARE:
             view.warn(f"the rule for {rule.target} {_harm(rule)}")
         if rule.is_wide:
-            view.warn(f"the rule for {rule.target} takes everything of {NAMES[rule.protocol]} from it")
+            name = NAMES.get(rule.protocol, f"protocol {rule.protocol}")
+            view.warn(f"the rule for {rule.target} takes everything of {name} from it")
     text = _exabgp(listed, rate) if rules == "exabgp" else _nftables(listed, rate)
     out.write(text.encode("ascii"))
 
