@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Literal
 
@@ -147,6 +148,7 @@ class View:
     the operator's own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn:
     where an export says what its reader must know and the format has no place for. knows_owners: `dnsonde enrich`
     learned of something whose it is. release: to be called by who looks again only later; its parts may be merged then.
+    folder: that it was opened from, None of rows alone.
     """
 
     kind: Literal["run", "lake"]
@@ -159,6 +161,7 @@ class View:
     warn: Callable[[str], None] = field(default=lambda _: None)
     knows_owners: bool = False
     release: Callable[[], None] = field(default=lambda: None)
+    folder: Path | None = None
 
     def hosts(self, *, only_open: bool = True, most: int | None = None) -> Iterator[Host]:
         """Judged hosts, open ones or all that answered; the worst `most` if given, else by address.
