@@ -11,7 +11,6 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -22,7 +21,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from dnsonde.clock import LAST_US
+from dnsonde.clock import moment
 from dnsonde.errors import SystemRefusal
 from dnsonde.export._threats import FORGEABLE, Nature, nature
 from dnsonde.registry import entries, entry
@@ -30,7 +29,6 @@ from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, 
 from dnsonde.wire.batch import address_pair
 
 Network = IPv4Network | IPv6Network
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +247,6 @@ def network(text: str) -> Network | None:
         return ip_network(text, strict=False)
     except ValueError:
         return None
-
-
-def moment(time_us: int) -> datetime:
-    """A time, with its zone; what no calendar has becomes the nearest that it has."""
-    return EPOCH + timedelta(microseconds=min(max(time_us, 0), LAST_US))
 
 
 def rfc3339(time_us: int) -> str:

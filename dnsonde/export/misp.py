@@ -5,8 +5,9 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
+from dnsonde.clock import moment
 from dnsonde.export._attacks import Attack, attacks
-from dnsonde.export._contract import Host, Incident, View, library, moment, rfc3339
+from dnsonde.export._contract import Host, Incident, View, library, rfc3339
 from dnsonde.export._documents import SEVERITIES, document, stable_uuid
 
 THREAT_LEVELS = MappingProxyType({5: 1, 4: 1, 3: 2, 2: 3, 1: 4})  # MISP: 1 high, 2 medium, 3 low, 4 undefined

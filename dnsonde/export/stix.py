@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.export._contract import Host, Incident, View, library, moment, rfc3339
+from dnsonde.clock import moment
+from dnsonde.export._contract import Host, Incident, View, library, rfc3339
 from dnsonde.export._documents import document, stable_uuid
 from dnsonde.export._threats import REFLECTION, Technique
 
