@@ -16,7 +16,7 @@ from typing import Any
 from dnsonde.errors import SystemRefusal
 from dnsonde.escape import terminal
 from dnsonde.export._documents import release
-from dnsonde.export.xarf import MAIL
+from dnsonde.formats._owners import MAIL
 from dnsonde.whole import whole
 
 UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]")

@@ -11,10 +11,10 @@ from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, Attack, attacks, during
 from dnsonde.export._contract import Host, Incident, View, rfc3339
 from dnsonde.export._documents import known, lines, stable_uuid
+from dnsonde.formats._owners import MAIL
 from dnsonde.wire.batch import address_pair
 
 VERSION = "4.2.0"
-MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
 LENGTH_MAX = 200
 TELNET_PORTS = (23, 2323)
 PROTOCOLS = {"tcp", "udp", "icmp"}  # that XARF names; whatever else is its `mixed`
