@@ -9,6 +9,7 @@ makes them harmless for whoever reads its format.
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from dnsonde.clock import moment
-from dnsonde.errors import SystemRefusal
+from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.export._threats import FORGEABLE, Nature, nature
 from dnsonde.registry import entries, entry
 from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, value
@@ -252,6 +253,12 @@ def network(text: str) -> Network | None:
 def rfc3339(time_us: int) -> str:
     """A time as RFC 3339 has it, UTC, with microseconds."""
     return f"{moment(time_us):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def require_within(name: str, value: float, most: int = sys.maxsize) -> None:
+    """UsageError for a setting that is no number from 0 to `most`."""
+    if not 0 <= value <= most:  # as NaN is not
+        raise UsageError(f"{name} is a number from 0 to {most:,}, not {value}")
 
 
 def transport(address: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, BinaryIO
 
 from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, during, require_lake, to_target
-from dnsonde.export._contract import Incident, Network, View, rfc3339
+from dnsonde.export._contract import Incident, Network, View, require_within, rfc3339
 from dnsonde.report import Relation
 
 LANGUAGES = ("exabgp", "nftables")
@@ -65,8 +65,7 @@ def flowspec(
     """
     if rules not in LANGUAGES:
         raise UsageError(f"rules is one of {', '.join(LANGUAGES)}, not {rules!r}")
-    if rate < 0:
-        raise UsageError(f"rate is 0 or more octets a second, not {rate}")
+    require_within("rate", rate)
     require_lake(view, "flowspec")
     found = list(attacks(view))
     listed = [_rule(attack, vector, found, view) for attack in found for vector in attack.vectors]

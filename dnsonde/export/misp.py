@@ -7,7 +7,7 @@ from typing import Annotated, Any, BinaryIO
 
 from dnsonde.clock import moment
 from dnsonde.export._attacks import Attack, attacks
-from dnsonde.export._contract import Host, Incident, View, library, rfc3339
+from dnsonde.export._contract import Host, Incident, View, library, require_within, rfc3339
 from dnsonde.export._documents import SEVERITIES, document, stable_uuid
 
 THREAT_LEVELS = MappingProxyType({5: 1, 4: 1, 3: 2, 2: 3, 1: 4})  # MISP: 1 high, 2 medium, 3 low, 4 undefined
@@ -25,6 +25,7 @@ def misp(
     It is for your organisation only until you share it, and unpublished. Only domains of campaigns are for detection
     (`to_ids`). The same input gives the same identifiers.
     """
+    require_within("hosts_max", hosts_max)
     lib = library("pymisp", "misp")
     incidents = view.incidents()
     hosts = list(view.hosts(most=hosts_max))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
 from dnsonde.clock import moment
-from dnsonde.export._contract import Host, Incident, View, library, rfc3339
+from dnsonde.export._contract import Host, Incident, View, library, require_within, rfc3339
 from dnsonde.export._documents import document, stable_uuid
 from dnsonde.export._threats import REFLECTION, Technique
 
@@ -25,6 +25,7 @@ def stix(
     A domain of a campaign is an indicator; an address is observed data with a sighting of the technique; an open
     resolver is infrastructure for amplification. The same input gives the same identifiers.
     """
+    require_within("hosts_max", hosts_max)
     lib = library("stix2", "stix")
     found: dict[str, Any] = {}
     for thing in _things(view, lib, hosts_max):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, Attack, attacks, during
-from dnsonde.export._contract import Host, Incident, View, rfc3339
+from dnsonde.export._contract import Host, Incident, View, require_within, rfc3339
 from dnsonde.export._documents import known, lines, stable_uuid
 from dnsonde.formats._owners import MAIL
 from dnsonde.wire.batch import address_pair
@@ -41,6 +41,7 @@ def reports(
     view: View, org: str, contact: str, sources_max: int = 100
 ) -> Iterator[tuple[dict[str, Any], str | None]]:
     """Every report with the abuse contact of its source, where one is known. UsageError without a contact."""
+    require_within("sources_max", sources_max)
     sender = _sender(org, contact or view.contact)
     for host in view.hosts():
         yield _of_host(host, view.port) | sender, host.owner.abuse
