@@ -1,9 +1,11 @@
 """Time as an argument: whoever needs the time is given a clock."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 LAST_US = 253_402_300_799_999_999  # the end of the year 9999: calendars know no more
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = (("d", 86400, 3600), ("h", 3600, 60), ("min", 60, 1))  # seconds, and those of the unit below
 
 
@@ -20,6 +22,16 @@ def spoken(length_us: float) -> tuple[str, int, int]:
         if seconds >= size:
             return unit, seconds // size, seconds % size // below
     return "s", seconds, 0
+
+
+def moment(time_us: int) -> datetime:
+    """A time, with its zone; what no calendar has becomes the nearest that it has."""
+    return EPOCH + timedelta(microseconds=min(max(time_us, 0), LAST_US))
+
+
+def to_the_second(time_us: int) -> str:
+    """A time in UTC as people read it."""
+    return f"{moment(time_us):%Y-%m-%d %H:%M:%S}"
 
 
 class Clock(Protocol):

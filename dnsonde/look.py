@@ -4,7 +4,7 @@ Nothing here brings compiled code or Ibis along: they take longer to load than a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,25 +14,20 @@ from dnsonde import report
 from dnsonde.errors import RunError
 from dnsonde.export import _page_run
 from dnsonde.export._contract import Network, View
+from dnsonde.export._measurement import measurement, targets
 from dnsonde.export._open import open_view, plan_of
-from dnsonde.export._page_run import CHANGED, Before, Measurement
+from dnsonde.export._page_run import CHANGED, Before
 from dnsonde.export._page_whole import Part
 from dnsonde.export._whose import require_owners
 from dnsonde.export._write import write
 from dnsonde.lab.truth import TRUTH
 from dnsonde.lang.words import Words, words
-from dnsonde.probe import narrow
 from dnsonde.probe import state as states
-from dnsonde.probe.plan import Plan
 from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 
 MEMORY_MIB = 2048  # of the engine, before it spills to disk
-PREFIXES = 12  # of a plan, named in a report
-FACTS = (  # about a plan, in reading order
-    "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,38 +75,10 @@ def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] =
 
 def part_of(folder: Path, view: View, *, name: str = "", since: Path | None = None) -> Part:
     """The same of a run that is open already; name: how the report calls it."""
-    plan = plan_of(folder)
-    kept = states.load(folder)
-    listed = ", ".join(plan.space.prefixes[:PREFIXES])
-    facts = {
-        "run": kept.run if kept else "",
-        "scope": listed + (", ..." if len(plan.space.prefixes) > PREFIXES else "") or plan.space.targets,
-        "zone": plan.zone.name,
-        "known": plan.zone.known,
-        "port": str(plan.space.port),
-        "attempts": str(plan.probe.attempts),
-        "contact": plan.identity.contact,
-    }
-    targets = _targets(folder, plan)
-    if targets is not None:
-        each = plan.prefix_pps
-        facts |= {
-            "addresses": f"{plan.scope().size:,}",
-            "ceiling": f"{plan.total_pps:,g}/s",
-            "prefix_ceiling": "" if each is None else f"{each:,g}/s",
-        }
-    before = None
+    told = measurement(folder, name)
     if since is not None:
         changed = difference(since, folder, most=CHANGED)
-        before = Before(str(since), changed.counts, changed.groups)
-    told = Measurement(
-        name or str(folder),
-        delegated=not plan.is_known,
-        finished=kept is None or kept.complete,
-        targets=targets,
-        facts=tuple((fact, facts[fact]) for fact in FACTS if facts.get(fact)),
-        before=before,
-    )
+        told = replace(told, before=Before(str(since), changed.counts, changed.groups))
     return Part(view, told)
 
 
@@ -196,16 +163,8 @@ def unfinished(folder: Path, texts: Words | None = None) -> str:
     if state is None or state.complete:
         return ""
     return _page_run.unfinished(
-        store.row_count(folder, VERDICT), _targets(folder, plan_of(folder)), texts or words()
+        store.row_count(folder, VERDICT), targets(folder, plan_of(folder)), texts or words()
     )
-
-
-def _targets(folder: Path, plan: Plan) -> int | None:
-    """How many a run's plan has to ask, which is settled by it; None where only a list elsewhere tells."""
-    if not narrow.settle(folder, plan):
-        return None
-    number, shards = plan.shard
-    return len(range(number - 1, plan.scope().size, shards))
 
 
 def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:

@@ -1,8 +1,9 @@
-"""A length of time, said the same by every face."""
+"""Times and their lengths, said the same by every face."""
 
 import pytest
 
 from dnsonde.cli._progress import duration
+from dnsonde.clock import LAST_US, to_the_second
 from dnsonde.export._page_lake import lasted
 from dnsonde.lang.words import words
 
@@ -24,3 +25,9 @@ from dnsonde.lang.words import words
 )
 def test_the_terminal_and_the_page_round_alike(us: int, said: str) -> None:
     assert duration(us / 1e6) == lasted(us, words("en")) == said
+
+
+def test_a_time_that_no_calendar_has_is_the_nearest_that_it_has() -> None:
+    assert to_the_second(1_700_000_000_000_000) == "2023-11-14 22:13:20"
+    assert to_the_second(-1) == "1970-01-01 00:00:00"
+    assert to_the_second(2**63 - 1) == to_the_second(LAST_US) == "9999-12-31 23:59:59"

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from dnsonde.cli._progress import duration, octets
 from dnsonde.cli._terminal import typed
+from dnsonde.clock import to_the_second
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ TYPED = 3  # files of a command to type next
 SUBJECT_WIDTH = 24
 NARROW = 90  # columns of a terminal, below which a finding has lines of its own instead of a row
 NAMED = 4  # detectors, or files that were known; of more, their number is told
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def tell(
@@ -142,7 +141,7 @@ def assumed(found: "Found", out: "Console") -> None:
     """Say what home was taken for, and what rests on it; and when that was, if it is kept."""
     if found.kept:
         out.print(
-            f"Findings of {moment(found.looked_us)} UTC; nothing has changed since, and --fresh looks again."
+            f"Findings of {to_the_second(found.looked_us)} UTC; nothing has changed since, and --fresh looks again."
         )
     if found.remembered:
         names = ", ".join(map(str, found.home))
@@ -176,7 +175,7 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
         out.print(_line([Text(name, style="bold") for name in names], subject, count))
     for row in rows:
         style = STYLES[row["severity"]]
-        since, sure, times = moment(row["first_seen"]), f"{row['confidence']:.0%}", f"{row['count']:,}"
+        since, sure, times = to_the_second(row["first_seen"]), f"{row['confidence']:.0%}", f"{row['count']:,}"
         for_ = duration((row["last_seen"] - row["first_seen"]) / 1e6)
         if narrow:
             out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))
@@ -213,14 +212,6 @@ def _line(cells: list[Text], subject: int, count: int) -> Table:
     line.add_column(width=4, justify="right")
     line.add_row(*cells)
     return line
-
-
-def moment(time_us: int) -> str:
-    """A time to the second, in UTC; what no calendar has as its number."""
-    try:
-        return f"{EPOCH + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S}"
-    except OverflowError:
-        return f"{time_us} us"
 
 
 def read(taken: "Taken", out: "Console") -> None:

@@ -15,8 +15,7 @@ fresh = click.option("--fresh", is_flag=True, help="Look again, though the lake 
 def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Found":
     """A lake's findings: those it keeps, or those that are looked for now, and then kept."""
     from dnsonde import watch
-    from dnsonde.cli._findings import moment
-    from dnsonde.clock import SystemClock
+    from dnsonde.clock import SystemClock, to_the_second
     from dnsonde.compile import compile_once
     from dnsonde.table.prefix import prefixes
 
@@ -24,5 +23,5 @@ def of_lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bo
     compile_once(watcher.say, (), watch.to_prepare(asked))
     found = watch.detect([str(folder)], asked, SystemClock(), watcher.tell, fresh=fresh)
     if found.kept:
-        watcher.say(f"Findings of {moment(found.looked_us)} UTC; nothing has changed since.")
+        watcher.say(f"Findings of {to_the_second(found.looked_us)} UTC; nothing has changed since.")
     return found

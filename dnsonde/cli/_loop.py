@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde import stopping
-from dnsonde.cli import _findings, _progress
+from dnsonde.cli import _progress
 from dnsonde.cli._terminal import typed
+from dnsonde.clock import to_the_second
 from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _saw(seen: "Loop") -> list[str]:
     return [
         f"campaign {told.get('campaign')} below {first.subject}, {first.severity}",
         f"names {told.get('template')}",
-        f"from {_findings.moment(first.first_us)} UTC for {_progress.duration((first.last_us - first.first_us) / 1e6)}",
+        f"from {to_the_second(first.first_us)} UTC for {_progress.duration((first.last_us - first.first_us) / 1e6)}",
         f"{int(told.get('targets') or 0):,} addresses asked",
         f"{int(told.get('answered') or 0):,} answered, {int(told.get('resolved') or 0):,} with recursion",
     ]

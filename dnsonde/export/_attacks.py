@@ -84,9 +84,9 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One attack with its traffic. flow: the flows to its victim within its time."""
+    """One attack with its traffic. incidents: what was found of it, worst first; flow: that to its victim then."""
 
-    incident: Incident
+    incidents: tuple[Incident, ...]
     target: Network
     flow: Relation
     flows: int
@@ -96,6 +96,11 @@ class Attack:
     first_us: int
     last_us: int
     vectors: tuple[Vector, ...]
+
+    @property
+    def incident(self) -> Incident:
+        """The worst that was found of it."""
+        return self.incidents[0]
 
     def source_addresses(self, vector: Vector, most: int | None = None) -> list[str]:
         """Who sent a vector's packets, who sent most first."""
@@ -113,16 +118,32 @@ def require_lake(view: View, form: str) -> None:
 
 def attacks(view: View) -> Iterator[Attack]:
     """Every attack among the findings whose packets are in the lake, worst first; others are told of."""
-    for incident in view.incidents():
+    for target, incidents in _together(view):
+        flow = to_target(view, target).filter(during(*incidents))
+        attack = _attack(incidents, target, flow)
+        if attack is None:
+            view.warn(f"{incidents[0].subject}: the lake has no flows of this attack, it is left out")
+        else:
+            yield attack
+
+
+def _together(view: View) -> list[tuple[Network, tuple[Incident, ...]]]:
+    """Targets and findings by attack, worst first: those of one target whose times overlap tell of the same packets."""
+    by_target: dict[Network, list[list[Incident]]] = {}
+    for incident in sorted(view.incidents(), key=lambda i: i.first_us):
         target = incident.network
         if incident.detector not in ATTACKS or target is None:
             continue
-        flow = to_target(view, target).filter(during(incident))
-        attack = _attack(incident, target, flow)
-        if attack is None:
-            view.warn(f"{incident.subject}: the lake has no flows of this attack, it is left out")
-        else:
-            yield attack
+        found = by_target.setdefault(target, [])
+        if not found or incident.first_us > max(one.last_us for one in found[-1]):
+            found.append([])
+        found[-1].append(incident)
+    each = [
+        (target, tuple(sorted(one, key=lambda i: i.at)))
+        for target, found in by_target.items()
+        for one in found
+    ]
+    return sorted(each, key=lambda one: one[1][0].at)
 
 
 def to_target(view: View, target: Network) -> Relation:
@@ -130,19 +151,20 @@ def to_target(view: View, target: Network) -> Relation:
     return view.tables["flow"].filter(within("dst", str(target)))
 
 
-def during(incident: Incident) -> str:
-    """SQL: the flow is of the finding's time, in part at least."""
-    return f"end_us >= {incident.first_us} AND start_us <= {incident.last_us}"
+def during(*incidents: Incident) -> str:
+    """SQL: the flow is of the time from the first finding's beginning to the last one's end, in part at least."""
+    first, last = min(i.first_us for i in incidents), max(i.last_us for i in incidents)
+    return f"end_us >= {first} AND start_us <= {last}"
 
 
-def _attack(incident: Incident, target: Network, flow: Relation) -> Attack | None:
+def _attack(incidents: tuple[Incident, ...], target: Network, flow: Relation) -> Attack | None:
     total = _sums(flow)[0]
     if not total["packets"]:
         return None
     sources = len(flow.project("src_net, src_host").distinct())
     vectors = tuple(_vectors(flow, total["packets"]))
     return Attack(
-        incident, target, flow, total["flows"], total["packets"], total["octets"], sources,
+        incidents, target, flow, total["flows"], total["packets"], total["octets"], sources,
         total["first_us"], total["last_us"], vectors,
     )  # fmt: skip
 

@@ -6,11 +6,11 @@ and a description for screen readers; the same numbers stand beside it as a tabl
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from math import floor, log10
 
 from markupsafe import Markup, escape
 
+from dnsonde.clock import moment, to_the_second
 from dnsonde.escape import terminal
 from dnsonde.export._page import Bars, Chart, Columns, Spans, cut
 
@@ -22,7 +22,6 @@ BAR = 16
 LEGEND = 22
 HEIGHT = 180  # of the columns
 LABEL_CHARS = 30
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800,
            604800, 1209600, 2592000, 7776000, 15552000, 31536000, 63072000, 157680000)  # fmt: skip
 PARTS_MOST = 3.0  # pixels below which a part is widened, so that it is seen
@@ -136,7 +135,7 @@ def _columns(shape: Columns, paints: Sequence[str]) -> tuple[float, list[Markup]
     width = room / max(bins, 1)
     for at in range(bins):
         y = top + HEIGHT
-        when = moment(shape.start_us + at * shape.step_us)
+        when = to_the_second(shape.start_us + at * shape.step_us)
         for number, (text, values) in enumerate(shape.series):
             if values[at]:
                 tall = max(values[at] / most * HEIGHT, 1.0)
@@ -187,17 +186,8 @@ def _times(first: int, last: int, left: float, room: float, top: float, bottom: 
         x = left + (value - first) / (last - first) * room
         yield _line(x, top, x, bottom)
         anchor = "start" if x < left + 30 else "end" if x > left + room - 30 else "middle"
-        yield _text(x, bottom + 15, f"{_when(value):{pattern}}", anchor, "a")
+        yield _text(x, bottom + 15, f"{moment(value):{pattern}}", anchor, "a")
         value += step * 1_000_000
-
-
-def _when(time_us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=min(max(time_us, 0), 253_402_300_799_000_000))
-
-
-def moment(time_us: int) -> str:
-    """A time to the second, UTC; what no calendar has becomes the nearest that it has."""
-    return f"{_when(time_us):%Y-%m-%d %H:%M:%S}"
 
 
 def _amount(value: float) -> str:

@@ -9,27 +9,27 @@ makes them harmless for whoever reads its format.
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Literal
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
-from dnsonde.clock import LAST_US
-from dnsonde.errors import SystemRefusal
+from dnsonde.clock import moment
+from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.export._threats import FORGEABLE, Nature, nature
 from dnsonde.registry import entries, entry
 from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, value
 from dnsonde.wire.batch import address_pair
 
 Network = IPv4Network | IPv6Network
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class View:
     the operator's own prefixes, where known. contact: who measured, as the plan says it. port: that was probed. warn:
     where an export says what its reader must know and the format has no place for. knows_owners: `dnsonde enrich`
     learned of something whose it is. release: to be called by who looks again only later; its parts may be merged then.
+    folder: that it was opened from, None of rows alone.
     """
 
     kind: Literal["run", "lake"]
@@ -159,6 +160,7 @@ class View:
     warn: Callable[[str], None] = field(default=lambda _: None)
     knows_owners: bool = False
     release: Callable[[], None] = field(default=lambda: None)
+    folder: Path | None = None
 
     def hosts(self, *, only_open: bool = True, most: int | None = None) -> Iterator[Host]:
         """Judged hosts, open ones or all that answered; the worst `most` if given, else by address.
@@ -248,14 +250,15 @@ def network(text: str) -> Network | None:
         return None
 
 
-def moment(time_us: int) -> datetime:
-    """A time, with its zone; what no calendar has becomes the nearest that it has."""
-    return EPOCH + timedelta(microseconds=min(max(time_us, 0), LAST_US))
-
-
 def rfc3339(time_us: int) -> str:
     """A time as RFC 3339 has it, UTC, with microseconds."""
     return f"{moment(time_us):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def require_within(name: str, value: float, most: int = sys.maxsize) -> None:
+    """UsageError for a setting that is no number from 0 to `most`."""
+    if not 0 <= value <= most:  # as NaN is not
+        raise UsageError(f"{name} is a number from 0 to {most:,}, not {value}")
 
 
 def transport(address: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from dnsonde.errors import SystemRefusal
 from dnsonde.escape import terminal
 from dnsonde.export._documents import release
-from dnsonde.export.xarf import MAIL
+from dnsonde.formats._owners import MAIL
 from dnsonde.whole import whole
 
 UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]")
@@ -57,7 +57,7 @@ def mail(report: Mapping[str, Any], contact: str) -> MIMEMultipart:
     message["Message-ID"] = f"<{report['report_id']}@{sender['domain']}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-XARF"] = "PLAIN"
-    message.attach(MIMEText(_for_people(report), "plain", "us-ascii"))
+    message.attach(MIMEText(_for_people(report)))
     feedback = MIMEBase("message", "feedback-report")
     feedback.set_payload(
         f"Feedback-Type: xarf\r\nUser-Agent: dnsonde/{release()}\r\nVersion: 1\r\nSource-IP: {source}\r\n"
@@ -76,5 +76,5 @@ def _for_people(report: Mapping[str, Any]) -> str:
     return (
         f"Dear colleagues,\n\n{said}\n\nAddress: {report['source_identifier']}\nSeen: {report['timestamp']}\n"
         f"What: {report['category']}, {report['type']}\n\nThe attached xarf.json (XARF {report['xarf_version']}, "
-        f"https://xarf.org) says it for your tools.\n\n{report['reporter']['org']}\n"
+        f"https://xarf.org) says it for your tools.\n\n{terminal(report['reporter']['org'], keep='')}\n"
     )

@@ -43,6 +43,7 @@ def open_view(
             warn=warn,
             knows_owners=knows_owners,
             release=lake.release,
+            folder=folder,
         )
     opened = store.open_folder(folder, connection)
     if not store.row_count(folder, VERDICT):
@@ -53,9 +54,8 @@ def open_view(
     plan = plan_of(folder)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)
     contact, port = plan.identity.contact, plan.space.port
-    return View(
-        "run", connection, opened, _findings(opened, findings), own, contact, port, warn, knows_owners
-    )
+    found = _findings(opened, findings)
+    return View("run", connection, opened, found, own, contact, port, warn, knows_owners, folder=folder)
 
 
 def plan_of(folder: Path) -> Plan:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dnsonde.export._charts import moment
+from dnsonde.clock import to_the_second
 from dnsonde.export._contract import Incident, View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Para, Section, Sides, Table, cut
 from dnsonde.export._page_lake import lasted, timeline
@@ -179,7 +179,7 @@ def _saw(campaigns: Sequence[Incident], found: Agreement, words: Words) -> Itera
             ("operator", cut(str(told.get("operator") or "-"), 80)),
             ("template", cut(str(told.get("template", "-")))),
             ("address", words.named("written", str(told.get("address_written", "-")))),
-            ("since", moment(incident.first_us)),
+            ("since", to_the_second(incident.first_us)),
             ("for", lasted(incident.last_us - incident.first_us, words)),
             ("from", cut(_listed(told.get("source_examples")), 80)),
             ("targets", _n(int(told.get("targets") or 0))),

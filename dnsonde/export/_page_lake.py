@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dnsonde.clock import spoken
-from dnsonde.export._charts import STEPS_S, moment
+from dnsonde.clock import spoken, to_the_second
+from dnsonde.export._charts import STEPS_S
 from dnsonde.export._contract import NOBODY, Incident, View
 from dnsonde.export._page import (
     Bars,
@@ -92,7 +92,12 @@ def read(view: View, words: Words) -> Iterator[Block]:
         return
     if total["first"] is not None:
         yield Para(
-            words("read.span", files=total["files"], first=moment(total["first"]), last=moment(total["last"]))
+            words(
+                "read.span",
+                files=total["files"],
+                first=to_the_second(total["first"]),
+                last=to_the_second(total["last"]),
+            )
         )
     rows = records(account.order("bytes DESC, path").limit(FILES))
     told: list[tuple[Cell, ...]] = [
@@ -203,7 +208,7 @@ def _line(incident: Incident, words: Words, *, owned: bool) -> tuple[Cell, ...]:
         title
         if words.has(f"finding.{incident.detector}.title")
         else title.removeprefix(f"{incident.subject} "),
-        moment(incident.first_us),
+        to_the_second(incident.first_us),
         lasted(incident.last_us - incident.first_us, words),
         f"{incident.count:,}",
         f"{incident.confidence:.0%}",
@@ -309,14 +314,14 @@ def timeline(view: View, names: Sequence[str], words: Words, number: int = 0) ->
             (
                 cut(name, 80),
                 f"{sum(values[name]):,}",
-                moment(start + max(range(bins), key=values[name].__getitem__) * step),
+                to_the_second(start + max(range(bins), key=values[name].__getitem__) * step),
                 f"{max(values[name]):,}",
             )
             for name in seen
         ),
     )
     columns = Columns(start, step, tuple((cut(name, 40), tuple(values[name])) for name in seen))
-    first, last = moment(span["first"]), moment(span["last"])
+    first, last = to_the_second(span["first"]), to_the_second(span["last"])
     tells = words("campaigns.tells", first=first, last=last, step=lasted(step, words))
     title = some(words("campaigns.chart"), len(names), number, words)
     yield Chart(title, tells, columns, table)
@@ -373,7 +378,7 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
             (
                 cut(i.subject, 80),
                 _vector(i, words),
-                moment(i.first_us),
+                to_the_second(i.first_us),
                 lasted(i.last_us - i.first_us, words),
                 f"{i.count:,}",
                 as_text(round(i.evidence["packets_s"])) if "packets_s" in i.evidence else "-",
@@ -443,7 +448,7 @@ def _bots(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[B
             i.subject,
             words("bots.ours" if i.subject in home else "bots.others"),
             words.named("detector", i.detector),
-            moment(i.first_us),
+            to_the_second(i.first_us),
             f"{i.count:,}",
             as_text(i.evidence.get("destinations", "-")),
             _todo(i.detector, words),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnsonde.export._charts import moment
+from dnsonde.clock import to_the_second
 from dnsonde.export._contract import View
 from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.intel.remedies import remedies
@@ -83,8 +83,8 @@ def how(view: View, told: Measurement, words: Words) -> Iterator[Block]:
     if row["first"] is not None:
         seconds = max((row["last"] - row["first"]) / 1e6, 1e-6)
         facts += [
-            (words("how.from"), f"{moment(row['first'])} UTC"),
-            (words("how.until"), f"{moment(row['last'])} UTC"),
+            (words("how.from"), f"{to_the_second(row['first'])} UTC"),
+            (words("how.until"), f"{to_the_second(row['last'])} UTC"),
             (words("how.pace"), words("how.pace_value", pace=f"{row['probes'] / seconds:,.1f}")),
         ]
     facts += [

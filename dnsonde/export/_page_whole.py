@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dnsonde.export import _page_both, _page_lake, _page_run
 from dnsonde.export._contract import View
 from dnsonde.export._documents import release
+from dnsonde.export._measurement import measurement
 from dnsonde.export._page import Block, Code, Fold, Page, Para, Section, Table
 from dnsonde.export._page_lake import Watching
 from dnsonde.export._page_run import Measurement, present
@@ -56,12 +57,14 @@ def page(parts: Sequence[Part], words: Words) -> Page:
 
 
 def alone(view: View, words: Words) -> Page:
-    """The report about one view of which nothing else is known."""
+    """The report about one view, by itself and the folder that it was opened from."""
     told: Measurement | Watching
-    if view.kind == "run":
-        told = Measurement("run", delegated=True, finished=True)
+    if view.kind == "lake":
+        told = Watching(str(view.folder or "lake"), tuple(map(str, view.home)))
+    elif view.folder is not None:
+        told = measurement(view.folder)
     else:
-        told = Watching("lake", tuple(map(str, view.home)))
+        told = Measurement("run", delegated=True, finished=True)
     return page([Part(view, told)], words)
 
 

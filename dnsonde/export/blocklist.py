@@ -6,7 +6,7 @@ from dnsonde.detect._home import NO_HOST, PRIVATE
 from dnsonde.errors import UsageError
 from dnsonde.escape import terminal
 from dnsonde.export._campaigns import name_of
-from dnsonde.export._contract import Incident, Network, View, rfc3339
+from dnsonde.export._contract import Incident, Network, View, require_within, rfc3339
 from dnsonde.export._documents import SEVERITIES
 from dnsonde.intel.load import relied_on
 
@@ -31,6 +31,7 @@ def blocklist(
         raise UsageError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
     if severity not in SEVERITIES:
         raise UsageError(f"severity is one of {', '.join(SEVERITIES)}, not {severity!r}")
+    require_within("confidence", confidence, 1)
     if not view.home and kind != "domain":
         view.warn("which addresses are yours is not known: see that none of them is listed, or give --home")
     out.write(

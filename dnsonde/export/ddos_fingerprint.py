@@ -7,8 +7,9 @@ from typing import Annotated, Any, BinaryIO
 
 import dns.rdatatype
 
+from dnsonde.clock import moment
 from dnsonde.export._attacks import FLAGS, TCP, Attack, Vector, attacks, require_lake
-from dnsonde.export._contract import View, moment
+from dnsonde.export._contract import View
 from dnsonde.export._documents import lines
 from dnsonde.report import Relation, within
 

@@ -6,7 +6,7 @@ from typing import Annotated, BinaryIO
 
 from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, during, require_lake, to_target
-from dnsonde.export._contract import Incident, Network, View, rfc3339
+from dnsonde.export._contract import Incident, Network, View, require_within, rfc3339
 from dnsonde.report import Relation
 
 LANGUAGES = ("exabgp", "nftables")
@@ -29,7 +29,7 @@ class Rule:
     hit, legitimate: packets, of the latter and of all such.
     """
 
-    incident: Incident
+    incidents: tuple[Incident, ...]
     target: Network
     protocol: int
     source_port: int | None
@@ -48,11 +48,7 @@ class Rule:
     @property
     def is_wide(self) -> bool:
         """Whether nothing but destination and protocol tell what it matches apart."""
-        return (
-            self.protocol in {TCP, UDP}
-            and {self.source_port, self.port, self.shortest} == {None}
-            and not (self.syn or self.pieces)
-        )
+        return {self.source_port, self.port, self.shortest} == {None} and not (self.syn or self.pieces)
 
 
 def flowspec(
@@ -69,8 +65,7 @@ def flowspec(
     """
     if rules not in LANGUAGES:
         raise UsageError(f"rules is one of {', '.join(LANGUAGES)}, not {rules!r}")
-    if rate < 0:
-        raise UsageError(f"rate is 0 or more octets a second, not {rate}")
+    require_within("rate", rate)
     require_lake(view, "flowspec")
     found = list(attacks(view))
     listed = [_rule(attack, vector, found, view) for attack in found for vector in attack.vectors]
@@ -78,7 +73,8 @@ def flowspec(
         if rule.share is not None and rule.share > HARM_SHARE:
             view.warn(f"the rule for {rule.target} {_harm(rule)}")
         if rule.is_wide:
-            view.warn(f"the rule for {rule.target} takes everything of {NAMES[rule.protocol]} from it")
+            name = NAMES.get(rule.protocol, f"protocol {rule.protocol}")
+            view.warn(f"the rule for {rule.target} takes everything of {name} from it")
     text = _exabgp(listed, rate) if rules == "exabgp" else _nftables(listed, rate)
     out.write(text.encode("ascii"))
 
@@ -100,7 +96,7 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
     sums = f"coalesce(sum({packets}) FILTER ({fits}), 0), coalesce(sum(packets), 0)"
     ((hit, total),) = _legitimate(attack, others, view).aggregate(sums).fetchall()
     return Rule(
-        attack.incident, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces, syn,
+        attack.incidents, attack.target, vector.protocol, vector.source_port, port, vector.is_pieces, syn,
         shortest, hit, total,
     )  # fmt: skip
 
@@ -108,7 +104,7 @@ def _rule(attack: Attack, vector: Vector, others: list[Attack], view: View) -> R
 def _legitimate(attack: Attack, others: list[Attack], view: View) -> Relation:
     """Flows to the destination that are not of an attack on it, or that answer what it asked."""
     hostile = [
-        f"{during(other.incident)} AND {vector.kind}"
+        f"{during(*other.incidents)} AND {vector.kind}"
         for other in others
         if other.target.version == attack.target.version and other.target.overlaps(attack.target)
         for vector in other.vectors
@@ -129,12 +125,11 @@ def _harm(rule: Rule) -> str:
 
 
 def _about(rule: Rule) -> list[str]:
-    incident = rule.incident
-    when = f"{rfc3339(incident.first_us)} to {rfc3339(incident.last_us)}"
     about = [
-        f"# {rule.target}: {incident.detector}, {incident.severity}, {when}",
-        f"# The rule {_harm(rule)}.",
+        f"# {rule.target}: {one.detector}, {one.severity}, {rfc3339(one.first_us)} to {rfc3339(one.last_us)}"
+        for one in rule.incidents
     ]
+    about.append(f"# The rule {_harm(rule)}.")
     if rule.share is not None and rule.share > HARM_SHARE:
         about.append(
             f"# WARNING: more than {HARM_SHARE:.0%} of what is legitimate: narrow it before you use it."

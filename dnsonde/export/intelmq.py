@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from dnsonde.export._contract import Host, Incident, Owner, View, moment
+from dnsonde.clock import moment
+from dnsonde.export._contract import Host, Incident, Owner, View
 from dnsonde.export._documents import known, lines
 
 FEED = "dnsonde"

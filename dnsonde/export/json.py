@@ -1,18 +1,15 @@
 """One JSON array, ASCII only: for programs that read a document and not lines."""
 
-import json as encoder
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from dnsonde.export.jsonl import sayable
+from dnsonde.export.jsonl import encoder, sayable
 
 
 def json(rows: pa.RecordBatchReader, out: BinaryIO) -> None:
     r"""Write rows as a JSON array (RFC 8259), a row a line; everything beyond ASCII is `\uNNNN`."""
-    encode = encoder.JSONEncoder(
-        ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str
-    ).encode
+    encode = encoder().encode
     mark = b"["
     for row in sayable(rows):
         out.write(mark + b"\n" + encode(row).encode())

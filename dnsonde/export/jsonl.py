@@ -5,30 +5,29 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from dnsonde.export._texts import nest, nested
+from dnsonde.export._texts import finite, nest, nested, said
 
 
 def jsonl(rows: pa.RecordBatchReader, out: BinaryIO) -> None:
     r"""Write rows as JSON lines (RFC 8259); everything beyond ASCII is `\uNNNN`, so no reader is steered."""
-    encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str).encode
+    encode = encoder().encode
     out.writelines(f"{encode(row)}\n".encode() for row in sayable(rows))
+
+
+def encoder() -> json.JSONEncoder:
+    """What writes a sayable row."""
+    return json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=said)
 
 
 def sayable(rows: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
     """Rows as JSON can say them."""
     names = nested(rows.schema)
+    unsure = [
+        field.name
+        for field in rows.schema
+        if pa.types.is_floating(field.type) or pa.types.is_nested(field.type)
+    ]
     for batch in rows:
-        columns = [_sayable(column) for column in batch.columns]
-        for row in pa.record_batch(columns, names=batch.schema.names).to_pylist():
-            yield nest(row, names)
-
-
-def _sayable(column: pa.Array) -> pa.Array:
-    """JSON has no word for NaN and infinity, null is the nearest; octets are written in hex."""
-    if pa.types.is_binary(column.type):
-        return pa.array([None if o is None else o.hex() for o in column.to_pylist()], pa.string())
-    if not pa.types.is_floating(column.type):
-        return column
-    return pc.if_else(pc.is_finite(column), column, None)
+        for row in batch.to_pylist():
+            yield nest(row | {name: finite(row[name]) for name in unsure}, names)

@@ -5,8 +5,9 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
+from dnsonde.clock import moment
 from dnsonde.export._attacks import Attack, attacks
-from dnsonde.export._contract import Host, Incident, View, library, moment, rfc3339
+from dnsonde.export._contract import Host, Incident, View, library, require_within, rfc3339
 from dnsonde.export._documents import SEVERITIES, document, stable_uuid
 
 THREAT_LEVELS = MappingProxyType({5: 1, 4: 1, 3: 2, 2: 3, 1: 4})  # MISP: 1 high, 2 medium, 3 low, 4 undefined
@@ -24,6 +25,7 @@ def misp(
     It is for your organisation only until you share it, and unpublished. Only domains of campaigns are for detection
     (`to_ids`). The same input gives the same identifiers.
     """
+    require_within("hosts_max", hosts_max)
     lib = library("pymisp", "misp")
     incidents = view.incidents()
     hosts = list(view.hosts(most=hosts_max))
@@ -43,10 +45,13 @@ def misp(
     worst = max((SEVERITIES[i.severity] for i in incidents), default=3 if hosts else 1)
     event.threat_level_id = THREAT_LEVELS[worst]
     event.add_tag("tlp:amber")
-    told = {attack.incident.key: attack for attack in attacks(view)}
+    told = {incident.at: attack for attack in attacks(view) for incident in attack.incidents}
     for incident in incidents:
+        attack = told.get(incident.at)
+        if attack is not None and attack.incident is not incident:
+            continue  # with the worst that was found of the same attack
         if incident.nature.kind == "ddos" and incident.kind != "domain":
-            event.add_object(_ddos(incident, told.get(incident.key), lib))
+            event.add_object(_ddos(incident, attack, lib))
         else:
             _attribute(event, incident)
     for host in hosts:
@@ -92,12 +97,14 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
     made.uuid = stable_uuid("object", incident.key)
     made.timestamp = incident.last_us // 1_000_000
     made.comment = incident.title[:COMMENT_MAX]
+    found = (incident,) if attack is None else attack.incidents
+    first_us = min(one.first_us for one in found)
     values: list[tuple[str, Any]] = [
         ("ip-dst", incident.subject),
-        ("first-seen", rfc3339(incident.first_us)),
-        ("last-seen", rfc3339(max(incident.first_us, incident.last_us))),
-        ("text", incident.description[:COMMENT_MAX]),
-        ("type", incident.nature.identifier),
+        ("first-seen", rfc3339(first_us)),
+        ("last-seen", rfc3339(max(first_us, *(one.last_us for one in found)))),
+        ("text", " ".join(one.description for one in found)[:COMMENT_MAX]),
+        *(("type", kind) for kind in sorted({one.nature.identifier for one in found})),
     ]
     if attack is not None:
         seconds = max(1, round((attack.last_us - attack.first_us) / 1e6))
@@ -107,7 +114,8 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
             ("total-bytes-sent", attack.octets),
             ("total-packets-sent", attack.packets),
         ]
-        values += [("protocol", name) for name in sorted({v.protocol_name for v in attack.vectors})]
+        # The template has one protocol: the one of the vector with the most packets.
+        values += [("protocol", vector.protocol_name) for vector in attack.vectors[:1]]
         values += [("src-port", v.source_port) for v in attack.vectors if v.source_port is not None]
         values += [("dst-port", v.port) for v in attack.vectors if v.port is not None]
     for name, value in values:

@@ -15,7 +15,9 @@ DETECTION, CREATE, FINDINGS = 2004, 1, 2
 DNS_ACTIVITY, NETWORK = 4003, 4
 QUERY, RESPONSE = 1, 2
 OBSERVABLES = MappingProxyType({"address": 2, "prefix": 99, "domain": 1})
-OTHER_RCODE = 99
+UNASSIGNED_RCODE, OTHER_RCODE = 24, 99
+PRIVATE_RCODES = 3841  # IANA's first for private use
+AFFECTED, SUBJECT = "resources[].uid", "unmapped.subject"  # attributes that hold what a finding is about
 RULE = 1
 
 
@@ -54,7 +56,7 @@ def _of_host(host: Host) -> dict[str, Any]:
     }
     more = {"class": host.name, "amplification": row["amplification"], "egress": row["egress"]}
     return _finding(host.time_us, 3, row["confidence"], finding) | {
-        "observables": [_observable("address", host.address)],
+        "observables": [_observable(AFFECTED, "address", host.address)],
         "resources": [{"uid": host.address, "name": host.address, "type": "DNS resolver"}],
         "unmapped": known(**more, owner=_owner(host.owner)),
     }
@@ -71,14 +73,16 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
         "last_seen_time": incident.last_us // 1000,
         **known(attacks=[_attack(incident.nature.technique)] if incident.nature.technique else []),
     }
-    resources = [{"uid": incident.subject, "name": incident.subject, "type": incident.kind}]
+    affected = incident.nature.role in {"asset", "victim"}
+    place = [{"uid": incident.subject, "name": incident.subject, "type": incident.kind}] if affected else []
+    subject = None if affected else incident.subject
     return _finding(incident.last_us, SEVERITIES[incident.severity], incident.confidence, finding) | {
         "start_time": incident.first_us // 1000,
         "end_time": incident.last_us // 1000,
         "count": incident.count,
-        "observables": [_observable(incident.kind, incident.subject)],
-        **known(resources=resources if incident.nature.role in {"asset", "victim"} else []),
-        "unmapped": known(evidence=incident.evidence, owner=_owner(incident.owner)),
+        "observables": [_observable(AFFECTED if affected else SUBJECT, incident.kind, incident.subject)],
+        **known(resources=place),
+        "unmapped": known(subject=subject, evidence=incident.evidence, owner=_owner(incident.owner)),
     }
 
 
@@ -104,7 +108,6 @@ def _finding(time_us: int, severity: int, confidence: float, finding: dict[str, 
 
 def _of_message(row: dict[str, Any]) -> dict[str, Any]:
     activity = RESPONSE if row["response"] else QUERY
-    query = known(hostname=row["qname"], type=rrtype(row["qtype"]), packet_uid=row["id"])
     answers = (
         [{"type": "A" if "." in row["answer"] else "AAAA", "rdata": row["answer"]}] if row["answer"] else []
     )
@@ -121,11 +124,24 @@ def _of_message(row: dict[str, Any]) -> dict[str, Any]:
         "metadata": _metadata(None),
         "src_endpoint": {"ip": row["src"], "port": row["src_port"]},
         "dst_endpoint": {"ip": row["dst"], "port": row["dst_port"]},
-        "query": query | known(**{"class": rrclass(row["qclass"])}) | {"opcode_id": row["opcode"]},
-        **known(answers=answers, rcode=rcode(number)),
-        # OCSF has numbers for the codes of IANA's list up to 23; the others are its 99.
-        **({} if number is None else {"rcode_id": number if number <= 23 else OTHER_RCODE}),
+        **known(query=_query(row), answers=answers, rcode=rcode(number)),
+        **({} if number is None else {"rcode_id": _rcode_id(number)}),
     }
+
+
+def _query(row: dict[str, Any]) -> dict[str, Any] | None:
+    """What was asked; None of a message without a question. The root's name is "." (RFC 9499)."""
+    if row["qtype"] is None:
+        return None
+    told = {"hostname": row["qname"] or ".", "opcode_id": row["opcode"]}
+    return told | known(type=rrtype(row["qtype"]), packet_uid=row["id"], **{"class": rrclass(row["qclass"])})
+
+
+def _rcode_id(number: int) -> int:
+    """OCSF's number of a response code: 24 of all that IANA has not assigned, 99 of what is for private use."""
+    if number < 12 or 16 <= number < UNASSIGNED_RCODE:
+        return number
+    return UNASSIGNED_RCODE if number < PRIVATE_RCODES else OTHER_RCODE
 
 
 def _metadata(uid: str | None) -> dict[str, Any]:
@@ -133,8 +149,8 @@ def _metadata(uid: str | None) -> dict[str, Any]:
     return {"version": VERSION, "product": product, **known(uid=uid)}
 
 
-def _observable(kind: str, subject: str) -> dict[str, Any]:
-    return {"name": "subject", "type_id": OBSERVABLES[kind], "value": subject}
+def _observable(attribute: str, kind: str, subject: str) -> dict[str, Any]:
+    return {"name": attribute, "type_id": OBSERVABLES[kind], "value": subject}
 
 
 def _attack(technique: Technique) -> dict[str, Any]:

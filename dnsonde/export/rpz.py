@@ -14,6 +14,7 @@ from dnsonde.export._contract import View
 ACTIONS = MappingProxyType(
     {"nxdomain": ".", "nodata": "*.", "drop": "rpz-drop.", "passthru": "rpz-passthru."}
 )
+OTHER_TRIGGERS = b"rpz-"  # of labels below which addresses and name servers stand, not names to be asked for
 COMMENT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-: ")
 
 
@@ -42,6 +43,9 @@ def rpz(
     out.write(_head(origin, serial % (1 << 32)).encode("ascii"))
     for name in sorted(names):
         trigger = name.relativize(dns.name.root)
+        if trigger.labels[-1].lower().startswith(OTHER_TRIGGERS):
+            view.warn(f"{name} is left out: a policy zone would read it as a trigger of another kind")
+            continue
         try:
             below = dns.name.Name((b"*", *trigger.labels))
             below.concatenate(origin)

@@ -5,8 +5,9 @@ import io
 from types import MappingProxyType
 from typing import BinaryIO
 
+from dnsonde.clock import moment
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import Host, View, moment
+from dnsonde.export._contract import Host, View
 
 # https://www.shadowserver.org/what-we-do/network-reporting/dns-open-resolvers-report/, of 2023-12-08
 COLUMNS = (

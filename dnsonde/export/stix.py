@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.export._contract import Host, Incident, View, library, moment, rfc3339
+from dnsonde.clock import moment
+from dnsonde.export._contract import Host, Incident, View, library, require_within, rfc3339
 from dnsonde.export._documents import document, stable_uuid
 from dnsonde.export._threats import REFLECTION, Technique
 
 PRODUCER = "dnsonde"
-EPOCH_US = (
-    1_700_000_000_000_000  # when the producer and the techniques are said to be made: it must not change
-)
+# When what is known by no time of its own is said to be made: `created` must not change under one identifier (3.6).
+EPOCH_US = 1_700_000_000_000_000
 
 
 def stix(
@@ -25,6 +25,7 @@ def stix(
     A domain of a campaign is an indicator; an address is observed data with a sighting of the technique; an open
     resolver is infrastructure for amplification. The same input gives the same identifiers.
     """
+    require_within("hosts_max", hosts_max)
     lib = library("stix2", "stix")
     found: dict[str, Any] = {}
     for thing in _things(view, lib, hosts_max):
@@ -60,20 +61,21 @@ def _of_host(host: Host, lib: Any, by: dict[str, str]) -> Iterator[Any]:
         infrastructure_types=["amplification"],
         confidence=round(100 * host.row["confidence"]),
         **by,
-        **_made(host.time_us),
+        **_made(EPOCH_US, host.time_us),
     )
     yield from (address, technique, place)
-    yield _relation(place, "consists-of", address, host.time_us, lib, by)
+    yield _relation(place, "consists-of", address, lib, by | _made(EPOCH_US, host.time_us))
     if host.owner.asn is not None:
         system = lib.AutonomousSystem(
             number=host.owner.asn, **({"name": host.owner.as_name} if host.owner.as_name else {})
         )
         yield system
-        yield _relation(address, "belongs-to", system, host.time_us, lib, by)
+        yield _relation(address, "belongs-to", system, lib, by | _made(EPOCH_US, host.time_us))
 
 
-def _of_incident(incident: Incident, lib: Any, by: dict[str, str]) -> Iterator[Any]:
+def _of_incident(incident: Incident, lib: Any, producer: dict[str, Any]) -> Iterator[Any]:
     observable = _subject(incident, lib)
+    by = producer | _made(incident.first_us, incident.last_us)
     observed = lib.ObservedData(
         id=f"observed-data--{stable_uuid('observed', incident.key)}",
         first_observed=rfc3339(incident.first_us),
@@ -83,12 +85,11 @@ def _of_incident(incident: Incident, lib: Any, by: dict[str, str]) -> Iterator[A
         confidence=round(100 * incident.confidence),
         labels=[incident.detector, incident.severity],
         **by,
-        **_made(incident.last_us),
     )
     yield from (observable, observed)
     told: Any = None
     if incident.nature.technique is not None:
-        told = _technique(incident.nature.technique, lib, by)
+        told = _technique(incident.nature.technique, lib, producer)
         yield told
     if incident.kind == "domain" and incident.nature.role == "campaign":
         indicator = lib.Indicator(
@@ -105,11 +106,10 @@ def _of_incident(incident: Incident, lib: Any, by: dict[str, str]) -> Iterator[A
                 for n, text in enumerate(incident.references, 1)
             ],
             **by,
-            **_made(incident.last_us),
         )
         yield indicator
         if told is not None:
-            yield _relation(indicator, "indicates", told, incident.last_us, lib, by)
+            yield _relation(indicator, "indicates", told, lib, by)
         told = indicator
     if told is not None:
         yield lib.Sighting(
@@ -121,7 +121,6 @@ def _of_incident(incident: Incident, lib: Any, by: dict[str, str]) -> Iterator[A
             count=min(max(1, incident.count), 999_999_999),
             description=incident.description,
             **by,
-            **_made(incident.last_us),
         )
 
 
@@ -152,20 +151,18 @@ def _technique(technique: Technique, lib: Any, by: dict[str, str]) -> Any:
     )
 
 
-def _relation(one: Any, kind: str, other: Any, time_us: int, lib: Any, by: dict[str, str]) -> Any:
+def _relation(one: Any, kind: str, other: Any, lib: Any, by: dict[str, Any]) -> Any:
     return lib.Relationship(
         id=f"relationship--{stable_uuid('relation', one.id, kind, other.id)}",
         relationship_type=kind,
         source_ref=one.id,
         target_ref=other.id,
         **by,
-        **_made(time_us),
     )
 
 
-def _made(time_us: int) -> dict[str, Any]:
-    when = moment(time_us)
-    return {"created": when, "modified": when}
+def _made(first_us: int, last_us: int = 0) -> dict[str, Any]:
+    return {"created": moment(first_us), "modified": moment(max(first_us, last_us))}
 
 
 def _quoted(text: str) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dnsonde.escape import terminal
+from dnsonde.export._texts import said
 
 MEASURED = 10_000  # rows, by which the columns are measured
 WIDE = 160  # of what goes to a file or a pipe
@@ -133,4 +134,4 @@ def _said(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return terminal(str(value), keep="")
+    return terminal(said(value), keep="")

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
 from dnsonde.errors import UsageError
-from dnsonde.export._attacks import Attack, attacks, during
-from dnsonde.export._contract import Host, Incident, View, rfc3339
+from dnsonde.export._attacks import TCP, Attack, attacks, during
+from dnsonde.export._contract import Host, Incident, View, require_within, rfc3339
 from dnsonde.export._documents import known, lines, stable_uuid
-from dnsonde.report import value
+from dnsonde.formats._owners import MAIL
 from dnsonde.wire.batch import address_pair
 
 VERSION = "4.2.0"
-MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
 LENGTH_MAX = 200
 TELNET_PORTS = (23, 2323)
+PROTOCOLS = {"tcp", "udp", "icmp"}  # that XARF names; whatever else is its `mixed`
 TAG = re.compile(r"[^a-z0-9_+-]+")
 
 
@@ -41,6 +41,7 @@ def reports(
     view: View, org: str, contact: str, sources_max: int = 100
 ) -> Iterator[tuple[dict[str, Any], str | None]]:
     """Every report with the abuse contact of its source, where one is known. UsageError without a contact."""
+    require_within("sources_max", sources_max)
     sender = _sender(org, contact or view.contact)
     for host in view.hosts():
         yield _of_host(host, view.port) | sender, host.owner.abuse
@@ -86,7 +87,7 @@ def _of_incident(incident: Incident, view: View) -> dict[str, Any] | None:
     if incident.nature.report is None:
         return None
     category, kind = incident.nature.report
-    report = _report(category, kind, incident.subject, incident.last_us) | {
+    report = _report(category, kind, incident.subject, incident.last_us, incident.key) | {
         "description": incident.description,
         "evidence_source": "traffic_analysis",
         "tags": [f"dnsonde:{TAG.sub('-', incident.detector)}"],
@@ -104,12 +105,13 @@ def _of_incident(incident: Incident, view: View) -> dict[str, Any] | None:
         return report | named | {"protocol": "tcp", "bot_type": "malicious"}
     if kind == "vulnerability_scan":
         ports = [port for port in incident.evidence.get("scanned_ports", []) if 0 < port < 65536]
+        protocol = protocol if protocol in PROTOCOLS else "mixed"
         return report | {"protocol": protocol, "scan_type": "port_scan"} | known(targeted_ports=ports)
-    port = _source_port(incident, view)
-    if port is None:  # behind a shared address nobody can be found without it, and XARF demands it
+    ends = _ports(incident, view)
+    if ends is None:  # behind a shared address nobody can be found without it, and XARF demands it
         view.warn(f"{incident.subject}: the source port of {incident.detector} is not known, no report of it")
         return None
-    return report | {"protocol": "tcp", "source_port": port, "destination_port": TELNET_PORTS[0]}
+    return report | {"protocol": "tcp", "source_port": ends[0], "destination_port": ends[1]}
 
 
 def _of_attack(
@@ -122,7 +124,8 @@ def _of_attack(
         owners = view.owners(sources)
         for source in sources:
             owner = owners.get(source)
-            report = _report("connection", "ddos", source, attack.last_us)
+            what = (attack.target, vector.source_port)
+            report = _report("connection", "ddos", source, attack.last_us, *what)
             if attack.target.prefixlen == attack.target.max_prefixlen:
                 report["destination_ip"] = attack.incident.subject
             yield report | sender | {
@@ -138,17 +141,19 @@ def _of_attack(
             }, owner.abuse if owner else None  # fmt: skip
 
 
-def _source_port(incident: Incident, view: View) -> int | None:
+def _ports(incident: Incident, view: View) -> tuple[int, int] | None:
+    """Source and destination port of one Telnet flow of the finding's."""
     net, host = address_pair(incident.subject)
     mine = view.tables["flow"].filter(f"{during(incident)} AND src_net = {net} AND src_host = {host}")
-    port: int | None = value(mine.filter(f"dst_port IN {TELNET_PORTS} AND src_port > 0"), "min(src_port)")
-    return port
+    telnet = mine.filter(f"protocol = {TCP} AND dst_port IN {TELNET_PORTS} AND src_port > 0")
+    return telnet.project("src_port, dst_port").order("src_port, dst_port").fetchone()
 
 
-def _report(category: str, kind: str, source: str, time_us: int) -> dict[str, Any]:
+def _report(category: str, kind: str, source: str, time_us: int, *what: object) -> dict[str, Any]:
+    """What every report has; what: tells it from others about the same source at the same time."""
     return {
         "xarf_version": VERSION,
-        "report_id": stable_uuid("xarf", category, kind, source, time_us),
+        "report_id": stable_uuid("xarf", category, kind, source, time_us, *what),
         "timestamp": rfc3339(time_us),
         "source_identifier": source,
         "category": category,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
-from dnsonde.export._charts import moment
+from dnsonde.clock import to_the_second
 from dnsonde.lang.words import Words
 from dnsonde.shelf import Entry, Standing
 from dnsonde.web._site import Site
@@ -54,7 +54,7 @@ def _run(stands: Standing, words: Words) -> dict[str, str]:
     told["sightings"] = words("web.live.sightings", sightings=counts["sighting"])
     if stands.targets is not None:
         told["targets"] = words("web.live.targets", targets=stands.targets)
-    told["as_of"] = words("web.live.as_of", when=moment(stands.as_of_us))
+    told["as_of"] = words("web.live.as_of", when=to_the_second(stands.as_of_us))
     return told
 
 

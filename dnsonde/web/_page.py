@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from dnsonde.clock import to_the_second
 from dnsonde.errors import DnsondeError, PlanError, RunError, SystemRefusal, UsageError, unexpected
 from dnsonde.escape import terminal
-from dnsonde.export._charts import moment, svg
+from dnsonde.export._charts import svg
 from dnsonde.export._documents import release
 from dnsonde.export._page import Chart, Page, Section
 from dnsonde.export._page_html import environment, page_style
@@ -95,7 +96,7 @@ class Visit:
         sections: tuple[Section, ...] = tuple(values.setdefault("sections", ()))
         text = environment(PACKAGE).get_template(template).render(
             page=Page(self.words.code, title, "", sections, labels), words=self.words, link=link, svg=numbered,
-            visit=self, moment=moment, version=release(), digest=digest(), languages=named_languages(),
+            visit=self, moment=to_the_second, version=release(), digest=digest(), languages=named_languages(),
             here=self._here(), **values,
         )  # fmt: skip
         answer = HTMLResponse(text, status)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dnsonde.detect._kept import Look, code, keep, parts
+from dnsonde.probe import state as states
 from dnsonde.table import store
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import FINDING
@@ -41,6 +42,26 @@ def lake(tmp_path: Path) -> Path:
     look = Look(1_700_000_000_000_000, parts(folder), code(), (), None, ())
     keep(folder, look, pa.Table.from_pylist([row], FINDING.schema))
     return folder
+
+
+def test_an_exported_report_says_of_a_run_what_the_report_says(
+    dnsonde: Type, run: Path, tmp_path: Path
+) -> None:
+    plan = run / "plan.toml"
+    zone = '[zone]\nknown = "www.example.net"\nanswer = ["192.0.2.80"]\n'
+    plan.write_text(plan.read_text().partition("[zone]")[0] + zone)
+    states.save(run, states.fresh("", 0))
+    for command in (
+        ["export", run, "--format", "markdown", "-o", "report.md"],
+        ["report", run, "-o", "report.html"],
+    ):
+        assert dnsonde(*command).returncode == 0
+    for name in ("report.md", "report.html"):
+        told = (tmp_path / name).read_text().replace("\\", "")
+        assert "The run is not finished" in told
+        assert "5 of 256 addresses have been asked" in told
+        assert "A name with a known answer was asked" in told
+        assert "127.1.0.0/24" in told
 
 
 def test_a_run_goes_to_a_file_with_whose_it_is(

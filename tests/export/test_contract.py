@@ -1,6 +1,8 @@
 """What every export is, and how a setting, a view and a file are handled."""
 
 import inspect
+import io
+import math
 from ipaddress import ip_network
 from types import FunctionType
 
@@ -8,13 +10,12 @@ import pytest
 
 from dnsonde.cli.export import FORMATS
 from dnsonde.clock import LAST_US
-from dnsonde.errors import SystemRefusal
+from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.export._contract import (
     View,
     form_of,
     forms,
     library,
-    moment,
     network,
     rfc3339,
     takes_view,
@@ -48,11 +49,27 @@ def test_an_export_says_what_it_takes_and_what_it_is(form: FunctionType) -> None
         assert isinstance(one.default, one.type)
 
 
+@pytest.mark.parametrize(("name", "kind", "setting", "value"), [
+    ("stix", "run", "hosts_max", -1),
+    ("misp", "run", "hosts_max", 10**30),
+    ("xarf", "run", "sources_max", -1),
+    ("flowspec", "lake", "rate", -1),
+    ("blocklist", "lake", "confidence", math.nan),
+    ("blocklist", "lake", "confidence", 1.1),
+])  # fmt: skip
+def test_settings_out_of_bounds_are_refused_with_a_sentence(
+    name: str, kind: str, setting: str, value: float, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(
+        UsageError, match=f"{setting} is a number from 0 to .*, not {value}".replace("+", r"\+")
+    ):
+        form_of(name)(request.getfixturevalue(kind), io.BytesIO(), **{setting: value})
+
+
 def test_times_beyond_any_calendar_do_no_harm() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00.000000Z"
     assert rfc3339(-1) == rfc3339(0)
-    assert moment(2**63 - 1) == moment(LAST_US)
-    assert moment(LAST_US).year == 9999
+    assert rfc3339(2**63 - 1) == rfc3339(LAST_US) == "9999-12-31T23:59:59.999999Z"
 
 
 def test_owners_are_those_that_are_known(lake: View) -> None:

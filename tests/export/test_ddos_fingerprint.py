@@ -77,6 +77,11 @@ def test_vectors_are_told_apart_and_noise_is_none(documents: Documents) -> None:
     assert "Multi-vector attack" in found["tags"]
 
 
+def test_an_attack_that_two_detectors_found_is_one_fingerprint(documents: Documents) -> None:
+    (found,) = read(documents, make_view(findings=[attack(), attack("flood")], flows=amplified()))
+    assert found["total_packets"] == 2000
+
+
 def test_a_prefix_is_a_target_too(documents: Documents) -> None:
     flows = [f | {"dst_host": f["dst_host"] + i} for i, f in enumerate(amplified())]
     (found,) = read(documents, make_view(findings=[attack("carpet_flood", "192.0.2.0/24")], flows=flows))

@@ -16,6 +16,7 @@ from rich.cells import cell_len, set_cell_size
 from dnsonde import registry
 from dnsonde.escape import terminal
 from dnsonde.export.csv import csv
+from dnsonde.export.json import json as json_
 from dnsonde.export.jsonl import jsonl
 from dnsonde.export.parquet import parquet
 from dnsonde.export.table import MEASURED, WIDE, table
@@ -43,6 +44,11 @@ def reader_of(*texts: str | None) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(batch.schema, [batch])
 
 
+def reader_of_column(column: pa.Array) -> pa.RecordBatchReader:
+    batch = pa.record_batch({"x": column})
+    return pa.RecordBatchReader.from_batches(batch.schema, [batch])
+
+
 def test_the_folder_is_the_registry() -> None:
     assert set(registry.entries("dnsonde.export", FunctionType)) >= {"csv", "jsonl", "parquet", "table"}
 
@@ -62,6 +68,13 @@ def test_jsonl_says_null_for_what_json_has_no_word_for() -> None:
     assert [json.loads(line)["x"] for line in out.getvalue().splitlines()] == [1.5, None, None, None]
 
 
+@pytest.mark.parametrize("write", [json_, jsonl])
+def test_json_says_null_within_lists_and_the_like_too(write: FunctionType) -> None:
+    out = io.BytesIO()
+    write(reader_of_column(pa.array([{"a": [1.5, float("nan")], "b": b"\xff"}])), out)
+    assert b'{"x":{"a":[1.5,null],"b":"ff"}}' in out.getvalue()
+
+
 def test_csv_neutralises_formulas_and_keeps_the_rest() -> None:
     out = io.BytesIO()
     csv(reader_of(*HOSTILE), out)
@@ -72,6 +85,26 @@ def test_csv_neutralises_formulas_and_keeps_the_rest() -> None:
     assert all(f"'{text}" in got for text in formulas)
     assert all(terminal(text, keep="\t\r\n") in got for text in HOSTILE if text and text not in formulas)
     assert not {"\x1b", "\u202e", "\x9b"} & set(out.getvalue().decode())
+
+
+@pytest.mark.parametrize("write", [csv, json_, jsonl, table])
+def test_octets_are_written_in_hex(write: FunctionType) -> None:
+    octets = [b"=cmd|'/C calc'!A0\x1b]0;owned\x07", b"\xff", None]
+    out = io.BytesIO()
+    write(reader_of_column(pa.array(octets)), out)
+    text = out.getvalue().decode()
+    assert all(value.hex() in text for value in octets if value)
+    assert "cmd" not in text
+    assert "\x1b" not in text
+
+
+def test_csv_neutralises_formulas_in_whatever_type() -> None:
+    column = pa.array(["=1+1", None, "\x1b[2J"])
+    for other in (column.dictionary_encode(), column.cast(pa.large_string())):
+        plain, out = io.BytesIO(), io.BytesIO()
+        csv(reader_of_column(column), plain)
+        csv(reader_of_column(other), out)
+        assert out.getvalue() == plain.getvalue() == b'"x"\n"\'=1+1"\n\n"\\x1b[2J"\n'
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1), min_size=1))

@@ -164,6 +164,13 @@ def test_two_attacks_on_one_host_are_not_each_others_victims(written: Written) -
     assert text.count(b"was held against nothing") == 2
 
 
+def test_an_attack_that_two_detectors_found_has_its_rules_once(written: Written) -> None:
+    text = written(flowspec, make_view(findings=[attack(), attack("flood")], flows=amplified()))
+    assert len(routes(text)) == text.count(b"route ") == 1
+    assert f"# {VICTIM}/32: amplification, critical".encode() in text
+    assert f"# {VICTIM}/32: flood, critical".encode() in text
+
+
 @pytest.mark.parametrize("settings", [{"rules": "iptables"}, {"rate": -1}])
 def test_settings_that_cannot_be_meant(settings: dict[str, Any], lake: View, written: Written) -> None:
     with pytest.raises(UsageError):
@@ -184,3 +191,12 @@ def test_a_rule_that_takes_a_whole_protocol_says_so(written: Written) -> None:
     text = written(flowspec, make_view(findings=[attack("flood")], flows=flows, warn=told.append))
     assert b"WARNING: it takes everything of that protocol" in text
     assert told == [f"the rule for {VICTIM}/32 takes everything of udp from it"]
+
+
+@pytest.mark.parametrize(("number", "name"), [(1, "icmp"), (47, "gre"), (58, "icmpv6"), (99, "protocol 99")])
+def test_a_rule_of_a_protocol_without_ports_says_so_too(number: int, name: str, written: Written) -> None:
+    flows = [flow("203.0.113.1", VICTIM, at_s=1, protocol=number, src_port=0, dst_port=0, packets=900)]
+    told: list[str] = []
+    text = written(flowspec, make_view(findings=[attack("flood")], flows=flows, warn=told.append))
+    assert b"WARNING: it takes everything of that protocol" in text
+    assert told == [f"the rule for {VICTIM}/32 takes everything of {name} from it"]

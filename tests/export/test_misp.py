@@ -7,6 +7,7 @@ import pymisp
 
 from dnsonde.export._contract import View
 from dnsonde.export.misp import misp
+from tests.export.views import SECOND, START, VICTIM, amplified, attack, flow, make_view
 
 Written = Callable[..., bytes]
 SCHEMA = json.loads((Path(pymisp.__file__).parent / "data" / "schema-lax.json").read_text())
@@ -43,3 +44,25 @@ def test_pymisp_reads_a_lake_back(lake: View, written: Written) -> None:
 
 def test_the_same_input_gives_the_same_event(lake: View, written: Written) -> None:
     assert written(misp, lake) == written(misp, lake)
+
+
+def test_of_an_attack_with_two_protocols_the_larger_is_named(written: Written) -> None:
+    flows = [
+        *amplified(),
+        flow("203.0.113.1", VICTIM, at_s=1, protocol=1, src_port=0, dst_port=0, packets=1000),
+    ]
+    (found,) = event(written(misp, make_view(findings=[attack()], flows=flows))).objects
+    assert [a.value for a in found.attributes if a.object_relation == "protocol"] == ["UDP"]
+
+
+def test_what_was_found_twice_of_an_attack_is_one_object(written: Written) -> None:
+    findings = [attack(), attack("flood", first_seen=START), attack("flood", first_seen=START + 90 * SECOND,
+                                                                    last_seen=START + 91 * SECOND)]  # fmt: skip
+    later = flow("203.0.113.1", VICTIM, at_s=90, packets=50)
+    found = event(written(misp, make_view(findings=findings, flows=[*amplified(), later]))).objects
+    packets = [
+        int(a.value) for one in found for a in one.attributes if a.object_relation == "total-packets-sent"
+    ]
+    assert packets == [2000, 50]
+    kinds = [a.value for a in found[0].attributes if a.object_relation == "type"]
+    assert kinds == ["flood", "reflected-amplification"]

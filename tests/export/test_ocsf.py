@@ -1,10 +1,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding
 
 from dnsonde.export._contract import View
 from dnsonde.export.ocsf import ocsf
+from tests.export.views import VICTIM, make_view, message
 
 Documents = Callable[..., list[dict[str, Any]]]
 
@@ -68,3 +70,32 @@ def test_a_message_is_dns_activity(lake: View, documents: Documents) -> None:
     assert event["rcode_id"] == 0
     assert event["rcode"] == "NOERROR"
     assert event["metadata"]["version"] == "1.5.0"
+
+
+def asked(documents: Documents, **more: Any) -> dict[str, Any]:
+    (event,) = documents(ocsf, make_view(messages=[message("192.0.2.9", VICTIM, "", **more)]), messages=True)
+    return event
+
+
+def test_a_query_has_the_name_that_it_needs(documents: Documents) -> None:
+    assert asked(documents)["query"]["hostname"] == "."
+    assert "query" not in asked(documents, qtype=None, qclass=None)
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, 0), (11, 11), (12, 24), (15, 24), (16, 16), (23, 23), (24, 24),
+                                              (3840, 24), (3841, 99)])  # fmt: skip
+def test_a_response_code_has_the_number_that_ocsf_gives_it(
+    number: int, said: int, documents: Documents
+) -> None:
+    assert asked(documents, rcode=number)["rcode_id"] == said
+
+
+@pytest.mark.parametrize("which", ["run", "lake"])
+def test_an_observable_is_what_its_attribute_holds(
+    which: str, request: pytest.FixtureRequest, documents: Documents
+) -> None:
+    for event in documents(ocsf, request.getfixturevalue(which)):
+        (one,) = event["observables"]
+        held = {"resources[].uid": [r["uid"] for r in event.get("resources", [])],
+                "unmapped.subject": [event["unmapped"].get("subject")]}  # fmt: skip
+        assert held[one["name"]] == [one["value"]]

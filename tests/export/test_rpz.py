@@ -102,6 +102,17 @@ def test_a_name_too_long_for_the_zone_is_told_of(written: Written) -> None:
     assert "give a shorter `zone`" in told[0]
 
 
+@pytest.mark.parametrize("label", ["rpz-ip", "rpz-client-ip", "RPZ-NSIP", "rpz-nsdname"])
+def test_a_name_that_would_be_a_trigger_of_another_kind_is_told_of(label: str, written: Written) -> None:
+    told: list[str] = []
+    names = (f"evil.{label}", "rpz-ip.evil.example")
+    view = make_view(findings=[finding("dns_tunnel", name, "domain") for name in names], warn=told.append)
+    found = triggers(written(rpz, view, zone=ZONE, known=False))
+    assert set(found) == {"rpz-ip.evil.example", "*.rpz-ip.evil.example"}
+    assert len(told) == 1
+    assert told[0].startswith(f"evil.{label}. is left out")
+
+
 @pytest.mark.parametrize("settings", [{"action": "explode"}, {"zone": "a..b"}])
 def test_settings_that_cannot_be_meant(settings: dict[str, str], lake: View, written: Written) -> None:
     with pytest.raises(UsageError):

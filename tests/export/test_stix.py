@@ -9,6 +9,7 @@ from stix2patterns.validator import run_validator
 from dnsonde.errors import SystemRefusal
 from dnsonde.export._contract import View
 from dnsonde.export.stix import stix
+from tests.export.views import OWNER, SECOND, START, finding, host, make_view
 
 Written = Callable[..., bytes]
 
@@ -55,6 +56,22 @@ def test_patterns_are_valid_whatever_the_name(lake: View, written: Written) -> N
 def test_the_same_input_gives_the_same_bundle(lake: View, run: View, written: Written) -> None:
     assert written(stix, lake) == written(stix, lake)
     assert written(stix, run) == written(stix, run)
+
+
+def test_what_goes_on_keeps_when_it_was_created(written: Written) -> None:
+    """STIX 2.1, 3.6: `created` stays the same in every version of an object, `modified` is later in a later one."""
+
+    def versions(seconds: int) -> dict[str, Any]:
+        found = finding("dns_tunnel", "a.example", "domain", last_seen=START + seconds * SECOND)
+        hosts = [host("192.0.2.1", first_seen_us=START + seconds * SECOND)]
+        made = [make_view(findings=[found]), make_view("run", hosts=hosts, owners={"192.0.2.1": OWNER})]
+        return {one.id: one for view in made for one in bundle(written(stix, view)) if "created" in one}
+
+    before, after = versions(60), versions(120)
+    assert set(before) == set(after)
+    assert all(after[key].created == before[key].created for key in before)
+    newer = {one.type for key, one in after.items() if one.modified > before[key].modified}
+    assert newer == {"infrastructure", "relationship", "observed-data", "indicator", "sighting"}
 
 
 def test_what_does_not_fit_is_told(run: View, written: Written) -> None:

@@ -15,6 +15,7 @@ from dnsonde.export._contract import View
 from dnsonde.export._mail import write_mails
 from dnsonde.export._threats import FORGEABLE
 from dnsonde.export.xarf import reports, xarf
+from tests.export.views import VICTIM, amplified, attack, finding, flow, make_view
 
 Documents = Callable[..., list[dict[str, Any]]]
 
@@ -60,10 +61,42 @@ def test_whose_address_may_be_forged_is_not_accused_without_a_word(lake: View, d
     assert not said["open_service"]
 
 
+def test_a_scan_of_what_xarf_has_no_name_for_is_of_mixed_protocols(documents: Documents) -> None:
+    said = {"icmp": "icmp", "tcp": "tcp", "udp": "udp", "ip": "mixed"}
+    findings = [finding("service_scan", f"203.0.113.{n}", "address", evidence={"protocol": name})
+                for n, name in enumerate(said)]  # fmt: skip
+    found = documents(xarf, make_view(findings=findings, contact="noc@example.net"))
+    assert [r["protocol"] for r in found] == list(said.values())
+
+
+def test_a_login_attack_has_both_ports_of_one_flow(documents: Documents) -> None:
+    source = "203.0.113.67"
+    flows = [flow(source, VICTIM, protocol=6, src_port=40001, dst_port=2323),
+             flow(source, VICTIM, protocol=6, src_port=50001, dst_port=23)]  # fmt: skip
+    findings = [finding("telnet_bruteforce", source, "address")]
+    (report,) = documents(xarf, make_view(findings=findings, flows=flows, contact="noc@example.net"))
+    assert (report["source_port"], report["destination_port"]) == (40001, 2323)
+
+
 def test_the_reflectors_that_send_most_are_reported(lake: View, documents: Documents) -> None:
     found = documents(xarf, lake, sources_max=3)
     assert [r["source_identifier"] for r in found if r["type"] == "ddos"] == [
         "198.51.100.1", "198.51.100.2", "198.51.100.3"]  # fmt: skip
+
+
+def test_each_service_and_each_victim_has_its_own_report(documents: Documents, tmp_path: Path) -> None:
+    other = "192.0.2.11"
+    flows = [*amplified(), *amplified(other), *(f | {"src_port": 123} for f in amplified())]
+    findings = [attack(), attack("flood"), attack(victim=other)]
+    found = documents(xarf, make_view(findings=findings, flows=flows, contact="noc@example.net"))
+    assert {(r["source_port"], r["destination_ip"]) for r in found} == {
+        (53, VICTIM),
+        (123, VICTIM),
+        (53, other),
+    }
+    assert len({r["report_id"] for r in found}) == len(found) == 60
+    written, _ = write_mails([(report, "abuse@example.net") for report in found], tmp_path)
+    assert written == len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("contact", ["", "https://example.net/who", "a@b\nBcc: c@example.net", "noc"])
@@ -90,6 +123,14 @@ def test_a_mail_has_the_parts_of_rfc_5965(lake: View, tmp_path: Path) -> None:
         assert document.get_filename() == "xarf.json"
         assert read(json.loads(document.get_content()))
         assert path.read_bytes().isascii()
+
+
+def test_an_organisation_may_have_letters_beyond_ascii(run: View, tmp_path: Path) -> None:
+    write_mails(reports(run, "Universit\u00e4t \udc80", ""), tmp_path)
+    (path,) = tmp_path.iterdir()
+    text = next(email.message_from_bytes(path.read_bytes(), policy=policy.default).iter_parts())
+    assert text.get_content().endswith("\nUniversit\u00e4t \\x80\n")
+    assert path.read_bytes().isascii()
 
 
 def test_mails_written_again_are_the_same(lake: View, tmp_path: Path) -> None:
