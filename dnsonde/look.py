@@ -132,21 +132,28 @@ def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[s
     return found
 
 
+def engine() -> DuckDBPyConnection:
+    """What two runs are compared in."""
+    return store.database(memory_limit_mib=MEMORY_MIB)
+
+
 def difference(
     before: Path,
     after: Path,
     prefixes: Iterable[str] = (),
     by: str = "prefix",
     most: int | None = None,
+    connection: DuckDBPyConnection | None = None,
 ) -> Difference:
     """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`; most: so many groups.
 
-    Whose an address is, the later run tells; of hosts that only the earlier one has, that.
+    Whose an address is, the later run tells; of hosts that only the earlier one has, that. connection: `engine()`, kept
+    by who wants to interrupt or close it, and good for one comparison.
     """
     chosen = tuple(prefixes)
     if not store.row_count(before, ENRICHMENT):
         require_owners(by, after)
-    connection = store.database(memory_limit_mib=MEMORY_MIB)
+    connection = connection or engine()
     old, new = (judged(folder, connection) for folder in (before, after))
     was, now = (report.chosen(tables["verdict"], prefixes=chosen) for tables in (old, new))
     report.compare(was, now).create("changes")

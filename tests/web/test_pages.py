@@ -5,11 +5,16 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from starlette.testclient import TestClient
 
+from dnsonde import report
 from dnsonde.probe.state import Lock
+from dnsonde.table import store
+from dnsonde.web import _site
 from tests.export.views import HOSTILE
 from tests.web.conftest import Client
 from tests.web.folder import make_lake, make_run
@@ -212,6 +217,35 @@ def test_two_runs_are_compared(web: TestClient) -> None:
     assert "1 to 1 of 1" in said
     assert "127.1.0.0" in said
     assert web.get("/compare?before=runs/october&after=march").status_code == 404
+
+
+def test_a_comparison_leaves_no_engine_open(web: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    web.get("/compare?before=runs/october&after=runs/november")
+    made, begin = [], store.database
+
+    def noted(**options: Any) -> duckdb.DuckDBPyConnection:
+        made.append(begin(**options))
+        return made[-1]
+
+    monkeypatch.setattr(store, "database", noted)
+    assert web.get("/compare?before=runs/november&after=runs/october").status_code == 200
+    assert web.get("/compare?before=runs/november&after=runs/october&change=closed").status_code == 200
+    (engine,) = made
+    with pytest.raises(duckdb.ConnectionException):
+        engine.execute("SELECT 1")
+
+
+def test_a_comparison_that_takes_too_long_is_given_up(
+    tmp_path: Path, serve: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        make_run(tmp_path / name, 8)
+    slow = "(SELECT count(*) FROM range(200000) a, range(200000) b WHERE a.range * b.range % 7 = 3) > 0"
+    monkeypatch.setattr(report, "compare", lambda _was, now: now.filter(slow))
+    monkeypatch.setattr(_site, "QUERY_S", 0.2)
+    answer = serve(tmp_path).get("/compare?before=first&after=second")
+    assert answer.status_code == 503
+    assert "given up" in answer.text
 
 
 def test_a_run_that_is_not_finished_is_compared_as_one(tmp_path: Path, serve: Client) -> None:
