@@ -286,6 +286,28 @@ def test_the_first_file_that_knows_tells_and_newer_files_replace(tmp_path: Path)
     assert {p.name for p in run.iterdir()} == {"verdict", "enrichment"}
 
 
+def test_two_at_once_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
+    one, other = (file(tmp_path, f"{n}.txt", f"192.0.2.0 24 {n}\n") for n in (1, 2))
+    save = store.save
+
+    def save_later(*arguments: Any) -> Path:
+        monkeypatch.setattr(store, "save", save)
+        enrich(run, [other])
+        return save(*arguments)
+
+    monkeypatch.setattr(store, "save", save_later)
+    assert enrich(run, [one]).known["asn"] == 1
+    assert rows_of(run)["192.0.2.1"]["asn"] == 1
+
+
+def test_nowhere_to_write_is_said(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
+    file(run, ENRICHMENT.name, "in the way")
+    with pytest.raises(SystemRefusal, match="enrichment"):
+        enrich(run, [file(tmp_path, "p.txt", "192.0.2.0 24 1\n")])
+
+
 def test_files_that_know_nobody_are_told_of_and_take_nothing_away(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
     enrich(run, [file(tmp_path, "good.txt", "192.0.2.0 24 64500\n")])
