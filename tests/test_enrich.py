@@ -143,6 +143,22 @@ def test_a_folder_is_a_cache(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_may_have_databases_in_it_and_files_that_tell_nothing(mmdb: Mmdb, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    file(folder, "LICENSE.txt", "Do as you please.\n")
+    file(folder, "z.txt", "192.0.2.0/24 64500\n")
+    for name, record in (("asn", {"asn": 64501, "as_name": "Example"}), ("country", {"country": "AT"})):
+        mmdb(f"files/{name}.mmdb", {"192.0.2.0/24": record})
+    facts = NOTHING
+    for source in open_source(folder):
+        facts = facts.or_else(source.find(ip_address("192.0.2.1"))[1])
+    assert facts == Facts(64500, "Example", "192.0.2.0/24", "AT")
+    file(folder, "cut.gz", b"\x1f\x8bdamaged")
+    with pytest.raises(UsageError, match=r"cut\.gz is a damaged gzip file"):
+        open_source(folder)
+
+
 def test_a_registry_tells_who_holds_a_range(tmp_path: Path) -> None:
     holder = "inetnum: 192.0.2.0 - 192.0.2.191\ncountry: at\nabuse-mailbox: abuse@example.net\n"
     facts = ask(file(tmp_path, "irr.db", f"{holder}\nroute: 192.0.2.0/24\norigin: AS1\n"), "192.0.2.1")
@@ -312,6 +328,9 @@ def test_files_that_know_nobody_are_told_of_and_take_nothing_away(tmp_path: Path
     run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
     enrich(run, [file(tmp_path, "good.txt", "192.0.2.0 24 64500\n")])
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty has no file in it"):
+        enrich(run, [tmp_path / "empty"])
+    file(tmp_path / "empty", "README", "nothing in it\n")
     with pytest.raises(UsageError, match="empty has no file in it"):
         enrich(run, [tmp_path / "empty"])
     with pytest.raises(RunError, match="know none of the 1 addresses"):
