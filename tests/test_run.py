@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from importlib.resources import files
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +363,13 @@ def test_a_scenario_of_another_size_and_seed() -> None:
     assert (changed.size, changed.seed) == (1024, 9)
     with pytest.raises((LabError, UsageError)):
         run.scenario("no-such-lab", None, None)
+
+
+@pytest.mark.parametrize("hosts", [16, 65_536, 65_537, 131_072, 1 << 23])
+def test_the_default_lab_can_have_any_size_that_is_offered(hosts: int) -> None:
+    changed = run.scenario("default", hosts, None)
+    assert changed.size // 2 < hosts <= changed.size
+    assert ip_address("127.1.0.0") in ip_network(changed.prefix)
 
 
 def test_a_new_run_is_named_by_the_time() -> None:
