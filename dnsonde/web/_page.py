@@ -169,7 +169,10 @@ async def _form(request: Request) -> dict[str, str] | None:
         body += chunk
         if len(body) > BODY_OCTETS:
             return None
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    except ValueError:
+        return None
     return {name: values[0] for name, values in fields.items()}
 
 
