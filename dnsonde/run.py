@@ -400,7 +400,7 @@ timeout_s = 2.0
     path = folder / states.PLAN
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        put(path, text.encode())
     except OSError as error:
         raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
     return path

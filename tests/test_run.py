@@ -372,6 +372,14 @@ def test_the_default_lab_can_have_any_size_that_is_offered(hosts: int) -> None:
     assert ip_address("127.1.0.0") in ip_network(changed.prefix)
 
 
+def test_the_plan_of_a_lab_is_put_in_place_whole(tmp_path: Path) -> None:
+    plan = run.lab_plan(run.scenario("tiny", 1000, None), tmp_path)
+    (tmp_path / "first").hardlink_to(plan)
+    before = plan.read_text()
+    assert run.lab_plan(run.scenario("tiny", 2000, None), tmp_path).read_text() != before
+    assert (tmp_path / "first").read_text() == before
+
+
 def test_a_new_run_is_named_by_the_time() -> None:
     clock = VirtualClock(1_700_000_000_000_000)
     assert run.fresh_folder(Path("runs"), clock) == Path("runs/demo-20231114-221320")
