@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from dnsonde import report
 from dnsonde.errors import RunError
+from dnsonde.escape import typed
 from dnsonde.export import _page_run
 from dnsonde.export._contract import Network, View
 from dnsonde.export._open import open_view, plan_of
@@ -128,7 +129,9 @@ def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[s
     """A run's verdicts, and whose their addresses are; RunError where it has none."""
     found = store.open_folder(folder, connection, [VERDICT, ENRICHMENT])
     if not store.row_count(folder, VERDICT):
-        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
+        raise RunError(
+            f"{folder} has no verdicts yet: `dnsonde join {typed(folder)}` makes them from what is there"
+        )
     return found
 
 

@@ -9,8 +9,7 @@ from rich.text import Text
 
 from dnsonde import stopping
 from dnsonde.cli import _findings, _progress
-from dnsonde.cli._terminal import typed
-from dnsonde.escape import terminal
+from dnsonde.escape import terminal, typed
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -30,7 +30,8 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
     was learned.
     """
     from dnsonde import enrich as learning
-    from dnsonde.cli._terminal import console, typed
+    from dnsonde.cli._terminal import console
+    from dnsonde.escape import typed
 
     out = console()
     learned = learning.enrich(folder, files)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from dnsonde.errors import RunError, UsageError
+from dnsonde.escape import typed
 from dnsonde.export._contract import Network, View, network
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan, load_plan
@@ -48,7 +49,7 @@ def open_view(
     if not store.row_count(folder, VERDICT):
         raise RunError(
             f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
-            f"run, and `dnsonde join {folder}` judges a run that was begun"
+            f"run, and `dnsonde join {typed(folder)}` judges a run that was begun"
         )
     plan = plan_of(folder)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)

@@ -295,7 +295,7 @@ def _require_ours(part: Path, table: Table) -> None:
         raise RunError(f"{part} is not a part of dnsonde's table {table.name}: move it away")
     if version != str(VERSION):
         folder = next((above.parent for above in part.parents if above.name == table.name), part.parent)
-        raise RunError(other_version(f"{part} is", str(folder), version))
+        raise RunError(other_version(f"{part} is", folder, version))
     if not schema.remove_metadata().equals(table.schema.remove_metadata()):
         raise RunError(
             f"{part} has other columns than table {table.name} has here: use the dnsonde that made it"

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from dnsonde.errors import DnsondeError, PlanError, RunError, SystemRefusal, UsageError, unexpected
-from dnsonde.escape import terminal
+from dnsonde.escape import terminal, typed
 from dnsonde.export._charts import moment, svg
 from dnsonde.export._documents import release
 from dnsonde.export._page import Chart, Page, Section
@@ -96,7 +96,7 @@ class Visit:
         text = environment(PACKAGE).get_template(template).render(
             page=Page(self.words.code, title, "", sections, labels), words=self.words, link=link, svg=numbered,
             visit=self, moment=moment, version=release(), digest=digest(), languages=named_languages(),
-            here=self._here(), **values,
+            here=self._here(), typed=typed, **values,
         )  # fmt: skip
         answer = HTMLResponse(text, status)
         answer.headers["Content-Language"] = self.words.code

@@ -14,10 +14,11 @@ from starlette.testclient import TestClient
 from dnsonde import report
 from dnsonde.probe.state import Lock
 from dnsonde.table import store
+from dnsonde.table.schema import SIGHTING
 from dnsonde.web import _site
 from tests.export.views import HOSTILE
 from tests.web.conftest import Client
-from tests.web.folder import make_lake, make_run
+from tests.web.folder import make_lake, make_run, write
 
 PAGES = (
     "/", "/run/runs/november", "/hosts/runs/november", "/host/127.1.0.0/runs/november", "/lake/march", "/lake/april",
@@ -263,6 +264,21 @@ def test_a_run_that_is_joined_is_not_in_progress(tmp_path: Path, serve: Client) 
         assert "in progress" not in text_of(serve(tmp_path).get("/").text)
     with Lock(run):
         assert "in progress" in text_of(serve(tmp_path).get("/").text)
+
+
+def test_what_is_to_be_typed_means_the_folder_to_a_shell(tmp_path: Path, serve: Client) -> None:
+    shelf = tmp_path / "a;touch x"
+    shelf.mkdir()
+    assert "-o &#39;" in serve(shelf).get("/").text
+    assert "a;touch x/first&#39;" in serve(shelf).get("/").text
+    write(shelf / "seen", SIGHTING, [])
+    (shelf / "seen/sighting").mkdir(parents=True, exist_ok=True)
+    make_lake(shelf / "lake", None)
+    shutil.rmtree(make_run(shelf / "run", 8) / "verdict")
+    web = serve(shelf)
+    assert "dnsonde join RUN &#39;" in web.get("/").text
+    assert "dnsonde join &#39;" in web.get("/run/run").text
+    assert "dnsonde detect &#39;" in web.get("/lake/lake").text
 
 
 def test_an_empty_folder_says_what_to_type(tmp_path: Path, serve: Client) -> None:
