@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
@@ -300,8 +300,10 @@ def scenario(name: str, hosts: int | None, seed: int | None) -> Scenario:
     found = load_scenario(name)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if hosts is not None:
-        first = found.prefix.partition("/")[0]
-        changes["prefix"] = str(ip_network(f"{first}/{32 - (hosts - 1).bit_length()}", strict=False))
+        bits = (hosts - 1).bit_length()
+        # Of the networks of that size the next, not the one around: there are the prober and the authority.
+        first = -(-found.first >> bits) << bits
+        changes["prefix"] = f"{ip_address(first)}/{32 - bits}"
     return checked(msgspec.structs.replace(found, **changes))
 
 

@@ -23,7 +23,7 @@ def lab() -> None:
 )
 @click.option(
     "--hosts",
-    type=click.IntRange(min=16, max=1 << 23),
+    type=click.IntRange(min=16, max=1 << 22),
     help="How many addresses, rounded up to a power of two.",
 )
 @click.option("--seed", type=int, help="Another number makes other addresses be of other kinds.")
@@ -79,7 +79,7 @@ def demo(
 )
 @click.option(
     "--hosts",
-    type=click.IntRange(min=16, max=1 << 23),
+    type=click.IntRange(min=16, max=1 << 22),
     help="How many addresses, rounded up to a power of two.",
 )
 @click.option("--seed", type=int, help="Another number makes other addresses be of other kinds.")
