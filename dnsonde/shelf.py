@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 from dnsonde.detect._kept import kept
 from dnsonde.errors import DnsondeError, RunError
 from dnsonde.probe import state as states
-from dnsonde.probe._rounds import rounds
-from dnsonde.probe.match import KINDS
+from dnsonde.probe._rounds import KINDS, rounds
 from dnsonde.probe.narrow import FILE as SCOPE
 from dnsonde.probe.narrow import settle
 from dnsonde.probe.plan import Plan, load_plan
