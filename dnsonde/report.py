@@ -167,14 +167,6 @@ def within(role: str, prefix: str) -> str:
     return prefix_sql(role, *parsed([prefix]))
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One way in which two runs differ, and for how many hosts."""
-
-    name: str
-    hosts: int
-
-
 CHANGES = ("opened", "closed", "changed", "appeared", "gone")
 
 
