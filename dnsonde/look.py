@@ -29,7 +29,6 @@ from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
 PREFIXES = 12  # of a plan, named in a report
 FACTS = (  # about a plan, in reading order
     "run", "scope", "addresses", "zone", "known", "port", "ceiling", "prefix_ceiling", "attempts", "contact",
@@ -137,7 +136,7 @@ def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[s
 
 def engine() -> DuckDBPyConnection:
     """What two runs are compared in."""
-    return store.database(memory_limit_mib=MEMORY_MIB)
+    return store.database(memory_limit_mib=store.MEMORY_MIB)
 
 
 def difference(

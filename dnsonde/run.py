@@ -38,7 +38,6 @@ from dnsonde.whole import put
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
 PORT_TRIES = 5
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
 
 Begun = TypeVar("Begun")
 
@@ -263,7 +262,7 @@ def judge(folder: Path, say: Callable[[str], None] = _unheard) -> None:
     write_verdicts(
         folder,
         zone_mode="known" if plan.is_known else "delegated",
-        memory_limit_mib=MEMORY_MIB,
+        memory_limit_mib=store.MEMORY_MIB,
         on_clocks=apart,
     )
 

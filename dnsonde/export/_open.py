@@ -20,8 +20,6 @@ from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
 from dnsonde.whole import target
 
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
-
 
 def open_view(
     folder: Path,
@@ -31,7 +29,7 @@ def open_view(
 ) -> View:
     """A run or a lake with its findings: those given, or those that it keeps. RunError for what is neither."""
     knows_owners = bool(store.row_count(folder, ENRICHMENT))
-    connection = store.database(memory_limit_mib=MEMORY_MIB)
+    connection = store.database(memory_limit_mib=store.MEMORY_MIB)
     if is_lake(folder):
         lake = Lake(folder)
         tables = _Tables(lake, connection)

@@ -33,7 +33,7 @@ SQL_TYPES = {
     pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
-COMMON_MIB = 2048  # of the database that many share, before it spills to disk
+MEMORY_MIB = 2048  # of a database that looks at runs and lakes, before it spills to disk
 
 
 class Writer:
@@ -212,7 +212,7 @@ def open_folder(
 
 @cache
 def _common() -> duckdb.DuckDBPyConnection:
-    return database(memory_limit_mib=COMMON_MIB)
+    return database(memory_limit_mib=MEMORY_MIB)
 
 
 def _selected(table: Table, parts: Sequence[Path]) -> str:
