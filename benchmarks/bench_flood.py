@@ -4,7 +4,7 @@ Rounds alternate: a run without a flood, the same run under one (forged replies:
 flood alone, read and attributed by the prober's own socket and matcher. Costs are the probing process's processor time,
 so that what the flooding process takes of the machine does not count.
 
-    python benchmarks/bench_flood.py [--targets 100000] [--rounds 3] [--pps 20000]
+    python benchmarks/bench_flood.py [--targets 131072] [--rounds 3] [--pps 20000]
 
 The last line is the cost of a forged datagram within a run over its cost alone: 1 or less is "no slowdown beyond that".
 """

@@ -3,7 +3,6 @@
 The first file that knows a field of an address tells it. What files can be is in `dnsonde.formats._owners`.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from functools import reduce
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.errors import RunError, UsageError
 from dnsonde.formats._owners import NOTHING, Address, Facts, Source, open_source
 from dnsonde.report import ANSWERED, Relation
+from dnsonde.scratch import scratch
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, VERDICT
@@ -38,7 +38,7 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
     """Look up every address of a run's hosts or of a lake's traffic, and write the table `enrichment` beside them.
 
     What an earlier call wrote is replaced, at once and whole; RunError where nothing is known. Hosts that never
-    answered are not looked up.
+    answered are not looked up. Of two calls at once the one that ends last tells.
     """
     if not files:
         raise UsageError("name at least one file: a .mmdb, a pfx2as text, or a cache of RDAP answers (JSON)")
@@ -52,20 +52,14 @@ def enrich(folder: Path, files: Sequence[Path]) -> Learned:
             raise RunError(
                 f"{folder} is neither a lake nor a run with verdicts: there is no address to look up"
             )
-    scratch = folder / "enrichment.new"
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        learned = _look_up(_addresses(tables), sources, scratch)
+    with scratch() as room:
+        learned = _look_up(_addresses(tables), sources, Path(room))
         if not any(learned.known.values()):
             raise RunError(
                 f"these files know none of the {learned.addresses:,} addresses of {folder}, and nothing was written: "
                 "name files of the networks that these lie in"
             )
-        store.save(ENRICHMENT, folder, store.open_folder(scratch, tables=[ENRICHMENT])[ENRICHMENT.name])
-    except OSError as error:
-        raise SystemRefusal(f"cannot write in {folder}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        store.save(ENRICHMENT, folder, store.open_folder(Path(room), tables=[ENRICHMENT])[ENRICHMENT.name])
     return learned
 
 
@@ -80,11 +74,11 @@ def _addresses(tables: Mapping[str, Relation]) -> Relation:
     return reduce(Relation.union, parts).filter("net IS NOT NULL").distinct().order("net, host")
 
 
-def _look_up(wanted: Relation, sources: Sequence[Source], scratch: Path) -> Learned:
+def _look_up(wanted: Relation, sources: Sequence[Source], room: Path) -> Learned:
     total = 0
     asked = [_Asked(source) for source in sources]
     known = dict.fromkeys(FIELDS, 0)
-    with store.Writer(ENRICHMENT, scratch) as writer:
+    with store.Writer(ENRICHMENT, room) as writer:
         for batch in wanted.fetch_arrow_reader(ROWS):
             total += batch.num_rows
             pairs = zip(batch["net"].to_pylist(), batch["host"].to_pylist(), strict=True)

@@ -1,7 +1,9 @@
-"""Text by strangers, made harmless for the face that shows it."""
+"""Text by strangers, made harmless for the face that shows it, and for the shell that it is copied to."""
 
 import os
+import shlex
 import unicodedata
+from pathlib import Path
 
 # Control characters (ESC and C1 among them), format characters (bidi overrides), surrogates, private use,
 # line and paragraph separators.
@@ -18,6 +20,17 @@ def terminal(text: str, keep: str = "\n") -> str:
 def utf8(path: str) -> str:
     r"""A path as text: an octet that is no UTF-8, as a file of another time may have in its name, as `\xNN`."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def typed(path: Path) -> str:
+    """A path as it is to be typed to a shell, with what cannot be typed spelled out."""
+    text = str(path)
+    if text.startswith("-"):  # which would be an option
+        path, text = Path(f"./{text}"), f"./{text}"
+    if terminal(text, keep="") == text:
+        return shlex.quote(text)
+    octets = (chr(o) if 0x20 <= o < 0x7F and o not in b"\\'" else f"\\x{o:02x}" for o in os.fsencode(path))
+    return f"$'{''.join(octets)}'"
 
 
 def _spelled(character: str) -> str:

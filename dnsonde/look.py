@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from dnsonde import report
 from dnsonde.errors import RunError
+from dnsonde.escape import typed
 from dnsonde.export import _page_run
 from dnsonde.export._contract import Network, View
 from dnsonde.export._measurement import measurement, targets
@@ -26,8 +27,6 @@ from dnsonde.probe import state as states
 from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
-
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +94,15 @@ def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[s
     """A run's verdicts, and whose their addresses are; RunError where it has none."""
     found = store.open_folder(folder, connection, [VERDICT, ENRICHMENT])
     if not store.row_count(folder, VERDICT):
-        raise RunError(f"{folder} has no verdicts yet: `dnsonde join {folder}` makes them from what is there")
+        raise RunError(
+            f"{folder} has no verdicts yet: `dnsonde join {typed(folder)}` makes them from what is there"
+        )
     return found
+
+
+def engine() -> DuckDBPyConnection:
+    """What two runs are compared in."""
+    return store.database(memory_limit_mib=store.MEMORY_MIB)
 
 
 def difference(
@@ -105,15 +111,17 @@ def difference(
     prefixes: Iterable[str] = (),
     by: str = "prefix",
     most: int | None = None,
+    connection: DuckDBPyConnection | None = None,
 ) -> Difference:
     """Compare two runs, within some prefixes or everywhere; `by`: one of `report.GROUPS`; most: so many groups.
 
-    Whose an address is, the later run tells; of hosts that only the earlier one has, that.
+    Whose an address is, the later run tells; of hosts that only the earlier one has, that. connection: `engine()`, kept
+    by who wants to interrupt or close it, and good for one comparison.
     """
     chosen = tuple(prefixes)
     if not store.row_count(before, ENRICHMENT):
         require_owners(by, after)
-    connection = store.database(memory_limit_mib=MEMORY_MIB)
+    connection = connection or engine()
     old, new = (judged(folder, connection) for folder in (before, after))
     was, now = (report.chosen(tables["verdict"], prefixes=chosen) for tables in (old, new))
     report.compare(was, now).create("changes")

@@ -80,7 +80,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run found: counts by class in reading order, the worst open hosts, the densest prefixes."""
+    """What a run found: counts by class in reading order, and the worst open hosts."""
 
     targets: int
     open: int
@@ -150,7 +150,7 @@ def select(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[st
 def chosen(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[str] = ()) -> Relation:
     """Only these classes and prefixes; no class or no prefix given means all.
 
-    UsageError for a class that is in nobody's list and not in the table either, and for what is no prefix.
+    UsageError for a class that is not in the list, and for what is no prefix.
     """
     named = tuple(classes)
     unknown = [name for name in named if name not in CLASSES]
@@ -165,14 +165,6 @@ def chosen(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[st
 def within(role: str, prefix: str) -> str:
     """SQL: the address in `role` lies in `prefix` (text); UsageError when it is no prefix."""
     return prefix_sql(role, *parsed([prefix]))
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One way in which two runs differ, and for how many hosts."""
-
-    name: str
-    hosts: int
 
 
 CHANGES = ("opened", "closed", "changed", "appeared", "gone")

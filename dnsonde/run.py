@@ -38,7 +38,6 @@ from dnsonde.whole import put
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any
 PORT_TRIES = 5
 LAB_PPS = 40_000.0  # what a busy laptop's lab answers without dropping packets
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
 
 Begun = TypeVar("Begun")
 
@@ -263,7 +262,7 @@ def judge(folder: Path, say: Callable[[str], None] = _unheard) -> None:
     write_verdicts(
         folder,
         zone_mode="known" if plan.is_known else "delegated",
-        memory_limit_mib=MEMORY_MIB,
+        memory_limit_mib=store.MEMORY_MIB,
         on_clocks=apart,
     )
 
@@ -300,7 +299,10 @@ def scenario(name: str, hosts: int | None, seed: int | None) -> Scenario:
     found = load_scenario(name)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if hosts is not None:
-        changes["prefix"] = f"{found.prefix.partition('/')[0]}/{32 - (hosts - 1).bit_length()}"
+        bits = (hosts - 1).bit_length()
+        # Of the networks of that size the next, not the one around: there are the prober and the authority.
+        first = -(-found.first >> bits) << bits
+        changes["prefix"] = f"{ip_address(first)}/{32 - bits}"
     return checked(msgspec.structs.replace(found, **changes))
 
 
@@ -399,7 +401,7 @@ timeout_s = 2.0
     path = folder / states.PLAN
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        put(path, text.encode())
     except OSError as error:
         raise SystemRefusal(f"cannot write {path}: {error.strerror}") from error
     return path

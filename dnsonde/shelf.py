@@ -6,7 +6,7 @@ last checkpoint, the parts that wait in a lake's `.incoming`. What only the work
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 from dnsonde.detect._kept import kept
 from dnsonde.errors import DnsondeError, RunError
 from dnsonde.probe import state as states
-from dnsonde.probe._rounds import rounds
-from dnsonde.probe.match import KINDS
+from dnsonde.probe._rounds import KINDS, rounds
 from dnsonde.probe.narrow import FILE as SCOPE
 from dnsonde.probe.narrow import settle
 from dnsonde.probe.plan import Plan, load_plan
@@ -197,8 +196,8 @@ def _run(folder: Path) -> Standing:
     working = is_locked(folder / states.LOCK)
     targets = number = None
     if (folder / states.PLAN).is_file():
-        status = (folder / states.PLAN).stat()
-        plan, targets = _plan(folder / states.PLAN, status.st_mtime_ns, status.st_size)
+        made_of = tuple(_changed(folder / name) for name in (states.PLAN, SCOPE))
+        plan, targets = _plan(folder / states.PLAN, made_of, len(kept.exclusions) if kept else 0)
         if kept is not None and not kept.complete:
             listed = rounds(plan)
             asked = listed[min(kept.round, len(listed) - 1)]
@@ -310,8 +309,11 @@ def _kept(folder: Path, table: Table) -> Iterator[tuple[str, int, int]]:
 
 
 @lru_cache(maxsize=256)
-def _plan(path: Path, _changed: int, _size: int) -> tuple[Plan, int | None]:
-    """A run's plan, and of how many addresses it is, once: a tenth of a second for a wide one."""
+def _plan(path: Path, _made_of: Hashable, _exclusions: int) -> tuple[Plan, int | None]:
+    """A run's plan, and of how many addresses it is, once: a tenth of a second for a wide one.
+
+    The others are what else that depends on: the files as they were, and how often addresses were excluded since.
+    """
     plan = load_plan(path)
     return plan, plan.scope().size if settle(path.parent, plan) else None
 
@@ -321,6 +323,15 @@ def _values(path: str, _changed: int, _size: int, column: str) -> tuple[tuple[st
     with pq.ParquetFile(path) as file:
         counted = file.read([column]).column(0).value_counts().to_pylist()
     return tuple((str(c["values"]).lower(), int(c["counts"])) for c in counted)
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    """When a file changed, and its octets; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _size(path: Path) -> int:

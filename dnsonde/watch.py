@@ -27,6 +27,7 @@ from dnsonde.detect._kept import Look, code, keep, parts
 from dnsonde.detect._kept import kept as kept_look
 from dnsonde.detect._sides import Seen, between
 from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.escape import typed
 from dnsonde.export._texts import JSON
 from dnsonde.formats._contract import Options
 from dnsonde.scratch import scratch
@@ -320,8 +321,8 @@ def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:
     said = " ".join(str(error).split())
     if isinstance(error, duckdb.CatalogException) and "Table with name finding does not exist" in said:
         return UsageError(
-            f"nobody has looked for threats in this lake as it is now: `dnsonde detect {folder}` does, and keeps what "
-            "it finds in the table finding"
+            f"nobody has looked for threats in this lake as it is now: `dnsonde detect {typed(folder)}` does, and "
+            "keeps what it finds in the table finding"
         )
     if isinstance(error, duckdb.IOException):
         return RunError(f"the lake cannot be read: {said}")

@@ -143,6 +143,22 @@ def test_a_folder_is_a_cache(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_may_have_databases_in_it_and_files_that_tell_nothing(mmdb: Mmdb, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    file(folder, "LICENSE.txt", "Do as you please.\n")
+    file(folder, "z.txt", "192.0.2.0/24 64500\n")
+    for name, record in (("asn", {"asn": 64501, "as_name": "Example"}), ("country", {"country": "AT"})):
+        mmdb(f"files/{name}.mmdb", {"192.0.2.0/24": record})
+    facts = NOTHING
+    for source in open_source(folder):
+        facts = facts.or_else(source.find(ip_address("192.0.2.1"))[1])
+    assert facts == Facts(64500, "Example", "192.0.2.0/24", "AT")
+    file(folder, "cut.gz", b"\x1f\x8bdamaged")
+    with pytest.raises(UsageError, match=r"cut\.gz is a damaged gzip file"):
+        open_source(folder)
+
+
 def test_a_registry_tells_who_holds_a_range(tmp_path: Path) -> None:
     holder = "inetnum: 192.0.2.0 - 192.0.2.191\ncountry: at\nabuse-mailbox: abuse@example.net\n"
     facts = ask(file(tmp_path, "irr.db", f"{holder}\nroute: 192.0.2.0/24\norigin: AS1\n"), "192.0.2.1")
@@ -286,10 +302,35 @@ def test_the_first_file_that_knows_tells_and_newer_files_replace(tmp_path: Path)
     assert {p.name for p in run.iterdir()} == {"verdict", "enrichment"}
 
 
+def test_two_at_once_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
+    one, other = (file(tmp_path, f"{n}.txt", f"192.0.2.0 24 {n}\n") for n in (1, 2))
+    save = store.save
+
+    def save_later(*arguments: Any) -> Path:
+        monkeypatch.setattr(store, "save", save)
+        enrich(run, [other])
+        return save(*arguments)
+
+    monkeypatch.setattr(store, "save", save_later)
+    assert enrich(run, [one]).known["asn"] == 1
+    assert rows_of(run)["192.0.2.1"]["asn"] == 1
+
+
+def test_nowhere_to_write_is_said(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
+    file(run, ENRICHMENT.name, "in the way")
+    with pytest.raises(SystemRefusal, match="enrichment"):
+        enrich(run, [file(tmp_path, "p.txt", "192.0.2.0 24 1\n")])
+
+
 def test_files_that_know_nobody_are_told_of_and_take_nothing_away(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", ("192.0.2.1", "refused", None))
     enrich(run, [file(tmp_path, "good.txt", "192.0.2.0 24 64500\n")])
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty has no file in it"):
+        enrich(run, [tmp_path / "empty"])
+    file(tmp_path / "empty", "README", "nothing in it\n")
     with pytest.raises(UsageError, match="empty has no file in it"):
         enrich(run, [tmp_path / "empty"])
     with pytest.raises(RunError, match="know none of the 1 addresses"):

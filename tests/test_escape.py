@@ -1,11 +1,18 @@
-"""What a stranger writes cannot steer a terminal."""
+"""What a stranger writes cannot steer a terminal, and means the same to a shell."""
 
+import os
+import subprocess
 import unicodedata
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde.escape import STEERING, terminal, utf8
+from dnsonde import look
+from dnsonde.errors import RunError
+from dnsonde.escape import STEERING, terminal, typed, utf8
+from dnsonde.export._open import open_view
 
 
 def test_letters_of_every_script_stay() -> None:
@@ -25,6 +32,35 @@ def test_an_octet_of_a_path_is_spelled_as_such() -> None:
 def test_line_breaks_stay_only_where_wanted() -> None:
     assert terminal("a\nb\r") == "a\nb\\x0d"
     assert terminal("a\nb", keep="") == r"a\x0ab"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lake",
+        "it's [mine] $HOME `x`",
+        "пример",
+        "caf\udce9",
+        "a\x1b]0;owned\x07\\'b",
+        "two\nlines",
+        "-o",
+        "-\n",
+    ],
+)
+def test_any_path_is_typed_so_that_a_shell_has_it_back(name: str) -> None:
+    said = typed(Path(name))
+    assert terminal(said, keep="") == said
+    ran = subprocess.run(["bash", "-c", f"printf %s {said}"], check=True, capture_output=True)
+    assert ran.stdout.removeprefix(b"./") == os.fsencode(name)
+    assert not said.startswith("-"), "or it would be an option"
+
+
+def test_refusals_name_folders_so_that_a_shell_has_them_back(tmp_path: Path) -> None:
+    folder = tmp_path / "a;touch x"
+    folder.mkdir()
+    for refused in (look.judged, open_view):
+        with pytest.raises(RunError, match=f"`dnsonde join '{folder}'`"):
+            refused(folder)
 
 
 @given(st.text())

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from importlib.resources import files
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from dnsonde import look, run
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
+from dnsonde.lab.secshow import PROBER
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
 from dnsonde.table import store
@@ -362,6 +364,22 @@ def test_a_scenario_of_another_size_and_seed() -> None:
     assert (changed.size, changed.seed) == (1024, 9)
     with pytest.raises((LabError, UsageError)):
         run.scenario("no-such-lab", None, None)
+
+
+@pytest.mark.parametrize("hosts", [16, 65_536, 65_537, 131_072, 1 << 22])
+def test_the_default_lab_can_have_any_size_that_is_offered(hosts: int) -> None:
+    changed = run.scenario("default", hosts, None)
+    assert changed.size // 2 < hosts <= changed.size
+    for outside in (PROBER, changed.authority.address):
+        assert ip_address(outside) not in ip_network(changed.prefix)
+
+
+def test_the_plan_of_a_lab_is_put_in_place_whole(tmp_path: Path) -> None:
+    plan = run.lab_plan(run.scenario("tiny", 1000, None), tmp_path)
+    (tmp_path / "first").hardlink_to(plan)
+    before = plan.read_text()
+    assert run.lab_plan(run.scenario("tiny", 2000, None), tmp_path).read_text() != before
+    assert (tmp_path / "first").read_text() == before
 
 
 def test_a_new_run_is_named_by_the_time() -> None:

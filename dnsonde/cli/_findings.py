@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde.cli._progress import duration, octets
-from dnsonde.cli._terminal import typed
 from dnsonde.clock import to_the_second
-from dnsonde.escape import terminal
+from dnsonde.escape import terminal, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,9 +9,8 @@ from rich.text import Text
 
 from dnsonde import stopping
 from dnsonde.cli import _progress
-from dnsonde.cli._terminal import typed
 from dnsonde.clock import to_the_second
-from dnsonde.escape import terminal
+from dnsonde.escape import terminal, typed
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde.cli._progress import duration
-from dnsonde.cli._terminal import typed
-from dnsonde.escape import terminal
+from dnsonde.escape import terminal, typed
 from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
 
 if TYPE_CHECKING:

@@ -1,13 +1,8 @@
 """The terminal: one way to make its consoles."""
 
-import os
-import shlex
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,14 +40,3 @@ def show_list(out: "Console", headings: tuple[str, str, str], rows: "Iterable[tu
     for name, of, sentence in rows:
         table.add_row(name, of, Text(sentence))
     out.print(table)
-
-
-def typed(path: Path) -> str:
-    """A path as it is to be typed to a shell, with what cannot be typed spelled out."""
-    text = str(path)
-    if text.startswith("-"):  # which would be an option
-        path, text = Path(f"./{text}"), f"./{text}"
-    if terminal(text, keep="") == text:
-        return shlex.quote(text)
-    octets = (chr(o) if 0x20 <= o < 0x7F and o not in b"\\'" else f"\\x{o:02x}" for o in os.fsencode(path))
-    return f"$'{''.join(octets)}'"

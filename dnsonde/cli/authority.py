@@ -43,9 +43,9 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     limits what it sends to those that have not shown that their address is theirs.
     """
     from dnsonde import run
-    from dnsonde.cli._terminal import typed
     from dnsonde.clock import SystemClock
     from dnsonde.compile import MEASURING, compile_once
+    from dnsonde.escape import typed
 
     with _progress.watch(mode) as watch:
         compile_once(watch.say, MEASURING)

@@ -121,7 +121,7 @@ def detect(
     asked = watch.Asked(
         home=prefixes(homes),
         detectors=names,
-        settings=_settings(settings, borders, intel),
+        settings=_settings(settings, borders, intel, clock),
         allowed=load_allowed(allow) if allow else Allowed(),
         since_us=_time(since, clock),
         until_us=_time(until, clock),
@@ -139,7 +139,7 @@ def detect(
 
 
 def _settings(
-    texts: tuple[str, ...], borders: tuple[str, ...], intel: tuple[Path, ...]
+    texts: tuple[str, ...], borders: tuple[str, ...], intel: tuple[Path, ...], clock: "Clock"
 ) -> dict[str, dict[str, str]]:
     """Settings by detector and parameter."""
     found: dict[str, dict[str, str]] = {}
@@ -153,6 +153,8 @@ def _settings(
         if not (equals and dot and name and parameter):
             raise click.UsageError(f"--set takes NAME.PARAM=VALUE, not {text!r}.")
         found.setdefault(name, {})[parameter] = value
+    if "intel" in found.get("botnet_c2", {}):
+        found["botnet_c2"].setdefault("valid_at_s", str(clock.now_us() // 1_000_000))
     return found
 
 

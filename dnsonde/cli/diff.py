@@ -52,7 +52,8 @@ def diff(
     """
     from dnsonde import look
     from dnsonde.cli import _summary
-    from dnsonde.cli._terminal import console, typed
+    from dnsonde.cli._terminal import console
+    from dnsonde.escape import typed
     from dnsonde.report import TARGET
 
     shown = LIMIT if limit is None else limit or None

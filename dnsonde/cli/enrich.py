@@ -22,14 +22,16 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
     Nothing is fetched. A file may be a MaxMind DB (.mmdb, of MaxMind, IPinfo and others), a routing table (MRT, as RIPE
     RIS and Route Views dump it), prefixes and systems as text (CAIDA's pfx2as, lines of PREFIX ASN, `bgpdump -m`), RPSL
     of a routing registry, or JSON (RDAP answers, or objects with prefix, asn, as_name, country, abuse), plain or packed
-    by gzip or bzip2; or a folder of these. The first file that knows a thing tells it.
+    by gzip or bzip2; or a folder of these, in which other files are passed over. The first file that knows a thing
+    tells it.
 
     Whatever groups by address (`show`, `diff`, `report`, `export`) then tells it too, and `dnsonde join RUN` judges
     again: a reply from another address of the same system may be the same host's. Again with newer files replaces what
     was learned.
     """
     from dnsonde import enrich as learning
-    from dnsonde.cli._terminal import console, typed
+    from dnsonde.cli._terminal import console
+    from dnsonde.escape import typed
 
     out = console()
     learned = learning.enrich(folder, files)

@@ -30,9 +30,10 @@ def ingest(paths: tuple[str, ...], folder: Path, engine: str, ports: tuple[int, 
     """
     from dnsonde import take
     from dnsonde.cli import _findings
-    from dnsonde.cli._terminal import console, typed
+    from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
     from dnsonde.compile import READING, compile_once
+    from dnsonde.escape import typed
 
     with _progress.watch(mode, _progress.reading) as watcher:
         compile_once(watcher.say, READING)

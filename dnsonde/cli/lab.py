@@ -23,7 +23,7 @@ def lab() -> None:
 )
 @click.option(
     "--hosts",
-    type=click.IntRange(min=16, max=1 << 23),
+    type=click.IntRange(min=16, max=1 << 22),
     help="How many addresses, rounded up to a power of two.",
 )
 @click.option("--seed", type=int, help="Another number makes other addresses be of other kinds.")
@@ -45,9 +45,10 @@ def demo(
     """
     from dnsonde import run, watch
     from dnsonde.cli import _loop, _summary
-    from dnsonde.cli._terminal import console, typed
+    from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
     from dnsonde.compile import MEASURING, compile_once
+    from dnsonde.escape import typed
     from dnsonde.probe import judge
 
     clock = SystemClock()
@@ -78,7 +79,7 @@ def demo(
 )
 @click.option(
     "--hosts",
-    type=click.IntRange(min=16, max=1 << 23),
+    type=click.IntRange(min=16, max=1 << 22),
     help="How many addresses, rounded up to a power of two.",
 )
 @click.option("--seed", type=int, help="Another number makes other addresses be of other kinds.")
@@ -88,9 +89,9 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
     Writes a plan that measures it. SCENARIO is a name (`dnsonde lab scenarios`) or a .toml file.
     """
     from dnsonde import run
-    from dnsonde.cli._terminal import typed
     from dnsonde.clock import SystemClock
     from dnsonde.compile import MEASURING, compile_once
+    from dnsonde.escape import typed
 
     compile_once(lambda sentence: click.echo(sentence, err=True), MEASURING)
     scenario = run.scenario(name, hosts, seed)
@@ -123,8 +124,8 @@ def traffic(name: str | None, output: Path | None) -> None:
     Each threat that dnsonde finds, over traffic that means no harm. What is true of it goes to FILE.truth.jsonl.
     Nothing is ever sent. SCENARIO is a name or a .toml file.
     """
-    from dnsonde.cli._terminal import typed
     from dnsonde.clock import VirtualClock
+    from dnsonde.escape import typed
     from dnsonde.lab.traffic import HOME, load_traffic, record, scenario_names, write_truth
 
     if name is None:

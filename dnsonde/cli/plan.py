@@ -56,8 +56,8 @@ def check(path: Path, *, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from dnsonde.cli._terminal import console, typed
-    from dnsonde.escape import terminal
+    from dnsonde.cli._terminal import console
+    from dnsonde.escape import terminal, typed
     from dnsonde.probe import forecast
     from dnsonde.probe.plan import load_plan
 

@@ -24,9 +24,10 @@ def probe(path: Path, folder: Path, mode: str, *, no_authority: bool) -> int:
     """
     from dnsonde import run
     from dnsonde.cli import _summary
-    from dnsonde.cli._terminal import console, typed
+    from dnsonde.cli._terminal import console
     from dnsonde.clock import SystemClock
     from dnsonde.compile import MEASURING, compile_once
+    from dnsonde.escape import typed
 
     with _progress.watch(mode) as watch:
         compile_once(watch.say, MEASURING)

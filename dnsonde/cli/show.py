@@ -97,13 +97,15 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: s
     from dnsonde.cli import _findings, _groups
     from dnsonde.cli._terminal import console
     from dnsonde.errors import RunError
+    from dnsonde.escape import typed
 
     if name == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")
     found = watch.kept(folder)
     if found is None:
         raise RunError(
-            f"nobody has looked for threats in {folder} as it is now: `dnsonde detect {folder}` does, and keeps them"
+            f"nobody has looked for threats in {folder} as it is now: `dnsonde detect {typed(folder)}` does, and keeps "
+            "them"
         )
     most = LIMIT if limit is None else limit
     if by is None:

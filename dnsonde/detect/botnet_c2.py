@@ -59,6 +59,9 @@ def botnet_c2(
     flow: ir.Table,
     *,
     intel: Annotated[str, "files of further indicators (TOML, CSV, STIX, MISP), one a line"] = "",
+    valid_at_s: Annotated[
+        int, "until when STIX has to hold those of `intel` valid, in seconds since 1970 UTC"
+    ] = 0,
     suffix_min: Annotated[int, "lookups below an alternative top-level domain that make a finding"] = 3,
     hello_most: Annotated[int, "most payload octets of a connection that begins as Mirai's bots do"] = 512,
     gap_s: Annotated[int, "seconds without a contact that end it"] = 86_400,
@@ -79,7 +82,9 @@ def botnet_c2(
     **Thresholds** One contact with a listed place is a finding. `suffix_min` (3) and `hello_most` (512 octets in a
     minute: hello, identity, two octets of keep-alive each minute) are ours. `gap_s` is a day.
     """
-    more = [i for line in intel.splitlines() if line for i in load_indicators(Path(line))]
+    more = [
+        i for line in intel.splitlines() if line for i in load_indicators(Path(line), valid_at_s * 1_000_000)
+    ]
     asked, sent = _asked(message, indicators(), more), _sent(flow, indicators(), more, hello_most)
     seen = stage(together(asked, sent, asked.columns), needed=True)
     seen = seen.mutate(bucket=window(seen.time_us, gap_s))

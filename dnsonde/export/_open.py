@@ -10,6 +10,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from dnsonde.errors import RunError, UsageError
+from dnsonde.escape import typed
 from dnsonde.export._contract import Network, View, network
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan, load_plan
@@ -18,8 +19,6 @@ from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
 from dnsonde.whole import target
-
-MEMORY_MIB = 2048  # of the engine, before it spills to disk
 
 
 def open_view(
@@ -30,7 +29,7 @@ def open_view(
 ) -> View:
     """A run or a lake with its findings: those given, or those that it keeps. RunError for what is neither."""
     knows_owners = bool(store.row_count(folder, ENRICHMENT))
-    connection = store.database(memory_limit_mib=MEMORY_MIB)
+    connection = store.database(memory_limit_mib=store.MEMORY_MIB)
     if is_lake(folder):
         lake = Lake(folder)
         tables = _Tables(lake, connection)
@@ -49,7 +48,7 @@ def open_view(
     if not store.row_count(folder, VERDICT):
         raise RunError(
             f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
-            f"run, and `dnsonde join {folder}` judges a run that was begun"
+            f"run, and `dnsonde join {typed(folder)}` judges a run that was begun"
         )
     plan = plan_of(folder)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)

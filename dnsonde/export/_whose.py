@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from dnsonde.errors import RunError
+from dnsonde.escape import typed
 from dnsonde.export._contract import Incident, Owner, View
 from dnsonde.table.readable import UNKNOWN, group_text
 from dnsonde.table.schema import ENRICHMENT
@@ -40,8 +41,8 @@ def require_owners(by: str, folder: Path) -> None:
     """RunError where something of a run or a lake is to be grouped by what nobody has learned."""
     if by != "prefix" and not row_count(folder, ENRICHMENT):
         raise RunError(
-            f"whose the addresses of {folder} are is not known yet: `dnsonde enrich {folder} FILE...` learns it from "
-            "files that you have"
+            f"whose the addresses of {folder} are is not known yet: `dnsonde enrich {typed(folder)} FILE...` "
+            "learns it from files that you have"
         )
 
 

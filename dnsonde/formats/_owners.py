@@ -84,25 +84,39 @@ class Source(Protocol):
 
 
 def open_source(path: Path) -> list[Source]:
-    """A file, or all files of a folder, to be asked. UsageError for what is none of those that we read."""
+    """A file, or all files of a folder, to be asked. UsageError for what is none of those that we read.
+
+    In a folder a file that tells of no prefix is passed over: a licence lies beside most databases. Texts are asked
+    before databases, which know no prefixes of routing.
+    """
+    entries: list[Entry] = []
+    databases: list[Source] = []
     try:
-        if path.is_dir():
-            entries: list[Entry] = []
-            for inside in sorted(p for p in path.rglob("*") if p.is_file()):
-                entries += _entries(inside)
-            if not entries:
-                raise UsageError(
-                    f"{path} has no file in it that tells whose an address is: name one that has"
-                )
-            return [Prefixes(entries)]
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - MMDB_TAIL))
-            if MMDB_MARK in file.read():
-                return [Mmdb(path)]
-        return [Prefixes(_entries(path))]
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            if _is_mmdb(file):
+                databases.append(Mmdb(file))
+                continue
+            try:
+                entries += _entries(file)
+            except _NothingToldError:
+                if file == path:
+                    raise
     except OSError as error:
         raise SystemRefusal(f"{path} cannot be read: {error.strerror or error}") from error
+    if not (entries or databases):
+        raise UsageError(f"{path} has no file in it that tells whose an address is: name one that has")
+    return [Prefixes(entries), *databases] if entries else databases
+
+
+def _is_mmdb(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - MMDB_TAIL))
+        return MMDB_MARK in file.read()
+
+
+class _NothingToldError(UsageError):
+    """A file that is not damaged, and has nothing that we look for."""
 
 
 class Mmdb:
@@ -233,7 +247,7 @@ def _entries(path: Path) -> list[Entry]:
     else:
         found = list(_of_lines(text))
     if not found:
-        raise UsageError(
+        raise _NothingToldError(
             f"{path} tells of no prefix: give a .mmdb, a routing table (MRT, or `bgpdump -m` of it), a pfx2as text, "
             "RPSL, or JSON of RDAP answers"
         )
@@ -254,7 +268,9 @@ def _of_mrt(path: Path, file: BinaryIO) -> Iterator[Entry]:
     except ValueError as error:
         raise UsageError(f"{path} is a damaged routing table ({error}): get it again") from error
     if not seen:
-        raise UsageError(f"{path} is MRT with no routing table in it: give a dump of the RIB, not of updates")
+        raise _NothingToldError(
+            f"{path} is MRT with no routing table in it: give a dump of the RIB, not of updates"
+        )
 
 
 def _of_lines(text: str) -> Iterator[Entry]:

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,6 +18,9 @@ from dnsonde.utf8 import NotUtf8Error, text_of
 
 UNKNOWN = "unknown malware"
 MOST_BYTES = 64 << 20
+# One observation of a pattern, between its brackets; a bracket within quotes is none.
+STIX_WITHIN = re.compile(r"\[((?:[^'\[\]]|'(?:[^'\\]|\\.)*')*)\]")
+STIX_OR = re.compile(r"\bOR\b")
 STIX = re.compile(r"(domain-name|ipv4-addr|ipv6-addr):value\s*=\s*'([^']+)'")
 STIX_REFERENCE = re.compile(r"network-traffic:dst_ref\.value\s*=\s*'([^']+)'")
 STIX_PORT = re.compile(r"network-traffic:dst_port\s*=\s*(\d{1,5})")
@@ -63,8 +67,11 @@ def indicators() -> tuple[Indicator, ...]:
     return tuple(sorted(set(_of_toml(text, "indicators.toml"))))
 
 
-def load_indicators(path: Path) -> tuple[Indicator, ...]:
-    """Those of a file, by what it holds: UsageError says what is wrong in it, SystemRefusal that it cannot be read."""
+def load_indicators(path: Path, now_us: int = 0) -> tuple[Indicator, ...]:
+    """Those of a file, by what it holds: UsageError says what is wrong in it, SystemRefusal that it cannot be read.
+
+    What its maker no longer holds valid at `now_us` (microseconds since 1970 UTC) is left out.
+    """
     try:
         with path.open("rb") as file:
             octets = file.read(MOST_BYTES + 1)
@@ -79,7 +86,7 @@ def load_indicators(path: Path) -> tuple[Indicator, ...]:
     if path.suffix == ".toml":
         found = _of_toml(text, str(path))
     elif text.lstrip()[:1] in {"{", "["}:
-        found = _of_json(text, str(path))
+        found = _of_json(text, str(path), now_us)
     else:
         found = _of_csv(text, str(path))
     kept = tuple(sorted(set(found)))
@@ -124,7 +131,7 @@ def _of_csv(text: str, name: str) -> Iterator[Indicator]:
                 yield from _indicator(row[at], malware, _port(port))
 
 
-def _of_json(text: str, name: str) -> Iterator[Indicator]:
+def _of_json(text: str, name: str, now_us: int) -> Iterator[Indicator]:
     try:
         held = json.loads(text)
     except (ValueError, RecursionError):
@@ -132,9 +139,9 @@ def _of_json(text: str, name: str) -> Iterator[Indicator]:
     things = held if isinstance(held, list) else [held]
     for thing in _objects(things):
         if isinstance(thing.get("objects"), list):
-            yield from _of_stix(thing["objects"])
+            yield from _of_stix(thing["objects"], now_us)
         elif thing.get("type") == "indicator":
-            yield from _of_stix([thing])
+            yield from _of_stix([thing], now_us)
         response = thing.get("response")
         for wrapped in response if isinstance(response, list) else [thing]:
             event = wrapped.get("Event") if isinstance(wrapped, dict) else None
@@ -142,18 +149,31 @@ def _of_json(text: str, name: str) -> Iterator[Indicator]:
                 yield from _of_misp(event)
 
 
-def _of_stix(objects: list[Any]) -> Iterator[Indicator]:
-    """Patterns of indicators that are not revoked: equality of domains and addresses, with the port beside it."""
+def _of_stix(objects: list[Any], now_us: int) -> Iterator[Indicator]:
+    """Patterns of indicators that are valid: equality of domains and addresses, with the port beside it."""
     for thing in _objects(objects):
-        if thing.get("type") != "indicator" or thing.get("revoked"):
+        if thing.get("type") != "indicator" or thing.get("revoked") or _is_over(thing, now_us):
             continue
         pattern = str(thing.get("pattern", ""))
         malware = str(thing.get("name", ""))
-        port = STIX_PORT.search(pattern)
-        for _, value in STIX.findall(pattern):
-            yield from _indicator(value, malware)
-        for value in STIX_REFERENCE.findall(pattern):
-            yield from _indicator(value, malware, _port(port[1] if port else ""))
+        for said in STIX_WITHIN.findall(pattern) or [pattern]:
+            # Several ports in one observation: each is of the alternative that it stands in.
+            for part in STIX_OR.split(said) if len(STIX_PORT.findall(said)) > 1 else [said]:
+                port = STIX_PORT.search(part)
+                for _, value in STIX.findall(part):
+                    yield from _indicator(value, malware)
+                for value in STIX_REFERENCE.findall(part):
+                    yield from _indicator(value, malware, _port(port[1] if port else ""))
+
+
+def _is_over(thing: dict[str, Any], now_us: int) -> bool:
+    """Whether an indicator was valid until before then; what is no time says nothing."""
+    try:
+        until = datetime.fromisoformat(str(thing.get("valid_until")))
+    except ValueError:
+        return False
+    after = (until if until.tzinfo else until.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return after // timedelta(microseconds=1) <= now_us
 
 
 def _of_misp(event: dict[str, Any]) -> Iterator[Indicator]:

@@ -209,8 +209,7 @@ _LIE = np.array([k.lie for k in _OF], np.uint8)
 _RA_SET = np.array([Trait.RA if k.ra else 0 for k in _OF], np.uint16)
 _RA_CLEAR = np.array([0xFFFF ^ Trait.RA if k.ra is False else 0xFFFF for k in _OF], np.uint16)
 
-UPSTREAMS = 16  # public resolvers in the pool
-_EGRESS_START = 64  # their egress addresses follow their own
+_EGRESS_START = 64  # of the public resolvers in the pool: their egress addresses follow their own
 _EGRESS_STRIDE = 8
 
 # Invented addresses that are nobody's: private use (RFC 1918), loopback, documentation (RFC 5737), reserved.

@@ -6,7 +6,7 @@ prefix; what they leave is silent.
 
 import tomllib
 from importlib.resources import files
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import msgspec
 
 from dnsonde.errors import LabError, UsageError
 from dnsonde.utf8 import NotUtf8Error, text_of
+from dnsonde.wire.name import ProbeNames
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0.0, le=10_000.0)]
@@ -160,10 +161,33 @@ def checked(scenario: Scenario) -> Scenario:
         raise LabError(
             f"the pool {pool} lies within the prefix {prefix}: its resolvers would be probed as hosts"
         )
+    _check(scenario.authority)
     total = sum(scenario.shares.values())
     if total > 1 + 1e-9:
         raise LabError(f"the shares add up to {total:.4f}, more than all hosts")
     return scenario
+
+
+def _check(place: AuthorityPlace) -> None:
+    if _version(place.address) != 4 or IPv4Address(place.address) not in LOOPBACK:
+        raise LabError(f"the authority's address {place.address!r} is no address within 127.0.0.0/8")
+    for version, text in zip((4, 6), place.control, strict=True):
+        if _version(text) != version:
+            raise LabError(f"the authority's control {text!r} is no IPv{version} address: it is one of each")
+    try:
+        ProbeNames(place.zone)
+    except ValueError as error:
+        raise LabError(f"the authority's zone cannot be: {error}") from error
+    if not place.zone.strip("."):
+        raise LabError("the authority's zone is empty: name one, as probe.example.net")
+
+
+def _version(text: str) -> int:
+    """Of an address; 0 for what is none."""
+    try:
+        return ip_address(text).version
+    except ValueError:
+        return 0
 
 
 def _network(text: str) -> IPv4Network:

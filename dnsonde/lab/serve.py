@@ -20,7 +20,6 @@ from dnsonde.table.store import Writer
 from dnsonde.wire.name import ProbeNames
 
 STEP_US = 100_000
-PROGRESS_US = 1_000_000
 
 # Only this machine can ask, and all of a lab's resolvers do so from a few /24s: limits would spoil the measurement.
 POLICY = Policy(per_second=None, amplification=100.0, udp_octets=4096)
@@ -53,7 +52,6 @@ def serve(
     stop: Event,
     *,
     on_ready: Callable[[World, Authority], None] | None = None,
-    on_progress: Callable[[Served], None] | None = None,
     truth: bool = True,
     sightings: bool = True,
     names: ProbeNames | None = None,
@@ -62,10 +60,10 @@ def serve(
     """Serve the scenario's hosts and its authority until `stop` is set.
 
     Tables `truth` (before the first probe is answered) and `sighting` (as queries come) are written below
-    `folder`. `on_ready` is called once both answer, `on_progress` every second. The authority has a thread of its
-    own, which shares the work between two cores as both spend their time in kernels and system calls. `names`:
-    another make of names for probes; `tape`: a capture file for what passes the border of the lab's network. Raises
-    SystemRefusal when a port or the disk is not to be had; an error of either side ends both.
+    `folder`. `on_ready` is called once both answer. The authority has a thread of its own, which shares the work
+    between two cores as both spend their time in kernels and system calls. `names`: another make of names for probes;
+    `tape`: a capture file for what passes the border of the lab's network. Raises SystemRefusal when a port or the disk
+    is not to be had; an error of either side ends both.
     """
     failure: list[BaseException] = []
     rows = Sightings(Writer(TABLES["sighting"], folder), clock) if sightings else None
@@ -96,12 +94,8 @@ def serve(
         try:
             if on_ready is not None:
                 on_ready(world, authority)
-            due_us = clock.monotonic_us() + PROGRESS_US
             while not stop.is_set():
                 world.step(STEP_US)
-                if on_progress is not None and clock.monotonic_us() >= due_us:
-                    due_us += PROGRESS_US
-                    on_progress(Served(world.totals(), authority.measure()))
         finally:
             stop.set()
             thread.join()

@@ -124,11 +124,6 @@ class World:
         return self._icmp is not None
 
     @property
-    def descriptors(self) -> tuple[int, int]:
-        """The sockets' numbers, for whoever waits on more than this lab."""
-        return self._ingress.fileno(), self._egress.fileno()
-
-    @property
     def next_us(self) -> int:
         """Monotonic time of the next datagram that is held back; `network.FOREVER` when there is none."""
         return min(leg.waiting.next_us for leg in self._legs.values())

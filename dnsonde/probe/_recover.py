@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError
 from dnsonde.probe._bitmap import Bitmap
+from dnsonde.probe._rounds import KINDS
 from dnsonde.probe._window import Window
-from dnsonde.probe.match import KINDS
 from dnsonde.probe.order import Scope
 from dnsonde.table.schema import PROBE, REPLY, Table
 from dnsonde.wire.batch import ADDRESS

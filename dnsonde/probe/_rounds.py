@@ -10,6 +10,7 @@ from dnsonde.wire.name import Kind
 SIZE_OCTETS = 4000  # a response that an amplifier would be glad of
 SIZE_EDNS = 4096
 CHAIN_STEPS = 3
+KINDS = tuple(kind.name.lower() for kind in Kind)
 
 
 @dataclass(frozen=True, slots=True)

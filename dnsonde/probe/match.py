@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnsonde.probe._rounds import KINDS
 from dnsonde.probe.order import Scope
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
-from dnsonde.wire.name import Kind, ProbeNames
+from dnsonde.wire.name import ProbeNames
 from dnsonde.wire.replied import NO_KIND, Outcome, Reader
-
-KINDS = tuple(kind.name.lower() for kind in Kind)
 
 Rows = NDArray[np.void]
 Mask = NDArray[np.bool_]

@@ -410,7 +410,7 @@ def check(folder: Path) -> None:
     if not isinstance(said, dict) or said.get("dnsonde") != "lake":
         raise RunError(f"{about} is damaged: restore it from a copy, or ingest into a new folder")
     if said.get("version") != VERSION:
-        raise RunError(other_version(f"{folder} is a lake", str(folder), said.get("version")))
+        raise RunError(other_version(f"{folder} is a lake", folder, said.get("version")))
 
 
 def _locked(place: Path, *, wait: bool) -> int | None:

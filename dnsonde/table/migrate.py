@@ -66,7 +66,7 @@ def _version(part: Path, table: str, folder: Path) -> int:
 def _require_reach(what: str, folder: Path, said: object) -> int:
     version = int(str(said)) if str(said).isdecimal() else 0
     if not version or version > schema.VERSION or not is_within_reach(version):
-        raise RunError(other_version(what, str(folder), said))
+        raise RunError(other_version(what, folder, said))
     return version
 
 

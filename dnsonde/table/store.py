@@ -33,7 +33,7 @@ SQL_TYPES = {
     pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
-COMMON_MIB = 2048  # of the database that many share, before it spills to disk
+MEMORY_MIB = 2048  # of a database that looks at runs and lakes, before it spills to disk
 
 
 class Writer:
@@ -212,7 +212,7 @@ def open_folder(
 
 @cache
 def _common() -> duckdb.DuckDBPyConnection:
-    return database(memory_limit_mib=COMMON_MIB)
+    return database(memory_limit_mib=MEMORY_MIB)
 
 
 def _selected(table: Table, parts: Sequence[Path]) -> str:
@@ -295,7 +295,7 @@ def _require_ours(part: Path, table: Table) -> None:
         raise RunError(f"{part} is not a part of dnsonde's table {table.name}: move it away")
     if version != str(VERSION):
         folder = next((above.parent for above in part.parents if above.name == table.name), part.parent)
-        raise RunError(other_version(f"{part} is", str(folder), version))
+        raise RunError(other_version(f"{part} is", folder, version))
     if not schema.remove_metadata().equals(table.schema.remove_metadata()):
         raise RunError(
             f"{part} has other columns than table {table.name} has here: use the dnsonde that made it"

@@ -5,9 +5,11 @@ Who changes a column raises `schema.VERSION` and adds here how rows of the versi
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 
+from dnsonde.escape import typed
 from dnsonde.table import schema
 
 Change = Callable[[pa.Table], pa.Table]
@@ -21,14 +23,14 @@ def is_within_reach(version: int) -> bool:
     return all(step in CHANGES for step in range(version, schema.VERSION))
 
 
-def other_version(what: str, folder: str, version: object) -> str:
+def other_version(what: str, folder: Path, version: object) -> str:
     """Why `what`, which is `folder` or in it, is not read, and what to do: a sentence."""
     known = int(str(version)) if str(version).isdecimal() else None
     said = f"{what} of version {version} of the tables, this dnsonde reads version {schema.VERSION}"
     if known is not None and known > schema.VERSION:
         return f"{said}: a newer dnsonde made it, so upgrade this one"
     if known is not None and is_within_reach(known):
-        return f"{said}: `dnsonde migrate {folder}` brings it there, in its place"
+        return f"{said}: `dnsonde migrate {typed(folder)}` brings it there, in its place"
     return f"{said}: use the dnsonde that made it, or ingest or measure again into a new folder"
 
 

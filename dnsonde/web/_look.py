@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -62,11 +63,11 @@ class Looks:
             look.ended.set()
             return
         far.close()
-        Thread(target=_follow, args=(line, look), daemon=True).start()
+        Thread(target=_follow, args=(line, process, look), daemon=True).start()
 
 
-def _follow(line: Connection, look: Look) -> None:
-    """Take note of what the child says, until it is silent."""
+def _follow(line: Connection, process: BaseProcess, look: Look) -> None:
+    """Take note of what the child says, until it is silent and gone."""
     ended = False
     with suppress(EOFError, OSError):
         while True:
@@ -78,6 +79,8 @@ def _follow(line: Connection, look: Look) -> None:
             else:
                 look.phase, look.item = said["phase"], said["item"]
                 look.done, look.total = said["done"], said["total"]
+    line.close()
+    process.join()
     if not (ended or look.failed):
         look.failed = "the process ended without a word"
     look.ended.set()

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from dnsonde.clock import to_the_second
 from dnsonde.errors import DnsondeError, PlanError, RunError, SystemRefusal, UsageError, unexpected
-from dnsonde.escape import terminal
+from dnsonde.escape import terminal, typed
 from dnsonde.export._charts import svg
 from dnsonde.export._documents import release
 from dnsonde.export._page import Chart, Page, Section
@@ -97,7 +97,7 @@ class Visit:
         text = environment(PACKAGE).get_template(template).render(
             page=Page(self.words.code, title, "", sections, labels), words=self.words, link=link, svg=numbered,
             visit=self, moment=to_the_second, version=release(), digest=digest(), languages=named_languages(),
-            here=self._here(), **values,
+            here=self._here(), typed=typed, **values,
         )  # fmt: skip
         answer = HTMLResponse(text, status)
         answer.headers["Content-Language"] = self.words.code
@@ -170,7 +170,10 @@ async def _form(request: Request) -> dict[str, str] | None:
         body += chunk
         if len(body) > BODY_OCTETS:
             return None
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    except ValueError:
+        return None
     return {name: values[0] for name, values in fields.items()}
 
 

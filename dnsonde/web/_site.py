@@ -155,13 +155,20 @@ class Site:
         with opened.lock, _told(opened.entry.folder), Hold(opened.entry.folder) as hold:
             if hold.generation != opened.generation:
                 opened.view, opened.generation = self._view(opened.entry, opened.found), hold.generation
-            timer = Timer(QUERY_S, opened.view.connection.interrupt)
-            timer.daemon = True
-            timer.start()
-            try:
+            with in_time(opened.view.connection):
                 yield opened.view
-            finally:
-                timer.cancel()
+
+
+@contextmanager
+def in_time(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Interrupt what takes longer than a page may cost."""
+    timer = Timer(QUERY_S, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def new_token() -> str:

@@ -1,13 +1,17 @@
 """`/compare`: what changed between two runs."""
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from starlette.responses import Response
 
 from dnsonde import look, report
 from dnsonde.export._page import Para, Section
 from dnsonde.export._page_run import CHANGED, Before, change_blocks
 from dnsonde.web._page import Visit, page
+from dnsonde.web._site import in_time
 
 ROWS = 50
 CHANGES = ("", *report.CHANGES)
@@ -23,22 +27,21 @@ def compare(visit: Visit) -> Response:
     told: dict[str, Any] = {"sections": (), "rows": [], "total": 0}
     if before and after:
         old, new = site.open(site.entry(before, "run")), site.open(site.entry(after, "run"))
-        found = site.remembered(
-            new,
-            ("compare", before, old.stamp),
-            lambda _view: look.difference(old.entry.folder, new.entry.folder, most=CHANGED),
+        counts, groups, hosts = site.remembered(
+            new, ("compare", before, old.stamp), lambda _view: _changes(old.entry.folder, new.entry.folder)
         )
         notes = [
             Para(f"{opened.entry.key}: {said}", "note")
             for opened in (old, new)
             if (said := look.unfinished(opened.entry.folder, words))
         ]
-        blocks = change_blocks(Before(before, found.counts, found.groups), words)
+        blocks = change_blocks(Before(before, counts, groups), words)
         told["sections"] = (Section("changes", words("changes.title"), (*notes, *blocks)),)
-        told["total"] = found.counts[change] if change else found.total
-        with site.asking(new):  # one question at a time, to this relation too
-            hosts = found.hosts.filter(f"change = '{change}'") if change else found.hosts
-            rows = hosts.order(report.TARGET).limit(ROWS, offset=(number - 1) * ROWS)
+        told["total"] = counts[change] if change else sum(counts.values())
+        with site.asking(new) as view:
+            changed = view.connection.from_arrow(hosts)
+            rows = changed.filter(f"change = '{change}'") if change else changed
+            rows = rows.order(report.TARGET).limit(ROWS, offset=(number - 1) * ROWS)
             told["rows"] = report.readable(rows).read_all().to_pylist()
     return visit.show(
         "compare.html",
@@ -53,3 +56,10 @@ def compare(visit: Visit) -> Response:
         size=ROWS,
         **told,
     )
+
+
+def _changes(before: Path, after: Path) -> tuple[dict[str, int], list[dict[str, Any]], pa.Table]:
+    """How many changed in which way, by group, and the hosts: without the engine, which takes memory and threads."""
+    with closing(look.engine()) as engine, in_time(engine):
+        found = look.difference(before, after, most=CHANGED, connection=engine)
+        return found.counts, found.groups, found.hosts.to_arrow_table()

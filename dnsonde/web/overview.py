@@ -34,6 +34,6 @@ def overview(visit: Visit) -> Response:
         pages=-(-len(shelf.entries) // ROWS),
         total=len(shelf.entries),
         left_out=shelf.left_out,
-        folder=str(visit.site.folder),
+        folder=visit.site.folder,
         again=_live.again(visit.site, shown),
     )

@@ -258,6 +258,17 @@ def test_indicators_of_ones_own_are_looked_for(dnsonde: Type, tmp_path: Path) ->
     (row,) = found(dnsonde(*base, "--intel", "ours.csv"))
     assert (row["subject"], row["evidence"]["malware"]) == ("192.0.2.8", "ourbot")
     assert dnsonde(*base, "--intel", "nowhere.csv").returncode in {2, 3}
+    there = {"type": "indicator", "pattern": f"[network-traffic:dst_ref.value = '{target}']"}
+    for until, findings in (("2001-01-01T00:00:00Z", 0), ("9000-01-01T00:00:00Z", 1)):
+        (tmp_path / "ours.json").write_text(
+            json.dumps(
+                [
+                    there | {"valid_until": until},
+                    there | {"pattern": "[domain-name:value = 'c2.example.com']"},
+                ]
+            )
+        )
+        assert len(found(dnsonde(*base, "--intel", "ours.json"))) == findings
 
 
 @pytest.mark.parametrize(

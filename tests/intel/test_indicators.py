@@ -62,6 +62,41 @@ def test_stix_patterns_that_are_not_revoked(tmp_path: Path) -> None:
     assert load_indicators(written(tmp_path, "x.json", json.dumps(bundle))) == (HOST, C2)
 
 
+def test_a_stix_port_is_of_the_address_that_it_stands_with(tmp_path: Path) -> None:
+    def at(address: str, port: int) -> str:
+        return f"network-traffic:dst_ref.value = '{address}' AND network-traffic:dst_port = {port}"
+
+    wanted = [("203.0.113.9", 23), ("203.0.113.10", 1312)]
+    one, other = (at(*pair) for pair in wanted)
+    shared = "network-traffic:dst_ref.value = '203.0.113.9' OR network-traffic:dst_ref.value = '203.0.113.10'"
+    for pattern, ports in (
+        (f"[{one}] OR [{other}]", {23, 1312}),
+        (f"[({one}) OR ({other})]", {23, 1312}),
+        (f"[({shared}) AND network-traffic:dst_port = 23]", {23}),
+        (f"[url:value = 'a]b[c' AND {one}] AND [{other}]", {23, 1312}),
+    ):
+        text = json.dumps({"type": "indicator", "pattern": pattern})
+        found = load_indicators(written(tmp_path, "x.json", text))
+        assert {i.port for i in found} == ports, pattern
+        assert len(found) == 2
+        if len(ports) == 2:
+            assert {(i.value, i.port) for i in found} == set(wanted)
+
+
+@pytest.mark.parametrize(
+    ("until", "kept"),
+    [("2001-01-01T00:00:00Z", False), ("2023-11-14T22:13:20.000Z", False), ("2023-11-14T22:13:21Z", True),
+     ("2001-01-01", False), ("some day", True), (None, True),
+     ("0001-01-01T00:00:00+23:59", False), ("9999-12-31T23:59:59-23:59", True)],
+)  # fmt: skip
+def test_what_stix_no_longer_holds_valid_is_left_out(tmp_path: Path, until: str | None, kept: bool) -> None:
+    old = {"type": "indicator", "name": "Katana", "pattern": "[domain-name:value = 'c2.example.com']"}
+    other = old | {"pattern": "[domain-name:value = 'other.example.com']"}
+    text = json.dumps([old | ({} if until is None else {"valid_until": until}), other])
+    found = load_indicators(written(tmp_path, "x.json", text), 1_700_000_000_000_000)
+    assert (C2 in found) == kept
+
+
 def test_misp_attributes_for_detection(tmp_path: Path) -> None:
     event = {
         "Event": {

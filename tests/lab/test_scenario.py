@@ -53,6 +53,16 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
         (("[shares]", "[shares"), "scenario"),
         (("[shares]", 'pool = "127.200.0.0/25"\n[shares]'), "too small"),
         (("[shares]", "port = 0\n[shares]"), "port"),
+        (
+            ("[shares]", '[authority]\naddress = "nonsense"\n[shares]'),
+            "address 'nonsense' is no address within",
+        ),
+        (("[shares]", '[authority]\naddress = "192.0.2.53"\n[shares]'), "no address within 127.0.0.0/8"),
+        (("[shares]", '[authority]\ncontrol = ["x", "y"]\n[shares]'), "control 'x' is no IPv4 address"),
+        (("[shares]", '[authority]\ncontrol = ["192.0.2.1", "192.0.2.2"]\n[shares]'), "is no IPv6 address"),
+        (("[shares]", '[authority]\nzone = "a..b"\n[shares]'), "zone cannot be: 'a..b': a label has"),
+        (("[shares]", f'[authority]\nzone = "{"a.b." * 60}"\n[shares]'), "octets, for the labels below it"),
+        (("[shares]", '[authority]\nzone = "."\n[shares]'), "zone is empty"),
         (("[shares]", "[network.probe]\nloss = 2.0\n[shares]"), "loss"),
     ],
 )

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from dnsonde.probe._rounds import KINDS
 from dnsonde.probe.match import (
-    KINDS,
     Matcher,
     Secret,
     reply_columns,

@@ -1,5 +1,7 @@
 """The one thing that the page writes: a look for threats in a lake, kept in it."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,11 @@ def test_why_a_look_ended_early_is_told(tmp_path: Path) -> None:
         looks.start("other", tmp_path, ())
     assert look.ended.wait(LONGEST_S)
     assert "gone" in look.failed
+    assert not [status for status in Path("/proc").glob("[0-9]*/stat") if is_ours_and_defunct(status)]
+
+
+def is_ours_and_defunct(status: Path) -> bool:
+    with suppress(OSError):
+        state, parent = status.read_text().rpartition(")")[2].split()[:2]
+        return (state, int(parent)) == ("Z", os.getpid())
+    return False

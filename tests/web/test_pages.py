@@ -5,14 +5,20 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from starlette.testclient import TestClient
 
+from dnsonde import report
 from dnsonde.probe.state import Lock
+from dnsonde.table import store
+from dnsonde.table.schema import SIGHTING
+from dnsonde.web import _site
 from tests.export.views import HOSTILE
 from tests.web.conftest import Client
-from tests.web.folder import make_lake, make_run
+from tests.web.folder import make_lake, make_run, write
 
 PAGES = (
     "/", "/run/runs/november", "/hosts/runs/november", "/host/127.1.0.0/runs/november", "/lake/march", "/lake/april",
@@ -214,6 +220,35 @@ def test_two_runs_are_compared(web: TestClient) -> None:
     assert web.get("/compare?before=runs/october&after=march").status_code == 404
 
 
+def test_a_comparison_leaves_no_engine_open(web: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    web.get("/compare?before=runs/october&after=runs/november")
+    made, begin = [], store.database
+
+    def noted(**options: Any) -> duckdb.DuckDBPyConnection:
+        made.append(begin(**options))
+        return made[-1]
+
+    monkeypatch.setattr(store, "database", noted)
+    assert web.get("/compare?before=runs/november&after=runs/october").status_code == 200
+    assert web.get("/compare?before=runs/november&after=runs/october&change=closed").status_code == 200
+    (engine,) = made
+    with pytest.raises(duckdb.ConnectionException):
+        engine.execute("SELECT 1")
+
+
+def test_a_comparison_that_takes_too_long_is_given_up(
+    tmp_path: Path, serve: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        make_run(tmp_path / name, 8)
+    slow = "(SELECT count(*) FROM range(200000) a, range(200000) b WHERE a.range * b.range % 7 = 3) > 0"
+    monkeypatch.setattr(report, "compare", lambda _was, now: now.filter(slow))
+    monkeypatch.setattr(_site, "QUERY_S", 0.2)
+    answer = serve(tmp_path).get("/compare?before=first&after=second")
+    assert answer.status_code == 503
+    assert "given up" in answer.text
+
+
 def test_a_run_that_is_not_finished_is_compared_as_one(tmp_path: Path, serve: Client) -> None:
     make_run(tmp_path / "all", 8)
     make_run(tmp_path / "begun", 4, complete=False)
@@ -229,6 +264,21 @@ def test_a_run_that_is_joined_is_not_in_progress(tmp_path: Path, serve: Client) 
         assert "in progress" not in text_of(serve(tmp_path).get("/").text)
     with Lock(run):
         assert "in progress" in text_of(serve(tmp_path).get("/").text)
+
+
+def test_what_is_to_be_typed_means_the_folder_to_a_shell(tmp_path: Path, serve: Client) -> None:
+    shelf = tmp_path / "a;touch x"
+    shelf.mkdir()
+    assert "-o &#39;" in serve(shelf).get("/").text
+    assert "a;touch x/first&#39;" in serve(shelf).get("/").text
+    write(shelf / "seen", SIGHTING, [])
+    (shelf / "seen/sighting").mkdir(parents=True, exist_ok=True)
+    make_lake(shelf / "lake", None)
+    shutil.rmtree(make_run(shelf / "run", 8) / "verdict")
+    web = serve(shelf)
+    assert "dnsonde join RUN &#39;" in web.get("/").text
+    assert "dnsonde join &#39;" in web.get("/run/run").text
+    assert "dnsonde detect &#39;" in web.get("/lake/lake").text
 
 
 def test_an_empty_folder_says_what_to_type(tmp_path: Path, serve: Client) -> None:
