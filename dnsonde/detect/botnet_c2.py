@@ -80,7 +80,8 @@ def botnet_c2(
     OpenNIC on purpose. A protocol of another kind may begin with 00000001, but then more follows than `hello_most`.
 
     **Thresholds** One contact with a listed place is a finding. `suffix_min` (3) and `hello_most` (512 octets in a
-    minute: hello, identity, two octets of keep-alive each minute) are ours. `gap_s` is a day.
+    minute: hello, identity, two octets of keep-alive each minute) are ours. `gap_s` is a day. Indicators that STIX held
+    valid until before `valid_at_s` (the present, where a file is named by `--intel`) do not count.
     """
     more = [
         i for line in intel.splitlines() if line for i in load_indicators(Path(line), valid_at_s * 1_000_000)
