@@ -68,9 +68,8 @@ def seen(each: ir.Table, rows: ir.Table, flow: ir.Table, by: list[str]) -> ir.Ta
     How many it counts for one, what it logs of all its flows tells: hardly any has fewer.
     """
     logged = flow.filter(flow.ttl_min.isnull())
-    sizes = logged.group_by(["file", "packets"]).aggregate(
-        records=logged.count()
-    )  # few, whatever the log's length
+    # Few, whatever the log's length.
+    sizes = logged.group_by(["file", "packets"]).aggregate(records=logged.count())
     upto = ibis.window(group_by="file", order_by="packets", preceding=None, following=0)
     sizes = sizes.mutate(upto=sizes.records.sum().over(upto), total=sizes.records.sum().over(group_by="file"))
     grains = sizes.filter((sizes.upto >= HARDLY * sizes.total) & (sizes.total >= LOG_RECORDS))

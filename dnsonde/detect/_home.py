@@ -159,9 +159,9 @@ def _greedy(conversations: _Conversations, total: int, seen: Sequence[Prefix]) -
             break
         if not chosen and len(found) == 2 and max(one["n"] for one in found) < MANY:
             other = _prefix(found[1])
-        chosen += [_prefix(found[0])]
+        chosen.append(_prefix(found[0]))
         if len(found) == 2 and found[0]["n"] < MANY and _neighbours(*map(_prefix, found)):
-            chosen += [_prefix(found[1])]
+            chosen.append(_prefix(found[1]))
         left = _without(chosen)
         covered = total - conversations.count(left)
     share = covered / total

@@ -113,8 +113,8 @@ def _objects(octets: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.i
         quote[after[(length % 2 == 1) & (after < len(octets))]] = False
     outside = ~np.logical_xor.accumulate(quote)
     at = np.flatnonzero(outside & ((octets == ord("{")) | (octets == ord("}"))))
-    depth = np.cumsum(np.where(octets[at] == ord("{"), 1, -1))
     opens = octets[at] == ord("{")
+    depth = np.cumsum(np.where(opens, 1, -1))
     return at[opens & (depth == 1)], at[~opens & (depth == 0)] + 1
 
 

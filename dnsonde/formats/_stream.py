@@ -27,9 +27,7 @@ PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bom
 ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
 HEAD = 1 << 16  # octets that a format may look at before it is chosen
 SAMPLE = 1 << 16
-SAMPLES = (
-    256  # files up to as many are hashed whole, longer ones by as many, evenly spaced, size and checksum
-)
+SAMPLES = 256  # of a file; one that has no more is hashed whole, else so many, evenly spaced, its size and a checksum
 
 MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -138,7 +136,7 @@ class Stream:
     def _hash(self, raw: bytes) -> str:
         """Of the content, long files by samples and a checksum of all; of a pipe its first octets.
 
-        A tenth of the time that a hash of all takes, and no file that differs somewhere passes for another by chance.
+        Of files as long that are alike in all samples one in 2^32 would pass for another by chance.
         """
         found = hashlib.blake2b(digest_size=16)
         if not self.size:

@@ -146,26 +146,34 @@ def _read(stream: Stream, account: Account, options: Options) -> Tables:
 
 def _json(stream: Stream, account: Account) -> Iterator[tuple[str, int, Columns]]:
     first = _first(stream.head)
-    known = {"dns": "dns", "conn": "conn"} | {
-        str(first[word]): _log(first) for word in NAMING if word in first
+    known = {b"dns": "dns", b"conn": "conn"} | {
+        str(first[word]).encode(): _log(first) for word in NAMING if word in first
     }
     for block in logs.json_blocks(stream, account):
         parts = {_log(first): block}
         if any(word in first for word in NAMING):
-            lines = [line for line in block.splitlines() if line.strip()]
-            named = [
-                known.get(found[1].decode()) if (found := NAMED.search(line)) else None for line in lines
-            ]
-            account.ignored["other_log"] += named.count(None)
-            account.ignored = +account.ignored
-            parts = {
-                kind: b"\n".join(line for line, its in zip(lines, named, strict=True) if its == kind) + b"\n"
-                for kind in dict.fromkeys(filter(None, named))
-            }
+            parts = _by_log(block, known, account)
         for kind, part in parts.items():
             count, columns = _rows(part, DNS if kind == "dns" else CONN, first, account)
             if count:
                 yield kind, count, columns
+
+
+def _by_log(block: bytes, known: dict[bytes, str], account: Account) -> dict[str, bytes]:
+    """The lines of each log that is read; objects of others are counted. known: the logs by what objects call them."""
+    lines = [line for line in block.splitlines() if line.strip()]
+    names = NAMED.findall(block)
+    if len(names) == len(lines) and len(set(names)) == 1 and names[0] in known:
+        return {known[names[0]]: block}  # as nearly always
+    parts: dict[str, list[bytes]] = {}
+    for line in lines:
+        named = NAMED.search(line)
+        kind = known.get(named[1]) if named else None
+        if kind is None:
+            account.ignored["other_log"] += 1
+        else:
+            parts.setdefault(kind, []).append(line)
+    return {kind: b"\n".join(part) + b"\n" for kind, part in parts.items()}
 
 
 def _rows(
@@ -210,9 +218,8 @@ def _text(stream: Stream, account: Account) -> Iterator[tuple[str, int, Columns]
         for part in _parts(block):
             style = Style.of(part, style)
             if not (kind := _kind(set(style.fields))):
-                lines = part.splitlines()
-                account.ignored["other_log"] += sum(not line.startswith(b"#") for line in lines)
-                account.ignored = +account.ignored
+                if others := sum(not line.startswith(b"#") for line in part.splitlines()):
+                    account.ignored["other_log"] += others
                 continue
             columns = _table(part, style, account)
             if columns and len(columns["ts"]):

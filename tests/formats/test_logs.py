@@ -1,10 +1,9 @@
-"""Text logs and dnstap: Zeek, Suricata, nfdump and goflow2, whole, joined, cut and damaged."""
+"""Text logs: Zeek, Suricata, nfdump, goflow2 and pmacct, whole, joined, cut and damaged."""
 
 import csv
 import gzip
 import json
 import runpy
-import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,33 +13,13 @@ import pytest
 
 from dnsonde.errors import UsageError
 from dnsonde.formats import _logs
-from dnsonde.formats._contract import Account, Options
 from dnsonde.formats._reading import Reading
 from dnsonde.wire.batch import address_text
+from tests.formats.reading import Rows, ends, read
 
 HERE = Path(__file__).parent
 CAPTURES = HERE.parents[2] / "shared" / "captures"
 make = SimpleNamespace(**runpy.run_path(str(HERE / "capture_files.py")))
-
-Rows = list[dict[str, Any]]
-
-
-def read(folder: Path, data: bytes | str, options: Options | None = None) -> tuple[Rows, Rows, Account]:
-    """(message rows, flow rows, account)."""
-    path = folder / "log"
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    found: dict[str, Rows] = {"message": [], "flow": []}
-    with Reading(path, options) as reading:
-        for table, batch in reading:
-            batch.validate(full=True)
-            found[table] += batch.to_pylist()
-    return found["message"], found["flow"], reading.account
-
-
-def ends(row: dict[str, Any]) -> tuple[str, int, str, int]:
-    src, dst = (address_text(row[f"{side}_net"], row[f"{side}_host"]) for side in ("src", "dst"))
-    return src, row["src_port"], dst, row["dst_port"]
-
 
 # --- Zeek -------------------------------------------------------------------------------------------------------
 
@@ -265,6 +244,13 @@ def test_several_zeek_logs_in_one(tmp_path: Path, word: str) -> None:
     messages, flows, account = read(tmp_path, text)
     check_dns(messages)
     assert (len(flows), account.parsed, dict(account.ignored)) == (2, 2, {"other_log": 1})
+
+
+def test_a_zeek_log_may_be_called_anything(tmp_path: Path) -> None:
+    flow = {"_path": "conn"} | zeek_object(CONN_FIELDS, CONN_ROW)
+    line = json.dumps(flow).encode() + b"\n"
+    _, flows, account = read(tmp_path, line * 3 + b'{"_path":"\xff\x1b[2J","uid":"C1"}\n')
+    assert (len(flows), account.packets, dict(account.ignored)) == (6, 4, {"other_log": 1})
 
 
 def test_zeek_columns_that_are_missing_or_there_twice(tmp_path: Path) -> None:
@@ -570,83 +556,6 @@ def test_an_endless_object_is_given_up(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(_logs, "LONGEST_LINE", 1000)
     messages, _, account = read(tmp_path, f'[{json.dumps(QUERY)}, {{"x": "' + "y" * 10_000)
     assert (len(messages), dict(account.malformed)) == (1, {"endless_line": 1})
-
-
-# --- dnstap -----------------------------------------------------------------------------------------------------
-
-
-def field(number: int, value: int | bytes, *, fixed: bool = False) -> bytes:
-    def varint(n: int) -> bytes:
-        out = b""
-        while n > 127:
-            out, n = out + bytes([n & 127 | 128]), n >> 7
-        return out + bytes([n])
-
-    if isinstance(value, bytes):
-        return varint(number << 3 | 2) + varint(len(value)) + value
-    if fixed:
-        return varint(number << 3 | 5) + struct.pack("<I", value)
-    return varint(number << 3) + varint(value)
-
-
-def dnstap_message(kind: int, message: bytes, *, protocol: int = 1) -> bytes:
-    base = 8 if kind % 2 else 12
-    body = (
-        field(1, kind)
-        + field(2, 1)
-        + field(3, protocol)
-        + field(4, make.A)
-        + field(5, make.B)
-        + field(6, 4000)
-    )
-    body += (
-        field(7, 53)
-        + field(base, 1_700_000_000)
-        + field(base + 1, 7000, fixed=True)
-        + field(base + 2, message)
-    )
-    return field(1, b"server") + field(14, body) + field(15, 1)
-
-
-def frames(*bodies: bytes) -> bytes:
-    content = b"protobuf:dnstap.Dnstap"
-    start = struct.pack(">III", 2, 1, len(content)) + content
-    data = bytes(4) + struct.pack(">I", len(start)) + start
-    data += b"".join(struct.pack(">I", len(b)) + b for b in bodies)
-    return data + bytes(4) + struct.pack(">II", 4, 3)
-
-
-def test_dnstap_frames(tmp_path: Path) -> None:
-    raw = frames(
-        dnstap_message(5, make.dns(id_=9)), dnstap_message(6, make.dns(id_=9, response=True), protocol=2),
-        dnstap_message(5, make.dns(), protocol=3), field(1, b"no message"), b"\x0a\xff\xff\xff\x7f",
-    )  # fmt: skip
-    messages, _, account = read(tmp_path, raw)
-    query, answer, dot = messages
-    assert (ends(query), query["time_us"]) == (("192.0.2.1", 4000, "198.51.100.7", 53), 1_700_000_000_000_007)
-    assert ends(answer) == ("198.51.100.7", 53, "192.0.2.1", 4000)
-    assert [m["transport"] for m in (query, answer, dot)] == ["udp", "tcp", "unknown"]
-    assert (query["qname"], query["id"], answer["response"], answer["answers"]) == (
-        "www.example.com",
-        9,
-        True,
-        1,
-    )
-    assert (account.packets, account.parsed) == (5, 3)
-    assert (dict(account.ignored), dict(account.malformed)) == ({"no_message": 1}, {"damaged_frame": 1})
-
-
-def test_dnstap_cut_and_damaged(tmp_path: Path) -> None:
-    raw = frames(dnstap_message(5, make.dns()), dnstap_message(5, make.dns()))
-    messages, _, account = read(tmp_path, raw[:-40])
-    assert (len(messages), account.notes[0][:9]) == (1, "cut short")
-    messages, _, account = read(tmp_path, raw[:-12] + b"\xff\xff\xff\xff....")
-    assert (len(messages), account.notes[0][:7]) == (2, "damaged")
-
-
-def test_a_bare_dnstap_message(tmp_path: Path) -> None:
-    messages, _, account = read(tmp_path, dnstap_message(5, make.dns()))
-    assert (len(messages), account.format) == (1, "dnstap")
 
 
 # --- the real ones ----------------------------------------------------------------------------------------------
