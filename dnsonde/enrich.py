@@ -1,6 +1,6 @@
 """Whose an address is: system, prefix, country and abuse contact, from files that the operator has. Nothing is fetched.
 
-The first file that knows a field of an address tells it. What files can be is in `dnsonde.formats._owners`.
+The first file that knows a field of an address tells it. What files can be is in `dnsonde.owners.source`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from dnsonde.errors import RunError, UsageError
-from dnsonde.formats._owners import NOTHING, Address, Facts, Source, open_source
+from dnsonde.owners.facts import NOTHING, Address, Facts
+from dnsonde.owners.source import Source, open_source
 from dnsonde.report import ANSWERED, Relation
 from dnsonde.scratch import scratch
 from dnsonde.table import store

@@ -14,7 +14,7 @@ HOUSE = ROOT / "dnsonde"
 FLOORS = (
     {"errors", "clock", "registry", "escape", "scratch", "stopping", "utf8"},
     {"wire", "settings", "whole"},
-    {"table", "net", "beside", "intel", "lang", "compile"},
+    {"table", "net", "beside", "intel", "lang", "owners", "compile"},
     {"formats", "authority", "probe", "detect"},
     {"report", "lab", "take"},
     {"export"},

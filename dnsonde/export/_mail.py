@@ -16,7 +16,7 @@ from typing import Any
 from dnsonde.errors import SystemRefusal
 from dnsonde.escape import terminal
 from dnsonde.export._documents import release
-from dnsonde.formats._owners import MAIL
+from dnsonde.owners.facts import mail_of
 from dnsonde.whole import whole
 
 UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]")
@@ -32,7 +32,7 @@ def write_mails(reports: Iterable[tuple[Mapping[str, Any], str | None]], folder:
         folder.mkdir(parents=True, exist_ok=True)
         for report, contact in reports:
             # The contact came from a file: what is no plain mail address could add headers, or folders.
-            if contact is None or not MAIL.fullmatch(contact):
+            if contact is None or mail_of(contact) is None:
                 left += 1
                 continue
             name = f"{UNSAFE.sub('_', contact)}-{report['report_id']}.eml"

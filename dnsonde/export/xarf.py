@@ -11,7 +11,7 @@ from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, Attack, attacks, during
 from dnsonde.export._contract import Host, Incident, View, require_within, rfc3339
 from dnsonde.export._documents import known, lines, stable_uuid
-from dnsonde.formats._owners import MAIL
+from dnsonde.owners.facts import mail_of
 from dnsonde.wire.batch import address_pair
 
 VERSION = "4.2.0"
@@ -56,7 +56,7 @@ def reports(
 
 def _sender(org: str, contact: str) -> dict[str, Any]:
     contact = contact.removeprefix("mailto:")
-    if not MAIL.fullmatch(contact):
+    if mail_of(contact) is None:
         raise UsageError(
             "a report says who reports: give your mail address with `--set contact=abuse@example.net`, and your "
             "organisation with `--set org=NAME`"

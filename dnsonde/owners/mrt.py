@@ -1,8 +1,11 @@
 """Routing tables as collectors dump them: MRT (RFC 6396) TABLE_DUMP and TABLE_DUMP_V2, also with paths (RFC 8050)."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from typing import BinaryIO
+
+from dnsonde.owners.facts import Entry, Facts
 
 HEADER = struct.Struct(">IHHI")  # seconds since 1970, type, subtype, octets that follow (RFC 6396, 2)
 TABLE_DUMP, TABLE_DUMP_V2 = 12, 13
@@ -17,6 +20,8 @@ EXTENDED = 0x10  # attribute flag: its length takes two octets (RFC 4271, 4.3)
 AS_PATH = 2
 AS_SEQUENCE = 2
 
+KINDS: Mapping[int, type[IPv4Address] | type[IPv6Address]] = {4: IPv4Address, 16: IPv6Address}
+
 Route = tuple[int, int, int, int]  # address as a number, its octets, bits of the prefix, origin
 
 
@@ -28,12 +33,22 @@ def is_mrt(head: bytes) -> bool:
     return kind in {TABLE_DUMP, TABLE_DUMP_V2, *UPDATES} and subtype < 16 and 0 < size <= RECORD_MAX
 
 
-def routes(file: BinaryIO) -> Iterator[Route]:
-    """Each prefix once for each record, with the system that originates it by the first of its paths that tells.
+def entries(file: BinaryIO) -> Iterator[Entry]:
+    """Each prefix once, with the system that originates it by the first of its paths that tells.
 
     Default routes, which nobody originates, and records of other kinds are passed over. ValueError where the file is
     damaged or ends within a record.
     """
+    seen = set()
+    for number, octets, bits, origin in _routes(file):
+        if (number, octets, bits) not in seen:
+            seen.add((number, octets, bits))
+            kind = KINDS[octets]
+            first, last = kind(number), kind(number | (1 << 8 * octets - bits) - 1)
+            yield Entry(first, last, Facts(asn=origin, prefix=f"{first}/{bits}"))
+
+
+def _routes(file: BinaryIO) -> Iterator[Route]:
     while head := file.read(HEADER.size):
         if len(head) < HEADER.size:
             raise ValueError("it ends within a record")

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsonde.errors import UsageError
-from dnsonde.formats._mrt import is_mrt, routes
-from dnsonde.formats._owners import Facts, open_source
+from dnsonde.owners.facts import Facts
+from dnsonde.owners.mrt import entries, is_mrt
+from dnsonde.owners.source import open_source
 
 SEQUENCE, SET = 2, 1
 ORIGIN_IGP = bytes.fromhex("40010100")
@@ -58,11 +59,7 @@ def old(prefix: str, path: bytes) -> bytes:
 
 
 def read(*records: bytes) -> dict[str, int]:
-    found = {}
-    for number, octets, bits, origin in routes(io.BytesIO(b"".join(records))):
-        address = ip_address(number.to_bytes(octets, "big"))
-        found[f"{address}/{bits}"] = origin
-    return found
+    return {str(e.facts.prefix): int(e.facts.asn or 0) for e in entries(io.BytesIO(b"".join(records)))}
 
 
 @pytest.mark.parametrize(
