@@ -29,8 +29,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from bench_read import read, write_capture, write_mixed
 
-from dnsonde.detect._about import detector_names
-from dnsonde.detect._compiled import query_of
+from dnsonde.findings.about import detector_names
+from dnsonde.findings.compiled import query_of
 from dnsonde.formats._contract import Options
 from dnsonde.formats._reading import Reading
 from dnsonde.table.lake import Intake, Lake

@@ -16,8 +16,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnsonde.detect._kept import kept
 from dnsonde.errors import DnsondeError, RunError
+from dnsonde.findings.known import kept
 from dnsonde.probe import state as states
 from dnsonde.probe._rounds import KINDS, rounds
 from dnsonde.probe.narrow import FILE as SCOPE

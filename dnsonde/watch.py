@@ -13,30 +13,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dnsonde.clock import Clock
-from dnsonde.detect._about import detector_names, require_detectors
-from dnsonde.detect._allow import Allowed
-from dnsonde.detect._compiled import (
+from dnsonde.errors import RunError, SystemRefusal, UsageError
+from dnsonde.escape import typed
+from dnsonde.export._texts import JSON
+from dnsonde.findings.about import detector_names, require_detectors
+from dnsonde.findings.allow import Allowed
+from dnsonde.findings.compiled import (
     is_prepared,
     query_of,
     unprepared,
 )
-from dnsonde.detect._engines import Looker, opened
-from dnsonde.detect._findings import SEVERITIES, findings
-from dnsonde.detect._home import Guess, guess
-from dnsonde.detect._kept import Look, code, keep, parts
-from dnsonde.detect._kept import kept as kept_look
-from dnsonde.detect._sides import Seen, between
-from dnsonde.errors import RunError, SystemRefusal, UsageError
-from dnsonde.escape import typed
-from dnsonde.export._texts import JSON
+from dnsonde.findings.engines import Looker, opened
+from dnsonde.findings.home import Guess, guess
+from dnsonde.findings.known import Look, code, keep, parts
+from dnsonde.findings.known import kept as kept_look
 from dnsonde.formats._contract import Options
 from dnsonde.scratch import scratch
 from dnsonde.table import store
+from dnsonde.table.finding import SEVERITIES, findings
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.part import TIME
 from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
+from dnsonde.table.sides import Seen, between
 from dnsonde.table.within import create_within
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
 

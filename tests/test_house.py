@@ -13,9 +13,10 @@ HOUSE = ROOT / "dnsonde"
 
 FLOORS = (
     {"errors", "clock", "registry", "escape", "scratch", "stopping", "utf8"},
-    {"wire", "settings", "whole"},
-    {"table", "net", "beside", "intel", "lang", "owners", "compile"},
+    {"wire", "settings", "whole", "lang"},
+    {"table", "net", "beside", "intel", "owners", "compile"},
     {"formats", "authority", "probe", "detect"},
+    {"findings"},
     {"report", "lab", "take"},
     {"export"},
     {"look", "watch", "shelf", "hosts", "doctor", "enrich"},

@@ -39,7 +39,7 @@ def test_texts_have_the_same_places(code: str) -> None:
 
 @pytest.mark.parametrize("code", OTHERS)
 def test_findings_are_told_as_their_detectors_do(code: str) -> None:
-    from dnsonde.detect._about import about
+    from dnsonde.findings.about import about
 
     detectors = about()
     for key, text in words(code).texts.items():

@@ -11,17 +11,17 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._about import detector_names
-from dnsonde.detect._allow import Allowed, load_allowed
-from dnsonde.detect._compiled import detector_of, query_of
-from dnsonde.detect._engines import OnDuckDB
-from dnsonde.detect._home import Guess, guess
-from dnsonde.detect._sides import Seen, below
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.findings.about import detector_names
+from dnsonde.findings.allow import Allowed, load_allowed
+from dnsonde.findings.compiled import detector_of, query_of
+from dnsonde.findings.engines import OnDuckDB
+from dnsonde.findings.home import Guess, guess
 from dnsonde.table import kept
 from dnsonde.table import lake as lakes
 from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FINDING, FLOW, MESSAGE
+from dnsonde.table.sides import Seen, below
 from dnsonde.table.store import database
 from dnsonde.watch import Asked, to_prepare
 from dnsonde.wire.batch import address_pair

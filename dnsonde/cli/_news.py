@@ -21,20 +21,20 @@ def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path,
     """
     import pyarrow as pa
 
-    from dnsonde.detect import _again
-    from dnsonde.detect._about import about
     from dnsonde.errors import SystemRefusal
+    from dnsonde.findings import again
+    from dnsonde.findings.about import about
 
     detectors = about()
     rows = found.findings.to_pylist()
-    fresh = _again.news(_again.told(lake), rows, detectors)
+    fresh = again.news(again.told(lake), rows, detectors)
     numbers = [number for number, new in enumerate(fresh) if new]
     news = replace(found, findings=found.findings.filter(pa.array(fresh, pa.bool_())))
     _findings.tell(news, form, output, limit, lake, known=len(rows) - len(numbers))
     sys.stdout.flush()
     left = set(numbers[limit:] if form == "table" and limit else ())
     try:
-        _again.note(lake, [row for n, row in enumerate(rows) if n not in left], detectors, clock.now_us())
+        again.note(lake, [row for n, row in enumerate(rows) if n not in left], detectors, clock.now_us())
     except SystemRefusal as error:
         click.echo(f"What was told cannot be noted, so it is new again next time: {error}", err=True)
     return news

@@ -105,7 +105,7 @@ def detect(
     from dnsonde.cli import _findings, _news
     from dnsonde.clock import SystemClock
     from dnsonde.compile import READING, compile_once
-    from dnsonde.detect._allow import Allowed, load_allowed
+    from dnsonde.findings.allow import Allowed, load_allowed
     from dnsonde.table.lake import is_lake
     from dnsonde.table.prefix import prefixes
 

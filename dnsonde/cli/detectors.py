@@ -7,7 +7,7 @@ import click
 def detectors() -> None:
     """List the detectors, and what each finds."""
     from dnsonde.cli._terminal import console, show_list
-    from dnsonde.detect._about import about
+    from dnsonde.findings.about import about
 
     out = console()
     told = ((name, one.subject_kind, one.explanation.partition("\n")[0]) for name, one in about().items())

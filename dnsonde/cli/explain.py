@@ -24,7 +24,7 @@ def explain(name: str) -> None:
     from rich.text import Text
 
     from dnsonde.cli._terminal import console
-    from dnsonde.detect._about import about, require_detectors
+    from dnsonde.findings.about import about, require_detectors
 
     require_detectors((name,))
     one = about()[name]

@@ -24,8 +24,8 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._findings import SEVERITIES, SubjectKind, Wording
 from dnsonde.settings import Parameter, checked, parameters
+from dnsonde.table.finding import SEVERITIES, SubjectKind, Wording
 
 CERTAIN = 0.99
 

@@ -11,9 +11,9 @@ from operator import and_, or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._sides import by_length
 from dnsonde.table.prefix import MAPPED as MAPPED_PREFIX
 from dnsonde.table.prefix import Prefix, halves_of, is_about_mapped
+from dnsonde.table.sides import by_length
 from dnsonde.wire.batch import MAPPED
 
 DIGITS = "0123456789"

@@ -2,12 +2,12 @@
 
 from typing import Annotated, BinaryIO
 
-from dnsonde.detect._home import NO_HOST, PRIVATE
 from dnsonde.errors import UsageError
 from dnsonde.escape import terminal
 from dnsonde.export._campaigns import name_of
 from dnsonde.export._contract import Incident, Network, View, require_within, rfc3339
 from dnsonde.export._documents import SEVERITIES
+from dnsonde.findings.home import NO_HOST, PRIVATE
 from dnsonde.intel.load import relied_on
 
 KINDS = ("all", "address", "domain")

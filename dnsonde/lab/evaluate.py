@@ -14,17 +14,17 @@ from typing import Any
 import pyarrow as pa
 
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._about import detector_names
-from dnsonde.detect._compiled import query_of
-from dnsonde.detect._engines import OnDuckDB
-from dnsonde.detect._findings import SEVERITIES, findings
-from dnsonde.detect._sides import Seen
+from dnsonde.findings.about import detector_names
+from dnsonde.findings.compiled import query_of
+from dnsonde.findings.engines import OnDuckDB
 from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME, Capture, Label, load_traffic, record, scenario_names
 from dnsonde.scratch import scratch
 from dnsonde.table import store
+from dnsonde.table.finding import SEVERITIES, findings
 from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FLOW, MESSAGE
+from dnsonde.table.sides import Seen
 
 TABLES = {table.name: table.schema for table in (MESSAGE, FLOW)}
 REFILL = {

@@ -507,7 +507,7 @@ def test_a_lake_that_grows_tells_each_event_once(
     plain = dnsonde(*(word for word in news if word != "--new"))  # swallows nothing
     assert [row["count"] for row in found(plain)] == [120]
     with monkeypatch.context() as patch:
-        patch.setattr("dnsonde.detect._again.note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("dnsonde.findings.again.note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         stopped = dnsonde(*news)
     assert json.loads(stopped.stdout)["count"] == 120
     said = dnsonde(*news, "--fail-on", "info")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dnsonde.detect._kept import Look, code, keep, parts
+from dnsonde.findings.known import Look, code, keep, parts
 from dnsonde.probe import state as states
 from dnsonde.table import store
 from dnsonde.table.lake import Lake

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from dnsonde.__main__ import dnsonde
-from dnsonde.detect._about import detector_names
+from dnsonde.findings.about import detector_names
 from dnsonde.intel.remedies import remedies
 
 

@@ -1,16 +1,10 @@
 """What tests of detectors stand on: every detector there is, and `rows` beside them."""
 
-import sys
-from pathlib import Path
-
 import ibis
 import pytest
 
 from dnsonde.detect._contract import Detector
 from dnsonde.registry import entries
-
-# Tests are no package, but the detectors' tests share builders of rows: `tests.detect.rows`.
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @pytest.fixture(autouse=True)

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dnsonde.detect._compiled import query_of
 from dnsonde.detect._contract import Detector
-from dnsonde.detect._findings import findings
-from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen
+from dnsonde.findings.compiled import query_of
+from dnsonde.findings.queries import Stages
 from dnsonde.formats._names import name_columns
 from dnsonde.table import store
+from dnsonde.table.finding import findings
 from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FLOW, MESSAGE
+from dnsonde.table.sides import Seen
 from dnsonde.wire.batch import address_pair
 
 HOME = ("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32")

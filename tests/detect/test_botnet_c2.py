@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from dnsonde.detect._to_sql import to_sql
 from dnsonde.detect.botnet_c2 import botnet_c2
+from dnsonde.findings.to_sql import to_sql
 from tests.detect.rows import flow, found, query
 
 HOST, RESOLVER = "192.0.2.9", "192.0.2.53"

@@ -12,9 +12,9 @@ import pytest
 from ibis.config import Config
 
 from dnsonde.detect._contract import Detector, confidence, finding, severity
-from dnsonde.detect._findings import COLUMNS, SEVERITIES
 from dnsonde.errors import UsageError
 from dnsonde.table import schema
+from dnsonde.table.finding import COLUMNS, SEVERITIES
 from tests.detect.rows import found
 
 KNOWN_TABLES = {"message", "flow"}

@@ -21,22 +21,22 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect._compiled import query_of
 from dnsonde.detect._contract import Detector
-from dnsonde.detect._engines import opened
-from dnsonde.detect._findings import findings
-from dnsonde.detect._home import guess
-from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen
 from dnsonde.detect._stages import by_stages
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.findings.compiled import query_of
+from dnsonde.findings.engines import opened
+from dnsonde.findings.home import guess
+from dnsonde.findings.queries import Stages
 from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME as LAB_HOME
 from dnsonde.lab.traffic import load_traffic, record
 from dnsonde.table import engine, store
+from dnsonde.table.finding import findings
 from dnsonde.table.lake import Lake
 from dnsonde.table.part import TIME
 from dnsonde.table.prefix import prefixes
+from dnsonde.table.sides import Seen
 from tests.detect import rows
 
 # Between them they show something to every detector.

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from dnsonde.detect import _relations as r
-from dnsonde.detect._engines import Lists
-from dnsonde.detect._sides import Seen, below
 from dnsonde.errors import UsageError
+from dnsonde.findings.engines import Lists
 from dnsonde.table.prefix import inside, prefixes
+from dnsonde.table.sides import Seen, below
 from dnsonde.table.store import database
 from dnsonde.wire.batch import address_pair, address_text
 from tests.detect import rows

@@ -7,9 +7,9 @@ import ibis.expr.types as ir
 import pytest
 
 from dnsonde.detect._contract import Detector, detector, finding
-from dnsonde.detect._queries import Query, Stages
 from dnsonde.detect._stages import busy, names, needs, sources, stage
-from dnsonde.detect._to_sql import to_sql
+from dnsonde.findings.queries import Query, Stages
+from dnsonde.findings.to_sql import to_sql
 from dnsonde.table import store
 from tests.detect import rows
 

@@ -2,18 +2,12 @@
 
 import io
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dnsonde.export._contract import View
-
-# Tests are no package, but the exports' tests share builders of rows: `tests.export.views`.
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from tests.export.views import (
     HOSTILE,
     OWNER,

@@ -1,14 +1,10 @@
 """A folder, a site and a client that asks it without a socket."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from starlette.testclient import TestClient
 
 from dnsonde.clock import SystemClock

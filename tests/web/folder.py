@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dnsonde.detect._kept import Look, code, keep, parts
+from dnsonde.findings.known import Look, code, keep, parts
 from dnsonde.probe import state
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import FINDING, MESSAGE, PROBE, REPLY, SIGHTING, VERDICT, Table

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dnsonde.detect._home import Guess
 from dnsonde.errors import SystemRefusal, UsageError
+from dnsonde.findings.home import Guess
 from dnsonde.table import store
 from dnsonde.table.prefix import Prefix, prefixes
 from dnsonde.table.schema import ACCOUNT, FINDING, FLOW, MESSAGE
@@ -28,7 +28,7 @@ from dnsonde.table.snapshot import parts_in, rows_of, unmoved
 
 LOOK = "dnsonde.look"
 BATCH_ROWS = 4096
-SOURCES = ("detect", "intel")
+SOURCES = ("detect", "findings", "intel", "lang", "table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def parts(folder: Path) -> str:
 def code() -> str:
     """A digest of the detectors, of what they know, and of the words for it."""
     digest = hashlib.sha256()
-    for room in (*SOURCES, "lang"):
+    for room in SOURCES:
         for source in sorted(Path(str(files("dnsonde"))).joinpath(room).glob("*.*")):
             digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]

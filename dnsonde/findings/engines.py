@@ -1,6 +1,6 @@
 """Detectors at work on either engine: a lake's tables as views, what home is asked of them, and every detector's rows.
 
-DuckDB runs SQL that is kept (`_compiled`) and needs neither Ibis nor a detector's own file. Spark runs the relations.
+DuckDB runs SQL that is kept (`compiled`) and needs neither Ibis nor a detector's own file. Spark runs the relations.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from dnsonde.detect._compiled import Settings, detector_of, query_of
-from dnsonde.detect._queries import Stages
-from dnsonde.detect._sides import Seen
+from dnsonde.findings.compiled import Settings, detector_of, query_of
+from dnsonde.findings.queries import Stages
 from dnsonde.table import engine, store
 from dnsonde.table.lake import Lake
 from dnsonde.table.part import TIME
 from dnsonde.table.prefix import Values, among
 from dnsonde.table.schema import FLOW, MESSAGE
+from dnsonde.table.sides import Seen
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -55,6 +55,7 @@ class Lists:
         self._made: dict[tuple[int | str, ...], str] = {}
 
     def __call__(self, column: str, values: Values) -> str:
+        """See `Among`."""
         if len(values) < LONG:
             return among(column, values)
         name = self._made.get(tuple(values))

@@ -11,10 +11,10 @@ import pytest
 
 from dnsonde import watch
 from dnsonde.clock import VirtualClock
-from dnsonde.detect import _compiled, _kept, _to_sql
-from dnsonde.detect._allow import Allowed
-from dnsonde.detect._home import Guess
 from dnsonde.errors import UsageError
+from dnsonde.findings import compiled, known, to_sql
+from dnsonde.findings.allow import Allowed
+from dnsonde.findings.home import Guess
 from dnsonde.table import kept, store
 from dnsonde.table.lake import Lake
 from dnsonde.table.prefix import prefixes
@@ -103,7 +103,7 @@ def test_a_day_that_was_deleted_makes_it_look_again(lake: Path, look: Look) -> N
 
 def test_other_detectors_make_it_look_again(lake: Path, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     look("192.0.2.0/24")
-    monkeypatch.setattr(_kept, "code", lambda: "another")
+    monkeypatch.setattr(known, "code", lambda: "another")
     assert watch.kept(lake) is None
     assert not look("192.0.2.0/24").kept
 
@@ -177,7 +177,7 @@ def test_what_is_damaged_is_computed_again(lake: Path, look: Look, octets: bytes
 def test_facts_that_are_none_are_computed_again(lake: Path, look: Look) -> None:
     found = look("192.0.2.0/24")
     for said in ("nonsense", "[]", "{}", '{"home": ["no prefix"], "guessed": null, "blind": []}'):
-        store.replace(FINDING, lake, [found.findings], {_kept.LOOK: said})
+        store.replace(FINDING, lake, [found.findings], {known.LOOK: said})
         assert watch.kept(lake) is None
     store.replace(FINDING, lake, [found.findings])
     assert not look("192.0.2.0/24").kept
@@ -206,23 +206,23 @@ def test_a_guess_comes_back_as_it_was(tmp_path: Path) -> None:
     Lake(lake, create=True)
     home = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
     guessed = Guess(home, 0.75, 12, private=True, other=ip_network("198.51.100.0/24"))
-    look = _kept.Look(START_US, _kept.parts(lake), _kept.code(), home, guessed, ("flood",))
-    _kept.keep(lake, look, FINDING.schema.empty_table())
-    known = _kept.kept(lake)
-    assert known is not None
-    assert known[0] == look
-    assert known[1].equals(pa.Table.from_pylist([], FINDING.schema))
+    look = known.Look(START_US, known.parts(lake), known.code(), home, guessed, ("flood",))
+    known.keep(lake, look, FINDING.schema.empty_table())
+    found = known.kept(lake)
+    assert found is not None
+    assert found[0] == look
+    assert found[1].equals(pa.Table.from_pylist([], FINDING.schema))
 
 
 def test_a_query_that_is_kept_in_another_shape_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "kept_folder", lambda: tmp_path / "queries")
-    _compiled.query_of.cache_clear()
-    made = _compiled.query_of("mirai_scan")
+    compiled.query_of.cache_clear()
+    made = compiled.query_of("mirai_scan")
     (place,) = (tmp_path / "queries").iterdir()
     whole = json.loads(place.read_text())
-    monkeypatch.setattr(_to_sql, "to_sql", lambda *_: made)
+    monkeypatch.setattr(to_sql, "to_sql", lambda *_: made)
     odd: list[object] = [
         None,
         5,
@@ -235,10 +235,10 @@ def test_a_query_that_is_kept_in_another_shape_is_made_anew(
     odd += [{**whole, "steps": [{"table": "t"}]}, {**whole, "wording": {}}, {**whole, "sql": 5}]
     for shape in odd:
         place.write_text(json.dumps(shape))
-        _compiled.query_of.cache_clear()
-        assert _compiled.query_of("mirai_scan") == made
+        compiled.query_of.cache_clear()
+        assert compiled.query_of("mirai_scan") == made
         assert json.loads(place.read_text()) == whole
-    _compiled.query_of.cache_clear()
+    compiled.query_of.cache_clear()
 
 
 def test_what_takes_long_the_first_time_is_said(
@@ -248,6 +248,6 @@ def test_what_takes_long_the_first_time_is_said(
     asked = watch.Asked(home=HOME, detectors=("mirai_scan",))
     told: list[str] = []
     for _ in range(2):
-        _compiled.query_of.cache_clear()
+        compiled.query_of.cache_clear()
         watch.detect([str(lake)], asked, VirtualClock(START_US), lambda p: told.append(f"{p.phase} {p.item}"))
     assert told == ["preparing mirai_scan", *["looking mirai_scan", "looking "] * 2]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsonde.detect import _about
-from dnsonde.detect._compiled import detector_of
+from dnsonde.findings import about
+from dnsonde.findings.compiled import detector_of
 from dnsonde.table import kept
 
 IMPORTS = """
@@ -20,12 +20,12 @@ print(sorted({"ibis", "duckdb", "numba", "dnsonde.detect.flood"} & set(sys.modul
 
 def test_kept_or_made_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept, "kept_folder", lambda: tmp_path)
-    made = _about.about()
+    made = about.about()
     (place,) = tmp_path.iterdir()
-    assert _about.about() == made
+    assert about.about() == made
     place.write_text("{")
-    assert _about.about() == made, "damaged, it is made again"
-    assert list(made) == list(_about.detector_names())
+    assert about.about() == made, "damaged, it is made again"
+    assert list(made) == list(about.detector_names())
     for name, one in made.items():
         detector = detector_of(name)
         assert one.explanation == detector.explanation
@@ -34,6 +34,6 @@ def test_kept_or_made_it_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_who_explains_one_waits_for_none() -> None:
-    _about.about()
+    about.about()
     ran = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"

@@ -6,9 +6,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dnsonde.detect import _allow
-from dnsonde.detect._allow import Allowed, load_allowed
 from dnsonde.errors import UsageError
+from dnsonde.findings import allow
+from dnsonde.findings.allow import Allowed, load_allowed
 from dnsonde.table.prefix import inside, prefixes
 from dnsonde.wire.batch import address_pair
 
@@ -54,7 +54,7 @@ def test_a_list_is_read_as_people_write_it(tmp_path: Path) -> None:
 def test_a_list_that_is_too_long_is_told_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_allow, "MOST", 10)
+    monkeypatch.setattr(allow, "MOST", 10)
     path = tmp_path / "allowed.txt"
     path.write_text("\n".join([*(f"192.0.2.{n}" for n in range(5)), *(f"n{n}.example" for n in range(5))]))
     assert len(load_allowed(path).domains) == 5

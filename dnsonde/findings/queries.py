@@ -1,6 +1,7 @@
 """A detector as SQL, and how it runs on DuckDB.
 
-Stages (`_stages`) become temporary tables, named by what they are made of: detectors that begin alike share them.
+Stages (`detect._stages`) become temporary tables, named by what they are made of: detectors that begin alike share
+them.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from dnsonde.detect._findings import Wording
+from dnsonde.table.finding import Wording
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from dnsonde.detect._about import About
-from dnsonde.detect._findings import SEVERITIES
+from dnsonde.findings.about import About
 from dnsonde.lang.words import KINDS
+from dnsonde.table.finding import SEVERITIES
 from dnsonde.table.store import refusal
 from dnsonde.whole import put
 

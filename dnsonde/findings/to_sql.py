@@ -1,4 +1,4 @@
-"""A detector's relation, made SQL for DuckDB: the slow half of `_compiled`, which brings Ibis along."""
+"""A detector's relation, made SQL for DuckDB: the slow half of `compiled`, which brings Ibis along."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ import ibis
 import ibis.expr.operations as ops
 
 from dnsonde.detect._contract import Detector
-from dnsonde.detect._queries import Query, Step
 from dnsonde.detect._stages import noting
+from dnsonde.findings.queries import Query, Step
 from dnsonde.table.as_sql import as_sql, named
 from dnsonde.table.schema import FLOW, MESSAGE
 

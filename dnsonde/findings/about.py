@@ -11,7 +11,7 @@ from dnsonde.errors import UsageError
 from dnsonde.table.kept import keep, kept
 
 PACKAGE = "dnsonde.detect"
-SOURCES = ("detect", "intel", "table", "wire")  # what a detector is made of
+SOURCES = ("detect", "findings", "intel", "table", "wire")  # what a detector is made of
 KEPT = "about"
 
 

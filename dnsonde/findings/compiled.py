@@ -2,7 +2,7 @@
 
 The SQL reads the views `seen_message` and `seen_flow`, so it depends on the code and on the settings only. What is made
 with the defaults is kept, with the words for what it finds, so that neither detectors nor Ibis are imported to run it;
-it changes with the sources of this room and the libraries.
+it changes with the sources of detectors and the libraries.
 """
 
 import base64
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from dnsonde.detect._about import PACKAGE, SOURCES
-from dnsonde.detect._queries import Query
+from dnsonde.findings.about import PACKAGE, SOURCES
+from dnsonde.findings.queries import Query
 from dnsonde.table.kept import can_keep, is_kept, keep, kept
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def query_of(name: str, settings: Settings = ()) -> Query:
     if kept is not None:
         return kept
     # It makes SQL of relations, and brings Ibis along.
-    from dnsonde.detect._to_sql import to_sql  # noqa: PLC0415 - the slow way, seldom gone
+    from dnsonde.findings.to_sql import to_sql  # noqa: PLC0415 - the slow way, seldom gone
 
     query = to_sql(detector_of(name), dict(settings))
     if not settings:

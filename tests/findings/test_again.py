@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde.detect import _again
-from dnsonde.detect._about import about
 from dnsonde.errors import SystemRefusal
+from dnsonde.findings import again
+from dnsonde.findings.about import about
 
 NOW_US = 1_700_000_000_000_000
 HOUR_US = 3600 * 1_000_000
@@ -35,8 +35,8 @@ def finding(count: int = 90, *, first_h: float = 0.0, last_h: float = 1.0, **mor
 
 def told(folder: Path, *rows: Row, now_us: int = NOW_US) -> list[bool]:
     """Whether each is news, once; then all of them were told."""
-    fresh = _again.news(_again.told(folder), rows, DETECTORS)
-    _again.note(folder, rows, DETECTORS, now_us)
+    fresh = again.news(again.told(folder), rows, DETECTORS)
+    again.note(folder, rows, DETECTORS, now_us)
     return fresh
 
 
@@ -59,7 +59,7 @@ def test_it_is_told_again_when_it_is_worse_and_not_when_it_is_better(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("more", "again"),
+    ("more", "anew"),
     [
         ({"first_h": 2.0, "last_h": 3.0}, False),
         ({"first_h": 2.1, "last_h": 3.0}, True),
@@ -71,10 +71,10 @@ def test_it_is_told_again_when_it_is_worse_and_not_when_it_is_better(tmp_path: P
         ({"first_h": 2.0, "last_h": 3.0, "detector": "open_resolver"}, False),
     ],
 )
-def test_another_event_of_the_same_subject_is_news(tmp_path: Path, more: Row, *, again: bool) -> None:
+def test_another_event_of_the_same_subject_is_news(tmp_path: Path, more: Row, *, anew: bool) -> None:
     told(tmp_path, finding(**{**more, "first_h": 0.0, "last_h": 1.0}))
-    assert told(tmp_path, finding(**more)) == [again]
-    assert len(_again.told(tmp_path)) == 1 + again
+    assert told(tmp_path, finding(**more)) == [anew]
+    assert len(again.told(tmp_path)) == 1 + anew
 
 
 def test_vectors_at_one_address_are_events_of_their_own(tmp_path: Path) -> None:
@@ -90,35 +90,35 @@ def test_vectors_at_one_address_are_events_of_their_own(tmp_path: Path) -> None:
 
 def test_an_event_keeps_its_name_and_since_when_it_is_known(tmp_path: Path) -> None:
     told(tmp_path, finding())
-    (first,) = _again.told(tmp_path)
+    (first,) = again.told(tmp_path)
     assert re.fullmatch("[0-9a-f]{12}", first.event)
     assert first.known_since == "2023-11-14T22:13:20Z"
     # Days are deleted at its beginning, and it goes on.
     for n in range(1, 5):
         assert told(tmp_path, finding(first_h=n, last_h=n + 1), now_us=NOW_US + n) == [False]
-    (last,) = _again.told(tmp_path)
+    (last,) = again.told(tmp_path)
     assert (last.event, last.known_since) == (first.event, first.known_since)
     assert (last.first_seen, last.last_seen) == (NOW_US, NOW_US + 5 * HOUR_US)
 
 
 def test_two_events_that_turn_out_to_be_one_go_on_as_the_elder(tmp_path: Path) -> None:
     told(tmp_path, finding(500, first_h=5, last_h=6))
-    (elder,) = _again.told(tmp_path)
+    (elder,) = again.told(tmp_path)
     told(tmp_path, finding(50), finding(500, first_h=5, last_h=6), now_us=NOW_US + HOUR_US)
-    assert len(_again.told(tmp_path)) == 2
+    assert len(again.told(tmp_path)) == 2
     assert told(tmp_path, finding(600, first_h=0, last_h=6), now_us=NOW_US + 2 * HOUR_US) == [False]
-    (one,) = _again.told(tmp_path)
+    (one,) = again.told(tmp_path)
     assert (one.event, one.known_since, one.count) == (elder.event, elder.known_since, 600)
 
 
 def test_what_is_not_found_now_stays_told_up_to_a_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_again, "GONE_MAX", 2)
+    monkeypatch.setattr(again, "GONE_MAX", 2)
     rows = [finding(subject=f"192.0.2.{n}", last_h=n) for n in range(1, 6)]
     told(tmp_path, *rows)
     told(tmp_path, rows[0])
-    assert {one.subject for one in _again.told(tmp_path)} == {"192.0.2.1", "192.0.2.4", "192.0.2.5"}
+    assert {one.subject for one in again.told(tmp_path)} == {"192.0.2.1", "192.0.2.4", "192.0.2.5"}
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_what_is_not_found_now_stays_told_up_to_a_bound(
 )
 def test_what_is_damaged_is_told_again_and_mended(tmp_path: Path, octets: bytes) -> None:
     told(tmp_path, finding())
-    (tmp_path / _again.FILE).write_bytes(octets)
+    (tmp_path / again.FILE).write_bytes(octets)
     assert told(tmp_path, finding()) == [True]
     assert told(tmp_path, finding()) == [False]
 
 
 def test_where_nothing_can_be_written_nothing_changes(tmp_path: Path) -> None:
-    (tmp_path / _again.FILE).mkdir()  # what is in the way stops root, too
+    (tmp_path / again.FILE).mkdir()  # what is in the way stops root, too
     with pytest.raises(SystemRefusal):
         told(tmp_path, finding())
-    assert [path.name for path in tmp_path.iterdir()] == [_again.FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [again.FILE]
 
 
 @given(
@@ -159,7 +159,7 @@ def test_whatever_was_told_is_no_news(
         for subject, first, lasts, count, severity in spans
     ]
     assert all(told(folder, *rows))
-    events = _again.told(folder)
+    events = again.told(folder)
     assert len({one.event for one in events}) == len(events)
     assert not any(told(folder, *rows[::-1]))
-    assert sorted(_again.told(folder), key=repr) == sorted(events, key=repr)
+    assert sorted(again.told(folder), key=repr) == sorted(events, key=repr)
