@@ -34,6 +34,11 @@ def to_the_second(time_us: int) -> str:
     return f"{moment(time_us):%Y-%m-%d %H:%M:%S}"
 
 
+def rfc3339(time_us: int) -> str:
+    """A time as RFC 3339 has it, UTC, with microseconds."""
+    return f"{moment(time_us):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
 class Clock(Protocol):
     """What the rest of the house knows of time."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dnsonde.errors import RunError, UsageError
-from dnsonde.owners.facts import NOTHING, Address, Facts
+from dnsonde.owners.owner import NOBODY, Address, Owner
 from dnsonde.owners.source import Source, open_source
 from dnsonde.report import ANSWERED, Relation
 from dnsonde.scratch import scratch
@@ -22,7 +22,7 @@ from dnsonde.table.schema import ENRICHMENT, VERDICT
 from dnsonde.wire.batch import address_text
 
 ROWS = 50_000  # looked up at once
-FIELDS = tuple(field.name for field in fields(Facts))
+FIELDS = tuple(field.name for field in fields(Owner))
 # Tables whose addresses are looked up, and the roles that these play there.
 ROLES = {"verdict": ("target", "egress", "responder"), "message": ("src", "dst"), "flow": ("src", "dst")}
 
@@ -83,7 +83,7 @@ def _look_up(wanted: Relation, sources: Sequence[Source], room: Path) -> Learned
         for batch in wanted.fetch_arrow_reader(ROWS):
             total += batch.num_rows
             pairs = zip(batch["net"].to_pylist(), batch["host"].to_pylist(), strict=True)
-            rows = list(_facts(pairs, asked))
+            rows = list(_owners(pairs, asked))
             if rows:
                 columns = dict(zip(ENRICHMENT.schema.names, zip(*rows, strict=True), strict=True))
                 writer.append({f.name: pa.array(columns[f.name], f.type) for f in ENRICHMENT.schema})
@@ -92,16 +92,16 @@ def _look_up(wanted: Relation, sources: Sequence[Source], room: Path) -> Learned
     return Learned(total, known)
 
 
-def _facts(
+def _owners(
     pairs: Iterator[tuple[int, int]], asked: Sequence["_Asked"]
 ) -> Iterator[tuple[int | str | None, ...]]:
     for net, host in pairs:
         address = ip_address(address_text(net, host))
-        facts = NOTHING
+        owner = NOBODY
         for one in asked:
-            facts = facts.or_else(one.find(address))
-        if facts != NOTHING:
-            yield (net, host, *astuple(facts))
+            owner = owner.or_else(one.find(address))
+        if owner != NOBODY:
+            yield (net, host, *astuple(owner))
 
 
 class _Asked:
@@ -111,11 +111,11 @@ class _Asked:
         self._source = source
         self._first: Address = IPv4Address(0)
         self._last = -1
-        self._facts = NOTHING
+        self._owner = NOBODY
 
-    def find(self, address: IPv4Address | IPv6Address) -> Facts:
+    def find(self, address: IPv4Address | IPv6Address) -> Owner:
         number = int(address)
         if address.version != self._first.version or not int(self._first) <= number <= self._last:
             self._first = address
-            self._last, self._facts = self._source.find(address)
-        return self._facts
+            self._last, self._owner = self._source.find(address)
+        return self._owner

@@ -13,20 +13,20 @@ from duckdb import DuckDBPyConnection
 from dnsonde import report
 from dnsonde.errors import RunError
 from dnsonde.escape import typed
-from dnsonde.export import _page_run
-from dnsonde.export._contract import Network, View
-from dnsonde.export._measurement import measurement, targets
-from dnsonde.export._open import open_view, plan_of
-from dnsonde.export._page_run import CHANGED, Before
-from dnsonde.export._page_whole import Part
-from dnsonde.export._whose import require_owners
-from dnsonde.export._write import write
 from dnsonde.lab.truth import TRUTH
 from dnsonde.lang.words import Words, words
+from dnsonde.page import run as page_run
+from dnsonde.page.measurement import measurement, targets
+from dnsonde.page.parts import Part
+from dnsonde.page.run import CHANGED, Before
 from dnsonde.probe import state as states
 from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
+from dnsonde.view.open import open_view, plan_of
+from dnsonde.view.view import Network, View
+from dnsonde.view.whose import require_owners
+from dnsonde.write import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def unfinished(folder: Path, texts: Words | None = None) -> str:
     state = states.load(folder)
     if state is None or state.complete:
         return ""
-    return _page_run.unfinished(
+    return page_run.unfinished(
         store.row_count(folder, VERDICT), targets(folder, plan_of(folder)), texts or words()
     )
 

@@ -11,18 +11,18 @@ from threading import Event
 from dnsonde import look, run, take, watch
 from dnsonde.beside import Ready
 from dnsonde.clock import Clock, SystemClock
-from dnsonde.export._contract import Incident
-from dnsonde.export._open import open_view
-from dnsonde.export._page_both import Agreement, agreement
-from dnsonde.export._page_html import write_html
-from dnsonde.export._page_lake import Watching
-from dnsonde.export._page_run import Measurement
-from dnsonde.export._page_whole import Part, page
 from dnsonde.lab.scenario import Scenario
 from dnsonde.lab.secshow import PROBER, SecShowNames, as_secshow, secshow
 from dnsonde.lab.serve import serve
 from dnsonde.lang.words import DEFAULT, words
+from dnsonde.page.both import Agreement, agreement
+from dnsonde.page.html import write_html
+from dnsonde.page.lake import Watching
+from dnsonde.page.parts import Part, page
+from dnsonde.page.run import Measurement
 from dnsonde.probe.plan import load_plan
+from dnsonde.view.open import open_view
+from dnsonde.view.view import Incident
 from dnsonde.whole import whole
 
 CAPTURE, LAKE, SWEEP, REPORT = "secshow.pcap", "lake", "secshow", "report.html"

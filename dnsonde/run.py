@@ -20,7 +20,6 @@ from dnsonde.authority.answer import Policy
 from dnsonde.beside import Beside, Ready, Work
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.errors import PortTaken, RunError, SystemRefusal, UsageError
-from dnsonde.export._open import plan_of
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
@@ -33,6 +32,7 @@ from dnsonde.probe.prober import Prober
 from dnsonde.table import store
 from dnsonde.table.lake import is_lake
 from dnsonde.table.schema import PROBE, SIGHTING
+from dnsonde.view.open import plan_of
 from dnsonde.whole import put
 
 UNCLAIMED = range(20_000, 32_000)  # ports that systems give to nobody who asks for any

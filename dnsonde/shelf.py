@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from dnsonde.errors import DnsondeError, RunError
 from dnsonde.findings.known import kept
 from dnsonde.probe import state as states
-from dnsonde.probe._rounds import KINDS, rounds
 from dnsonde.probe.narrow import FILE as SCOPE
 from dnsonde.probe.narrow import settle
 from dnsonde.probe.plan import Plan, load_plan
+from dnsonde.probe.rounds import KINDS, rounds
 from dnsonde.table import lake as lakes
 from dnsonde.table.schema import (
     ACCOUNT,

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from dnsonde.clock import Clock
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import typed
-from dnsonde.export._texts import JSON
 from dnsonde.findings.about import detector_names, require_detectors
 from dnsonde.findings.allow import Allowed
 from dnsonde.findings.compiled import (
@@ -37,6 +36,7 @@ from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.table.sides import Seen, between
+from dnsonde.table.texts import JSON
 from dnsonde.table.within import create_within
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
 

@@ -4,8 +4,8 @@ import pytest
 
 from dnsonde.cli._progress import duration
 from dnsonde.clock import LAST_US, to_the_second
-from dnsonde.export._page_lake import lasted
 from dnsonde.lang.words import words
+from dnsonde.page.lake import lasted
 
 
 @pytest.mark.parametrize(

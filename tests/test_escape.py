@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dnsonde import look
 from dnsonde.errors import RunError
 from dnsonde.escape import STEERING, terminal, typed, utf8
-from dnsonde.export._open import open_view
+from dnsonde.view.open import open_view
 
 
 def test_letters_of_every_script_stay() -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from dnsonde import run, take
 from dnsonde.clock import SystemClock
-from dnsonde.export._open import open_view
-from dnsonde.export._page_both import agreement
 from dnsonde.loop import Loop, loop
+from dnsonde.page.both import agreement
 from dnsonde.table.lake import Lake
+from dnsonde.view.open import open_view
 
 
 @pytest.fixture(scope="module")

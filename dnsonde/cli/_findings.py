@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dnsonde.export._contract import Owner
+    from dnsonde.owners.owner import Owner
     from dnsonde.take import Taken
     from dnsonde.watch import Found
 
@@ -45,8 +45,8 @@ def tell(
     owners = _owners(lake, found) if lake else {}
     before = _before(known, lake) if known and lake else ""
     if form != "table":
-        from dnsonde.export._whose import with_owners
-        from dnsonde.export._write import write
+        from dnsonde.view.whose import with_owners
+        from dnsonde.write import write
 
         err = console(stderr=True)
         assumed(found, err)
@@ -81,8 +81,8 @@ def _owners(lake: Path, found: "Found") -> "Mapping[str, Owner]":
 
     if not row_count(lake, ENRICHMENT):
         return {}
-    from dnsonde.export._open import open_view
-    from dnsonde.export._whose import owners_of
+    from dnsonde.view.open import open_view
+    from dnsonde.view.whose import owners_of
 
     return owners_of(open_view(lake, found.findings))
 
@@ -191,7 +191,7 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
             )
             out.print(_line([*told, *map(Text, (since, for_, times, sure))], subject, count))
         if row["subject"] in owners:
-            from dnsonde.export._whose import owner_text
+            from dnsonde.view.whose import owner_text
 
             whose = owner_text(owners[row["subject"]])
             out.print(Padding(Text(terminal(whose, keep=""), style="dim"), indent))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FunctionType
 
     from dnsonde.cli._progress import Watch
-    from dnsonde.export._contract import View
+    from dnsonde.view.view import View
 
 FORMATS = [name.replace("_", "-") for name in names("dnsonde.export")]
 
@@ -24,8 +24,8 @@ def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
         return
     import inspect
 
-    from dnsonde.export._contract import forms
     from dnsonde.settings import parameters
+    from dnsonde.write import forms
 
     for name, form in forms().items():
         click.echo(f"{name}\n    " + (inspect.getdoc(form) or "").replace("\n", "\n    ").rstrip())
@@ -72,9 +72,8 @@ def export(
     Of a run, hosts are written; of a lake, what was found in it. `dnsonde export --list` tells of each format what it
     is and what can be set; whose the addresses are comes from `dnsonde enrich`.
     """
-    from dnsonde.export._contract import form_of, takes_view
-    from dnsonde.export._open import write_view
     from dnsonde.settings import checked, parameters
+    from dnsonde.write import form_of, takes_view, write_view
 
     form = form_of(name)
     if name in {"parquet", "pdf", "png"} and output is None:
@@ -97,9 +96,9 @@ def export(
 
 def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool, fresh: bool) -> "View":
     """The run or lake, a lake with the findings that it keeps or that are looked for now."""
-    from dnsonde.export._open import open_view
     from dnsonde.table.lake import is_lake
     from dnsonde.table.prefix import prefixes
+    from dnsonde.view.open import open_view
 
     home = prefixes(homes)
     findings = None
@@ -114,7 +113,7 @@ def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool
 
 def _write_rows(form: "FunctionType", view: "View", table: str | None, output: Path | None) -> None:
     from dnsonde import watch
-    from dnsonde.export._open import table_rows
+    from dnsonde.view.open import table_rows
     from dnsonde.whole import target
 
     chosen = table or ("verdict" if view.kind == "run" else "finding")
@@ -124,8 +123,8 @@ def _write_rows(form: "FunctionType", view: "View", table: str | None, output: P
 
 
 def _write_mails(view: "View", chosen: dict[str, Any], folder: Path, watcher: "Watch") -> None:
-    from dnsonde.export._mail import write_mails
     from dnsonde.export.xarf import reports
+    from dnsonde.mail import write_mails
 
     of_whom = {"org": "", "contact": ""} | chosen
     written, left = write_mails(reports(view, **of_whom), folder)

@@ -45,7 +45,7 @@ def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | N
     dnsonde query LAKE "SELECT registered_domain, count(*) AS n FROM message GROUP BY ALL ORDER BY n DESC"
     """
     from dnsonde import watch
-    from dnsonde.export._write import write
+    from dnsonde.write import write
 
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is no text: name a file with -o.")

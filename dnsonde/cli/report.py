@@ -11,7 +11,7 @@ from dnsonde.escape import terminal
 
 if TYPE_CHECKING:
     from dnsonde.cli._progress import Watch
-    from dnsonde.export._page_whole import Part
+    from dnsonde.page.parts import Part
 
 FORMATS = ("html", "markdown", "pdf", "png")
 BINARY = ("pdf", "png")
@@ -55,11 +55,11 @@ def report(
     dnsonde report runs/november -o report.pdf --lang ja
     dnsonde report runs/november lake -o report.html --since runs/october
     """
-    from dnsonde.export._page_html import write_html
-    from dnsonde.export._page_print import write_pdf, write_png
-    from dnsonde.export._page_whole import page
     from dnsonde.export.markdown import write_markdown
     from dnsonde.lang.words import words
+    from dnsonde.page.html import write_html
+    from dnsonde.page.paper import write_pdf, write_png
+    from dnsonde.page.parts import page
     from dnsonde.whole import target
 
     texts = words(lang)
@@ -100,9 +100,9 @@ def _run(folder: Path, since: Path | None, homes: tuple[str, ...]) -> "Part":
 
 def _lake(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, fresh: bool) -> "Part":
     """A lake, with its findings: those it keeps, or those that are looked for now."""
-    from dnsonde.export._open import open_view
-    from dnsonde.export._page_lake import Watching
-    from dnsonde.export._page_whole import Part
+    from dnsonde.page.lake import Watching
+    from dnsonde.page.parts import Part
+    from dnsonde.view.open import open_view
 
     found = _look.of_lake(folder, homes, watcher, fresh=fresh)
     guessed = found.guessed.why if found.guessed else ""

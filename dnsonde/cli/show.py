@@ -68,7 +68,7 @@ def show(
     from dnsonde import look, report
     from dnsonde.cli import _groups, _summary
     from dnsonde.cli._terminal import console
-    from dnsonde.export._open import with_owners
+    from dnsonde.view.open import with_owners
 
     if not (classes or prefixes or name or only_open or by or output):
         measured, truth = look.at(folder)
@@ -111,8 +111,8 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: s
     if by is None:
         _findings.tell(found, name, output, most, folder)
         return
-    from dnsonde.export._open import open_view
-    from dnsonde.export._whose import SERIOUS, groups, require_owners
+    from dnsonde.view.open import open_view
+    from dnsonde.view.whose import SERIOUS, groups, require_owners
 
     require_owners(by, folder)
     counted = groups(open_view(folder, found.findings).incidents(), by)

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import Incident, Network, View
 from dnsonde.intel.load import amplifiers
 from dnsonde.report import Relation, readable, records, within
+from dnsonde.view.view import Incident, Network, View
 
 ATTACKS = ("amplification", "flood", "carpet_flood")  # whose packets go to the subject
 REFLECTED_SHARE = 0.05

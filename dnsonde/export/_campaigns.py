@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import dns.exception
 import dns.name
 
-from dnsonde.export._contract import Incident, View
 from dnsonde.intel.indicators import indicators
 from dnsonde.intel.load import campaigns
+from dnsonde.view.view import Incident, View
 
 BLOCKED = ("covert", "unknown")  # intents; those who say who they are and why may ask
 BOTS, LISTED = "botnet_c2", "indicator"  # the detector, and what it calls a contact with a listed place

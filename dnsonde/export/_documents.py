@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, BinaryIO
 
+from dnsonde.table.finding import SEVERITIES
+
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://dnsonde.invalid/export")
-SEVERITIES = {"info": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
+LEVELS = {name: number for number, name in enumerate(SEVERITIES, 1)}  # 1 to 5
 
 
 def lines(documents: Iterable[Mapping[str, Any]], out: BinaryIO) -> None:

@@ -8,8 +8,8 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from dnsonde.export._contract import View
 from dnsonde.report import readable
+from dnsonde.view.view import View
 
 COLUMNS = (
     "time_us", "transport", "src", "dst", "src_port", "dst_port", "ip_bytes", "id", "response", "opcode", "rcode", "aa",

@@ -2,13 +2,15 @@
 
 from typing import Annotated, BinaryIO
 
+from dnsonde.clock import rfc3339
 from dnsonde.errors import UsageError
 from dnsonde.escape import terminal
 from dnsonde.export._campaigns import name_of
-from dnsonde.export._contract import Incident, Network, View, require_within, rfc3339
-from dnsonde.export._documents import SEVERITIES
+from dnsonde.export._contract import require_within
+from dnsonde.export._documents import LEVELS
 from dnsonde.findings.home import NO_HOST, PRIVATE
 from dnsonde.intel.load import relied_on
+from dnsonde.view.view import Incident, Network, View
 
 KINDS = ("all", "address", "domain")
 
@@ -29,8 +31,8 @@ def blocklist(
     """
     if kind not in KINDS:
         raise UsageError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
-    if severity not in SEVERITIES:
-        raise UsageError(f"severity is one of {', '.join(SEVERITIES)}, not {severity!r}")
+    if severity not in LEVELS:
+        raise UsageError(f"severity is one of {', '.join(LEVELS)}, not {severity!r}")
     require_within("confidence", confidence, 1)
     if not view.home and kind != "domain":
         view.warn("which addresses are yours is not known: see that none of them is listed, or give --home")
@@ -41,7 +43,7 @@ def blocklist(
     told: set[str] = set()
     spared: dict[str, str] = {}
     for incident in view.incidents():
-        if SEVERITIES[incident.severity] < SEVERITIES[severity] or incident.confidence < confidence:
+        if LEVELS[incident.severity] < LEVELS[severity] or incident.confidence < confidence:
             continue
         entry = _entry(incident, view)
         if entry is None or entry in told or kind not in {"all", _kind(incident)}:

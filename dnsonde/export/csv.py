@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as writer
 
 from dnsonde.escape import terminal
-from dnsonde.export._texts import finite, said
+from dnsonde.table.texts import finite, said
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection), its full-width forms and
 # the white space that some of them skip before it.

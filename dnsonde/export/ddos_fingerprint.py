@@ -9,9 +9,9 @@ import dns.rdatatype
 
 from dnsonde.clock import moment
 from dnsonde.export._attacks import FLAGS, TCP, Attack, Vector, attacks, require_lake
-from dnsonde.export._contract import View
 from dnsonde.export._documents import lines
 from dnsonde.report import Relation, within
+from dnsonde.view.view import View
 
 MEGABYTE = 1_000_000
 TOP = 10  # names and types that are told of

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.export._contract import Host, Incident, Owner, View, rfc3339, transport
-from dnsonde.export._documents import SEVERITIES, known, lines, stable_uuid
+from dnsonde.clock import rfc3339
+from dnsonde.export._contract import transport
+from dnsonde.export._documents import LEVELS, known, lines, stable_uuid
 from dnsonde.export._messages import dns_rows, opcode, rcode, rrclass, rrtype
+from dnsonde.owners.owner import Owner
+from dnsonde.view.view import Host, Incident, View
 
 VERSION = "8.17.0"
 MODULE = "dnsonde"
@@ -68,7 +71,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
         "type": ["info"],
         "dataset": f"{MODULE}.finding",
         "id": stable_uuid("ecs", incident.key),
-        "severity": SEVERITIES[incident.severity],
+        "severity": LEVELS[incident.severity],
         "start": rfc3339(incident.first_us),
         "end": rfc3339(incident.last_us),
         "reason": incident.title,

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, BinaryIO
 
+from dnsonde.clock import rfc3339
 from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, during, require_lake, to_target
-from dnsonde.export._contract import Incident, Network, View, require_within, rfc3339
+from dnsonde.export._contract import require_within
 from dnsonde.report import Relation
+from dnsonde.view.view import Incident, Network, View
 
 LANGUAGES = ("exabgp", "nftables")
 HARM_SHARE = 0.01  # of the legitimate traffic: above it a rule has a warning

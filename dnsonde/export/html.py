@@ -2,10 +2,10 @@
 
 from typing import Annotated, BinaryIO
 
-from dnsonde.export._contract import View
-from dnsonde.export._page_html import write_html
-from dnsonde.export._page_whole import alone
 from dnsonde.lang.words import DEFAULT, words
+from dnsonde.page.html import write_html
+from dnsonde.page.parts import alone
+from dnsonde.view.view import View
 
 
 def html(

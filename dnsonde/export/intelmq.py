@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from dnsonde.clock import moment
-from dnsonde.export._contract import Host, Incident, Owner, View
 from dnsonde.export._documents import known, lines
+from dnsonde.owners.owner import Owner
+from dnsonde.view.view import Host, Incident, View
 
 FEED = "dnsonde"
 HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+")

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from dnsonde.export._texts import finite, nest, nested, said
+from dnsonde.table.texts import finite, nest, nested, said
 
 
 def jsonl(rows: pa.RecordBatchReader, out: BinaryIO) -> None:

@@ -5,10 +5,10 @@ from html import escape
 from typing import Annotated, BinaryIO
 
 from dnsonde.escape import terminal
-from dnsonde.export._contract import View
-from dnsonde.export._page import Block, Cell, Chart, Code, Figures, Fold, Link, Page, Para, Sides, Table
-from dnsonde.export._page_whole import alone
 from dnsonde.lang.words import DEFAULT, words
+from dnsonde.page.content import Block, Cell, Chart, Code, Figures, Fold, Link, Page, Para, Sides, Table
+from dnsonde.page.parts import alone
+from dnsonde.view.view import View
 
 SIGNS = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
 

@@ -5,10 +5,12 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.clock import moment
+from dnsonde.clock import moment, rfc3339
 from dnsonde.export._attacks import Attack, attacks
-from dnsonde.export._contract import Host, Incident, View, library, require_within, rfc3339
-from dnsonde.export._documents import SEVERITIES, document, stable_uuid
+from dnsonde.export._contract import require_within
+from dnsonde.export._documents import LEVELS, document, stable_uuid
+from dnsonde.extra import library
+from dnsonde.view.view import Host, Incident, View
 
 THREAT_LEVELS = MappingProxyType({5: 1, 4: 1, 3: 2, 2: 3, 1: 4})  # MISP: 1 high, 2 medium, 3 low, 4 undefined
 COMMENT_MAX = 1000
@@ -42,7 +44,7 @@ def misp(
     event.distribution = 0
     event.analysis = 2
     event.published = False
-    worst = max((SEVERITIES[i.severity] for i in incidents), default=3 if hosts else 1)
+    worst = max((LEVELS[i.severity] for i in incidents), default=3 if hosts else 1)
     event.threat_level_id = THREAT_LEVELS[worst]
     event.add_tag("tlp:amber")
     told = {incident.at: attack for attack in attacks(view) for incident in attack.incidents}

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.export._contract import Host, Incident, Owner, View
-from dnsonde.export._documents import SEVERITIES, known, lines, release, stable_uuid
+from dnsonde.export._documents import LEVELS, known, lines, release, stable_uuid
 from dnsonde.export._messages import dns_rows, rcode, rrclass, rrtype
-from dnsonde.export._threats import REFLECTION, Technique
+from dnsonde.owners.owner import Owner
+from dnsonde.view.nature import REFLECTION, Technique
+from dnsonde.view.view import Host, Incident, View
 
 VERSION = "1.5.0"
 ATTACK_VERSION = "17.1"
@@ -76,7 +77,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
     affected = incident.nature.role in {"asset", "victim"}
     place = [{"uid": incident.subject, "name": incident.subject, "type": incident.kind}] if affected else []
     subject = None if affected else incident.subject
-    return _finding(incident.last_us, SEVERITIES[incident.severity], incident.confidence, finding) | {
+    return _finding(incident.last_us, LEVELS[incident.severity], incident.confidence, finding) | {
         "start_time": incident.first_us // 1000,
         "end_time": incident.last_us // 1000,
         "count": incident.count,

@@ -8,7 +8,7 @@ import dns.name
 
 from dnsonde.errors import UsageError
 from dnsonde.export._campaigns import found, listed
-from dnsonde.export._contract import View
+from dnsonde.view.view import View
 
 # draft-vixie-dnsop-dns-rpz, 3: what a trigger's CNAME leads to says what to do.
 ACTIONS = MappingProxyType(

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from dnsonde.clock import moment
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import Host, View
+from dnsonde.view.view import Host, View
 
 # https://www.shadowserver.org/what-we-do/network-reporting/dns-open-resolvers-report/, of 2023-12-08
 COLUMNS = (

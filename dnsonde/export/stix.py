@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.clock import moment
-from dnsonde.export._contract import Host, Incident, View, library, require_within, rfc3339
+from dnsonde.clock import moment, rfc3339
+from dnsonde.export._contract import require_within
 from dnsonde.export._documents import document, stable_uuid
-from dnsonde.export._threats import REFLECTION, Technique
+from dnsonde.extra import library
+from dnsonde.view.nature import REFLECTION, Technique
+from dnsonde.view.view import Host, Incident, View
 
 PRODUCER = "dnsonde"
 # When what is known by no time of its own is said to be made: `created` must not change under one identifier (3.6).

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dnsonde.escape import terminal
-from dnsonde.export._texts import said
+from dnsonde.table.texts import said
 
 MEASURED = 10_000  # rows, by which the columns are measured
 WIDE = 160  # of what goes to a file or a pipe

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
+from dnsonde.clock import rfc3339
 from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, Attack, attacks, during
-from dnsonde.export._contract import Host, Incident, View, require_within, rfc3339
+from dnsonde.export._contract import require_within
 from dnsonde.export._documents import known, lines, stable_uuid
-from dnsonde.owners.facts import mail_of
+from dnsonde.owners.owner import mail_of
+from dnsonde.view.view import Host, Incident, View
 from dnsonde.wire.batch import address_pair
 
 VERSION = "4.2.0"

@@ -24,7 +24,7 @@ from dnsonde.table.sides import Seen
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from dnsonde.table._spark import Spark
+    from dnsonde.table.spark import Spark
 
 LONG = 100  # values of a list, from which on it is a table
 SMALL = 4_000_000  # octets of a lake that one thread is through with before others would have begun

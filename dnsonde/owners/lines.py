@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from dnsonde.owners.facts import Entry, Facts, asn_of, network_of
+from dnsonde.owners.owner import Entry, Owner, asn_of, network_of
 
 
 def entries(text: str) -> Iterator[Entry]:
@@ -23,5 +23,5 @@ def entries(text: str) -> Iterator[Entry]:
         number = re.search(r"\d+", origin)
         if place is not None and number is not None and place not in seen:
             seen.add(place)
-            facts = Facts(asn=asn_of(number[0]), prefix=str(place))
-            yield Entry(place.network_address, place.broadcast_address, facts)
+            owner = Owner(asn=asn_of(number[0]), prefix=str(place))
+            yield Entry(place.network_address, place.broadcast_address, owner)

@@ -6,7 +6,7 @@ from pathlib import Path
 import maxminddb
 
 from dnsonde.errors import UsageError
-from dnsonde.owners.facts import NOTHING, Address, Facts, asn_of, country_of, text_of
+from dnsonde.owners.owner import NOBODY, Address, Owner, asn_of, country_of, text_of
 
 MARK = b"\xab\xcd\xefMaxMind.com"
 TAIL = 128 * 1024  # octets at the end that hold the mark
@@ -35,10 +35,10 @@ class MaxMind:
             raise self._damaged(error) from error
         self._only_ipv4 = self._reader.metadata().ip_version == 4
 
-    def find(self, address: Address) -> tuple[int, Facts]:
+    def find(self, address: Address) -> tuple[int, Owner]:
         """See `Source`; UsageError where it is damaged. Its prefixes are none of routing, and not told."""
         if self._only_ipv4 and address.version == 6:
-            return (1 << address.max_prefixlen) - 1, NOTHING
+            return (1 << address.max_prefixlen) - 1, NOBODY
         try:
             record, bits = self._reader.get_with_prefix_len(address)
         except FAULTS as error:
@@ -54,9 +54,9 @@ class MaxMind:
         )
 
 
-def _of_record(record: object) -> Facts:
+def _of_record(record: object) -> Owner:
     if not isinstance(record, dict):
-        return NOTHING
+        return NOBODY
     traits = record.get("traits")
     flat = {**(traits if isinstance(traits, dict) else {}), **record}
     country = flat.get("country_code") or flat.get("country") or flat.get("registered_country")
@@ -64,4 +64,4 @@ def _of_record(record: object) -> Facts:
         country = country.get("iso_code")
     asn = flat.get("autonomous_system_number", flat.get("asn"))
     name = flat.get("autonomous_system_organization", flat.get("as_name", flat.get("name")))
-    return Facts(asn=asn_of(asn), as_name=text_of(name), country=country_of(country))
+    return Owner(asn=asn_of(asn), as_name=text_of(name), country=country_of(country))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import BinaryIO
 
-from dnsonde.owners.facts import Entry, Facts
+from dnsonde.owners.owner import Entry, Owner
 
 HEADER = struct.Struct(">IHHI")  # seconds since 1970, type, subtype, octets that follow (RFC 6396, 2)
 TABLE_DUMP, TABLE_DUMP_V2 = 12, 13
@@ -45,7 +45,7 @@ def entries(file: BinaryIO) -> Iterator[Entry]:
             seen.add((number, octets, bits))
             kind = KINDS[octets]
             first, last = kind(number), kind(number | (1 << 8 * octets - bits) - 1)
-            yield Entry(first, last, Facts(asn=origin, prefix=f"{first}/{bits}"))
+            yield Entry(first, last, Owner(asn=origin, prefix=f"{first}/{bits}"))
 
 
 def _routes(file: BinaryIO) -> Iterator[Route]:

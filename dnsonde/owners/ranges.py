@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from dnsonde.owners.facts import NOTHING, Address, Entry, Facts
+from dnsonde.owners.owner import NOBODY, Address, Entry, Owner
 
 
 class Prefixes:
@@ -15,38 +15,38 @@ class Prefixes:
             parts[entry.first.version].append(entry)
         self._flat = {version: _flat(listed) for version, listed in parts.items()}
 
-    def find(self, address: Address) -> tuple[int, Facts]:
+    def find(self, address: Address) -> tuple[int, Owner]:
         """See `Source`."""
-        starts, facts = self._flat[address.version]
+        starts, owners = self._flat[address.version]
         at = bisect_right(starts, int(address))
         last = starts[at] - 1 if at < len(starts) else (1 << address.max_prefixlen) - 1
-        return last, facts[at - 1] if at else NOTHING
+        return last, owners[at - 1] if at else NOBODY
 
 
-def _flat(entries: list[Entry]) -> tuple[list[int], list[Facts]]:
+def _flat(entries: list[Entry]) -> tuple[list[int], list[Owner]]:
     """Where what is known changes, and what is known from there."""
     starts: list[int] = []
-    facts: list[Facts] = []
-    open_: list[tuple[int, Facts]] = []
+    owners: list[Owner] = []
+    open_: list[tuple[int, Owner]] = []
 
-    def change(start: int, to: Facts) -> None:
+    def change(start: int, to: Owner) -> None:
         if starts and starts[-1] == start:
-            facts[-1] = to
+            owners[-1] = to
         else:
             starts.append(start)
-            facts.append(to)
+            owners.append(to)
 
     def close(before: int | None) -> None:
         while open_ and (before is None or open_[-1][0] < before):
             last, _ = open_.pop()
-            change(last + 1, open_[-1][1] if open_ else NOTHING)
+            change(last + 1, open_[-1][1] if open_ else NOBODY)
 
     for entry in sorted(entries, key=lambda e: (int(e.first), -int(e.last))):
         first, last = int(entry.first), int(entry.last)
         close(first)
-        inside = entry.facts.or_else(open_[-1][1]) if open_ else entry.facts
+        inside = entry.owner.or_else(open_[-1][1]) if open_ else entry.owner
         change(first, inside)
         # Ranges that overlap without one holding the other: the later ends with the earlier.
         open_.append((min(last, open_[-1][0]) if open_ else last, inside))
     close(None)
-    return starts, facts
+    return starts, owners

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from dnsonde.owners.facts import (
+from dnsonde.owners.owner import (
     Entry,
-    Facts,
+    Owner,
     asn_of,
     country_of,
     mail_of,
@@ -43,14 +43,14 @@ def _of_object(value: dict[str, Any]) -> Entry | None:
         asn, abuse = value.get("asn"), value.get("abuse")
     if span is None:
         return None
-    facts = Facts(
+    owner = Owner(
         asn=asn_of(asn),
         as_name=text_of(value.get("as_name")),
         prefix=prefix_of(span),
         country=country_of(value.get("country")),
         abuse=mail_of(abuse),
     )
-    return Entry(*span, facts)
+    return Entry(*span, owner)
 
 
 def _abuse(entities: object, depth: int = 4) -> str | None:

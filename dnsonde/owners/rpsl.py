@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from dnsonde.owners.facts import (
+from dnsonde.owners.owner import (
     Entry,
-    Facts,
+    Owner,
     asn_of,
     country_of,
     mail_of,
@@ -27,10 +27,10 @@ def entries(text: str) -> Iterator[Entry]:
         place = next((told[k] for k in ("route", "route6", "inetnum", "inet6num") if k in told), "")
         span = range_of_ends(*place.split("-", 1)) if "-" in place else range_of_prefix(place)
         if span is not None:
-            facts = Facts(
+            owner = Owner(
                 asn=asn_of(told.get("origin")),
                 prefix=prefix_of(span),
                 country=country_of(told.get("country")),
                 abuse=mail_of(told.get("abuse-mailbox")),
             )
-            yield Entry(*span, facts)
+            yield Entry(*span, owner)

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Protocol
 
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.owners import lines, mrt, rdap, rpsl
-from dnsonde.owners.facts import Address, Entry, Facts
 from dnsonde.owners.maxmind import MaxMind, is_maxmind
+from dnsonde.owners.owner import Address, Entry, Owner
 from dnsonde.owners.ranges import Prefixes
 from dnsonde.utf8 import NotUtf8Error, without_mark
 
@@ -28,7 +28,7 @@ HEAD = 12  # octets by which MRT is known
 class Source(Protocol):
     """A file that can be asked."""
 
-    def find(self, address: Address) -> tuple[int, Facts]:
+    def find(self, address: Address) -> tuple[int, Owner]:
         """What it knows of an address, and the last address (a number) up to which it says the same."""
         ...
 

@@ -11,9 +11,9 @@ from threading import Condition, Thread
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.probe._rounds import KINDS, Asked
 from dnsonde.probe.match import Secret, reply_columns
 from dnsonde.probe.order import Scope
+from dnsonde.probe.rounds import KINDS, Asked
 from dnsonde.probe.state import State, save
 from dnsonde.table.schema import PROBE, REPLY
 from dnsonde.table.store import Writer

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dnsonde.errors import RunError
 from dnsonde.probe._bitmap import Bitmap
-from dnsonde.probe._rounds import KINDS
 from dnsonde.probe._window import Window
 from dnsonde.probe.order import Scope
+from dnsonde.probe.rounds import KINDS
 from dnsonde.table.schema import PROBE, REPLY, Table
 from dnsonde.wire.batch import ADDRESS
 from dnsonde.wire.replied import NO_KIND, REPLIED, Fresh, Outcome, learn

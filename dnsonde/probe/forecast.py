@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dnsonde.clock import Clock, SystemClock
 from dnsonde.probe import _special
-from dnsonde.probe._rounds import Asked, rounds
 from dnsonde.probe._window import USED
 from dnsonde.probe.order import Ranges
 from dnsonde.probe.plan import Exclusion, Plan
+from dnsonde.probe.rounds import Asked, rounds
 from dnsonde.wire.name import RUN_DIGITS, ProbeNames, parse_name
 
 SPREAD = 6  # standard deviations that a prefix's part in a shard may be above the average

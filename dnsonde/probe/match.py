@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.probe._rounds import KINDS
 from dnsonde.probe.order import Scope
+from dnsonde.probe.rounds import KINDS
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.datagram import DATAGRAM
 from dnsonde.wire.name import ProbeNames

@@ -24,13 +24,13 @@ from dnsonde.probe import state as states
 from dnsonde.probe._bitmap import Bitmap
 from dnsonde.probe._recorder import SENT, Chunks, Recorder
 from dnsonde.probe._recover import Marks, recover
-from dnsonde.probe._rounds import KINDS, SIZE_EDNS, rounds
 from dnsonde.probe._supply import Supply
 from dnsonde.probe._window import Window
 from dnsonde.probe.forecast import most_pps
 from dnsonde.probe.match import Matcher, Secret
 from dnsonde.probe.order import Order
 from dnsonde.probe.plan import Plan
+from dnsonde.probe.rounds import KINDS, SIZE_EDNS, rounds
 from dnsonde.table.often import between_us
 from dnsonde.wire.batch import MAPPED, address_array
 from dnsonde.wire.encode import encode_fixed, encode_probes

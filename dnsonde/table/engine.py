@@ -15,7 +15,7 @@ from dnsonde.errors import SystemRefusal, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dnsonde.table._spark import Spark
+    from dnsonde.table.spark import Spark
 
 ENGINES = ("duckdb", "spark")
 
@@ -34,7 +34,7 @@ def connected(
         raise UsageError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
     if find_spec("pyspark") is None:
         raise SystemRefusal("the Spark engine is not installed: pip install 'dnsonde[spark]'")
-    from dnsonde.table import _spark  # noqa: PLC0415 - an extra, and slow to import
+    from dnsonde.table import spark  # noqa: PLC0415 - an extra, and slow to import
 
-    with _spark.connected(memory_limit_mib=memory_limit_mib, room=room) as connection:
+    with spark.connected(memory_limit_mib=memory_limit_mib, room=room) as connection:
         yield connection

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from dnsonde.export._contract import Incident
+from dnsonde.view.view import Incident
 
 
 def key_of(incident: Incident) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -20,11 +21,10 @@ from starlette.routing import Route
 from dnsonde.clock import to_the_second
 from dnsonde.errors import DnsondeError, PlanError, RunError, SystemRefusal, UsageError, unexpected
 from dnsonde.escape import terminal, typed
-from dnsonde.export._charts import svg
-from dnsonde.export._documents import release
-from dnsonde.export._page import Chart, Page, Section
-from dnsonde.export._page_html import environment, page_style
 from dnsonde.lang.words import DEFAULT, Words, languages, words
+from dnsonde.page.charts import svg
+from dnsonde.page.content import Chart, Page, Section
+from dnsonde.page.html import environment, page_style
 from dnsonde.web._site import NotThereError, Site
 
 PACKAGE = "dnsonde.web"
@@ -96,7 +96,7 @@ class Visit:
         sections: tuple[Section, ...] = tuple(values.setdefault("sections", ()))
         text = environment(PACKAGE).get_template(template).render(
             page=Page(self.words.code, title, "", sections, labels), words=self.words, link=link, svg=numbered,
-            visit=self, moment=to_the_second, version=release(), digest=digest(), languages=named_languages(),
+            visit=self, moment=to_the_second, version=version("dnsonde"), digest=digest(), languages=named_languages(),
             here=self._here(), typed=typed, **values,
         )  # fmt: skip
         answer = HTMLResponse(text, status)

@@ -16,11 +16,11 @@ import pyarrow as pa
 from dnsonde import shelf, watch
 from dnsonde.clock import Clock
 from dnsonde.errors import RunError, SystemRefusal
-from dnsonde.export._contract import View
-from dnsonde.export._open import open_view
 from dnsonde.shelf import Entry, Shelf, Standing
 from dnsonde.table.schema import ENRICHMENT, FINDING
 from dnsonde.table.snapshot import Hold
+from dnsonde.view.open import open_view
+from dnsonde.view.view import View
 from dnsonde.web._look import Looks
 
 ROWS = 50  # of the overview, on one page

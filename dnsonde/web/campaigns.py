@@ -2,10 +2,10 @@
 
 from starlette.responses import Response
 
-from dnsonde.export._page import Section
-from dnsonde.export._page_lake import campaign_blocks, said
 from dnsonde.intel.load import Campaign
 from dnsonde.intel.load import campaigns as known
+from dnsonde.page.content import Section
+from dnsonde.page.lake import campaign_blocks, said
 from dnsonde.web._findings import key_of
 from dnsonde.web._page import Visit, page
 

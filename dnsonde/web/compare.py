@@ -8,8 +8,8 @@ import pyarrow as pa
 from starlette.responses import Response
 
 from dnsonde import look, report
-from dnsonde.export._page import Para, Section
-from dnsonde.export._page_run import CHANGED, Before, change_blocks
+from dnsonde.page.content import Para, Section
+from dnsonde.page.run import CHANGED, Before, change_blocks
 from dnsonde.web._page import Visit, page
 from dnsonde.web._site import in_time
 

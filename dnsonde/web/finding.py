@@ -4,11 +4,11 @@ import re
 
 from starlette.responses import Response
 
-from dnsonde.export._page_lake import as_text, lasted, said
-from dnsonde.export._page_whole import advice
 from dnsonde.findings.about import about
 from dnsonde.findings.compiled import query_of
 from dnsonde.intel.remedies import remedies
+from dnsonde.page.lake import as_text, lasted, said
+from dnsonde.page.parts import advice
 from dnsonde.web._findings import key_of
 from dnsonde.web._page import Visit, page
 from dnsonde.web._site import NotThereError

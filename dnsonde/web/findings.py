@@ -6,9 +6,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dnsonde.export._contract import Incident
-from dnsonde.export._page_lake import lasted, said
+from dnsonde.page.lake import lasted, said
 from dnsonde.table.finding import SEVERITIES
+from dnsonde.view.view import Incident
 from dnsonde.web._findings import key_of
 from dnsonde.web._page import Visit, page
 

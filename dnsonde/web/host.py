@@ -3,8 +3,8 @@
 from starlette.responses import Response
 
 from dnsonde import hosts
-from dnsonde.export._page_whole import advice
 from dnsonde.intel.remedies import remedies
+from dnsonde.page.parts import advice
 from dnsonde.web._page import Visit, page
 from dnsonde.web._site import NotThereError
 

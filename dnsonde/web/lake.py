@@ -2,10 +2,10 @@
 
 from starlette.responses import Response
 
-from dnsonde.export._page import Section
-from dnsonde.export._page_lake import Watching
-from dnsonde.export._page_whole import Part
-from dnsonde.export._page_whole import page as whole
+from dnsonde.page.content import Section
+from dnsonde.page.lake import Watching
+from dnsonde.page.parts import Part
+from dnsonde.page.parts import page as whole
 from dnsonde.web import _live
 from dnsonde.web._page import Visit, page
 

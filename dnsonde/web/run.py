@@ -3,8 +3,8 @@
 from starlette.responses import Response
 
 from dnsonde import look
-from dnsonde.export._page import Section
-from dnsonde.export._page_whole import page as whole
+from dnsonde.page.content import Section
+from dnsonde.page.parts import page as whole
 from dnsonde.probe import state as states
 from dnsonde.web import _live
 from dnsonde.web._page import Visit, page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dnsonde.export._contract import View
+from dnsonde.view.view import View
 from tests.export.views import (
     HOSTILE,
     OWNER,

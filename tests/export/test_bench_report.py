@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dnsonde import watch
-from dnsonde.export._open import open_view
-from dnsonde.export._page_html import write_html
-from dnsonde.export._page_whole import alone
 from dnsonde.lang.words import words
+from dnsonde.page.html import write_html
+from dnsonde.page.parts import alone
+from dnsonde.view.open import open_view
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

@@ -6,8 +6,8 @@ import dns.name
 import pytest
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import View
 from dnsonde.export.blocklist import blocklist
+from dnsonde.view.view import View
 from tests.export.views import HOSTILE, finding, make_view
 
 Written = Callable[..., bytes]

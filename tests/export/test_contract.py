@@ -9,19 +9,13 @@ from types import FunctionType
 import pytest
 
 from dnsonde.cli.export import FORMATS
-from dnsonde.clock import LAST_US
+from dnsonde.clock import LAST_US, rfc3339
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.export._contract import (
-    View,
-    form_of,
-    forms,
-    library,
-    network,
-    rfc3339,
-    takes_view,
-)
-from dnsonde.export._threats import NATURES, UNKNOWN, nature
+from dnsonde.extra import library
 from dnsonde.settings import parameters
+from dnsonde.view.nature import NATURES, UNKNOWN, nature
+from dnsonde.view.view import View, network
+from dnsonde.write import form_of, forms, takes_view
 from tests.export.views import OWNER
 
 VIEWS = {

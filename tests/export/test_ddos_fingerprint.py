@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import View
 from dnsonde.export.ddos_fingerprint import ddos_fingerprint
+from dnsonde.view.view import View
 from tests.export.views import HOSTILE, VICTIM, amplified, attack, flow, make_view, message
 
 Documents = Callable[..., list[dict[str, Any]]]

@@ -4,8 +4,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from dnsonde.export._contract import View
 from dnsonde.export.ecs import ecs
+from dnsonde.view.view import View
 
 Documents = Callable[..., list[dict[str, Any]]]
 WORD = {"type": "string"}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import View
 from dnsonde.export.flowspec import flowspec
+from dnsonde.view.view import View
 from tests.export.views import SECOND, START, VICTIM, amplified, attack, flow, make_view
 
 Written = Callable[..., bytes]

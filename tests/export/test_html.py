@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from dnsonde.escape import terminal
-from dnsonde.export._contract import View
-from dnsonde.export._page_html import breakable, write_html
-from dnsonde.export._page_lake import Watching
-from dnsonde.export._page_run import Before, Measurement
-from dnsonde.export._page_whole import Part, alone, page
 from dnsonde.export.html import html
 from dnsonde.export.markdown import markdown
 from dnsonde.lang.words import words
+from dnsonde.page.html import breakable, write_html
+from dnsonde.page.lake import Watching
+from dnsonde.page.parts import Part, alone, page
+from dnsonde.page.run import Before, Measurement
+from dnsonde.view.view import View
 from tests.export.views import HOSTILE, finding, host, make_view, message
 
 STEERS = {"\u202e", "\u202c", "\x1b", "\x9b"}
@@ -220,8 +220,8 @@ def test_markdown_has_the_same_sections(run: View) -> None:
 
 
 def test_the_template_lets_nothing_out_unescaped() -> None:
-    folder = Path(__file__).parents[2] / "dnsonde/export"
-    assert "|safe" not in (folder / "_page.html").read_text().replace(" ", "")
+    folder = Path(__file__).parents[2] / "dnsonde/page"
+    assert "|safe" not in (folder / "page.html").read_text().replace(" ", "")
 
 
 @given(st.text(st.sampled_from("ab<&\"' \n\u202eä"), max_size=120))

@@ -6,9 +6,9 @@ from typing import Any
 import intelmq as package
 from intelmq.lib.message import Event, MessageFactory
 
-from dnsonde.export._contract import View
-from dnsonde.export._threats import NATURES
 from dnsonde.export.intelmq import TAXONOMY, intelmq
+from dnsonde.view.nature import NATURES
+from dnsonde.view.view import View
 
 Documents = Callable[..., list[dict[str, Any]]]
 HARMONIZATION = json.loads((Path(package.__file__).parent / "etc" / "harmonization.conf").read_text())

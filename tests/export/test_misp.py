@@ -5,8 +5,8 @@ from pathlib import Path
 import jsonschema
 import pymisp
 
-from dnsonde.export._contract import View
 from dnsonde.export.misp import misp
+from dnsonde.view.view import View
 from tests.export.views import SECOND, START, VICTIM, amplified, attack, flow, make_view
 
 Written = Callable[..., bytes]

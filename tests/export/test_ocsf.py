@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding
 
-from dnsonde.export._contract import View
 from dnsonde.export.ocsf import ocsf
+from dnsonde.view.view import View
 from tests.export.views import VICTIM, make_view, message
 
 Documents = Callable[..., list[dict[str, Any]]]

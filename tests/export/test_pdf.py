@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.export import _page_print
-from dnsonde.export._contract import View
-from dnsonde.export._page import Page, Para, Section
-from dnsonde.export._page_print import write_pdf, write_png
-from dnsonde.export._page_whole import alone
 from dnsonde.export.pdf import pdf
 from dnsonde.lang.words import words
+from dnsonde.page import paper
+from dnsonde.page.content import Page, Para, Section
+from dnsonde.page.paper import write_pdf, write_png
+from dnsonde.page.parts import alone
+from dnsonde.view.view import View
 
 HOSTILE = '<img src="http://192.0.2.1/x.png"><script>alert(1)</script> \u202egnp.x'
 
@@ -47,7 +47,7 @@ def test_a_run_is_a_pdf_with_text_and_charts(run: View) -> None:
 
 def test_what_strangers_wrote_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
-    monkeypatch.setattr(_page_print, "_nothing", lambda url, *_: fetched.append(url))
+    monkeypatch.setattr(paper, "_nothing", lambda url, *_: fetched.append(url))
     whole = " ".join(texts(written(write_pdf, page(HOSTILE)))[0].split())
     assert '<img src="http://192.0.2.1/x.png"><script>' in whole
     assert r"\u202egnp.x" in whole
@@ -56,7 +56,7 @@ def test_what_strangers_wrote_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_ever_fetched() -> None:
     with pytest.raises(ValueError, match="nothing is fetched"):
-        _page_print._nothing("http://192.0.2.1/")
+        paper._nothing("http://192.0.2.1/")
 
 
 def test_a_picture_holds_the_pages_below_each_other() -> None:
@@ -70,7 +70,7 @@ def test_a_picture_holds_the_pages_below_each_other() -> None:
 
 
 def test_a_report_too_long_for_a_picture_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_page_print, "PAGES", 0)
+    monkeypatch.setattr(paper, "PAGES", 0)
     with pytest.raises(UsageError, match="use --format pdf"):
         written(write_png, page("x"))
 
@@ -88,6 +88,6 @@ def test_a_missing_pango_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> None:
         raise OSError(f"cannot load library {name}")
 
-    monkeypatch.setattr("dnsonde.export._contract.import_module", load)
+    monkeypatch.setattr("dnsonde.extra.import_module", load)
     with pytest.raises(SystemRefusal, match="apt-get install libpango"):
         written(write_pdf, page("x"))

@@ -9,8 +9,8 @@ import dns.zone
 import pytest
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import View
 from dnsonde.export.rpz import rpz
+from dnsonde.view.view import View
 from tests.export.views import HOSTILE, finding, make_view
 
 Written = Callable[..., bytes]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import View
 from dnsonde.export.shadowserver import shadowserver
+from dnsonde.view.view import View
 
 # https://www.shadowserver.org/what-we-do/network-reporting/dns-open-resolvers-report/
 HEADER = (

@@ -7,8 +7,8 @@ import stix2
 from stix2patterns.validator import run_validator
 
 from dnsonde.errors import SystemRefusal
-from dnsonde.export._contract import View
 from dnsonde.export.stix import stix
+from dnsonde.view.view import View
 from tests.export.views import OWNER, SECOND, START, finding, host, make_view
 
 Written = Callable[..., bytes]

@@ -11,10 +11,10 @@ import pytest
 import xarf as reader
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import View
-from dnsonde.export._mail import write_mails
-from dnsonde.export._threats import FORGEABLE
 from dnsonde.export.xarf import reports, xarf
+from dnsonde.mail import write_mails
+from dnsonde.view.nature import FORGEABLE
+from dnsonde.view.view import View
 from tests.export.views import VICTIM, amplified, attack, finding, flow, make_view
 
 Documents = Callable[..., list[dict[str, Any]]]

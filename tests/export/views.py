@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from dnsonde.export._contract import View
 from dnsonde.table import store
 from dnsonde.table.schema import ENRICHMENT, FINDING, FLOW, MESSAGE, PROBE, TABLES, VERDICT
+from dnsonde.view.view import View
 from dnsonde.wire.batch import address_pair
 
 START = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC

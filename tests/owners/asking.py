@@ -7,7 +7,7 @@ from typing import Any
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from dnsonde.owners.facts import Facts
+from dnsonde.owners.owner import Owner
 from dnsonde.owners.source import open_source
 
 RDAP = {
@@ -21,7 +21,7 @@ RDAP = {
 }  # fmt: skip
 
 
-def ask(path: Path, address: str) -> Facts:
+def ask(path: Path, address: str) -> Owner:
     (source,) = open_source(path)
     return source.find(ip_address(address))[1]
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from dnsonde.errors import UsageError
-from dnsonde.owners.facts import NOTHING, Facts
+from dnsonde.owners.owner import NOBODY, Owner
 from dnsonde.owners.source import open_source
 from tests.owners.asking import ask, database, file
 
@@ -17,9 +17,9 @@ def test_maxmind_tells_systems_and_countries(tmp_path: Path) -> None:
         "192.0.2.0/24": {"autonomous_system_number": 64500, "autonomous_system_organization": "Example"},
         "2001:db8::/32": {"autonomous_system_number": 64501},
     })  # fmt: skip
-    assert ask(systems, "192.0.2.77") == Facts(asn=64500, as_name="Example")
-    assert ask(systems, "2001:db8::1") == Facts(asn=64501)
-    assert ask(systems, "198.51.100.1") == NOTHING
+    assert ask(systems, "192.0.2.77") == Owner(asn=64500, as_name="Example")
+    assert ask(systems, "2001:db8::1") == Owner(asn=64501)
+    assert ask(systems, "198.51.100.1") == NOBODY
     countries = database(tmp_path / "country.mmdb", {
         "192.0.2.0/25": {"country": {"iso_code": "AT"}}, "192.0.2.128/25": {"registered_country": {"iso_code": "JP"}},
     })  # fmt: skip
@@ -30,7 +30,7 @@ def test_ipinfo_writes_it_otherwise(tmp_path: Path) -> None:
     lite = database(tmp_path / "lite.mmdb", {"192.0.2.0/24": {
         "asn": "AS64500", "as_name": "Example", "as_domain": "example.net", "country": "Austria", "country_code": "AT",
     }})  # fmt: skip
-    assert ask(lite, "192.0.2.1") == Facts(asn=64500, as_name="Example", country="AT")
+    assert ask(lite, "192.0.2.1") == Owner(asn=64500, as_name="Example", country="AT")
 
 
 def test_a_database_says_how_far_its_answer_reaches(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_database_says_how_far_its_answer_reaches(tmp_path: Path) -> None:
 def test_a_database_for_ipv4_knows_no_ipv6(tmp_path: Path) -> None:
     old = database(tmp_path / "old.mmdb", {"192.0.2.0/24": {"asn": 64500}}, version=4)
     assert ask(old, "192.0.2.1").asn == 64500
-    assert ask(old, "2001:db8::1") == NOTHING
+    assert ask(old, "2001:db8::1") == NOBODY
 
 
 def test_a_folder_may_have_databases_in_it_and_files_that_tell_nothing(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_a_folder_may_have_databases_in_it_and_files_that_tell_nothing(tmp_path:
     file(folder, "z.txt", "192.0.2.0/24 64500\n")
     for name, record in (("asn", {"asn": 64501, "as_name": "Example"}), ("country", {"country": "AT"})):
         database(tmp_path / f"files/{name}.mmdb", {"192.0.2.0/24": record})
-    facts = NOTHING
+    owner = NOBODY
     for source in open_source(folder):
-        facts = facts.or_else(source.find(ip_address("192.0.2.1"))[1])
-    assert facts == Facts(64500, "Example", "192.0.2.0/24", "AT")
+        owner = owner.or_else(source.find(ip_address("192.0.2.1"))[1])
+    assert owner == Owner(64500, "Example", "192.0.2.0/24", "AT")
     file(folder, "cut.gz", b"\x1f\x8bdamaged")
     with pytest.raises(UsageError, match=r"cut\.gz is a damaged gzip file"):
         open_source(folder)

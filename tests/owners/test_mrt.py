@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsonde.errors import UsageError
-from dnsonde.owners.facts import Facts
 from dnsonde.owners.mrt import entries, is_mrt
+from dnsonde.owners.owner import Owner
 from dnsonde.owners.source import open_source
 
 SEQUENCE, SET = 2, 1
@@ -59,7 +59,7 @@ def old(prefix: str, path: bytes) -> bytes:
 
 
 def read(*records: bytes) -> dict[str, int]:
-    return {str(e.facts.prefix): int(e.facts.asn or 0) for e in entries(io.BytesIO(b"".join(records)))}
+    return {str(e.owner.prefix): int(e.owner.asn or 0) for e in entries(io.BytesIO(b"".join(records)))}
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_table_tells_whose_an_address_is(pack: type[bytes], tmp_path: Path) ->
     wide, narrow = as_path((SEQUENCE, [64999, 64500])), as_path((SEQUENCE, [64501]))
     path.write_bytes(pack(record(13, 1, PEERS) + rib("10.0.0.0/8", wide) + rib("10.1.0.0/16", narrow)))
     (source,) = open_source(path)
-    assert source.find(ip_address("10.1.2.3"))[1] == Facts(asn=64501, prefix="10.1.0.0/16")
-    assert source.find(ip_address("10.2.2.3"))[1] == Facts(asn=64500, prefix="10.0.0.0/8")
+    assert source.find(ip_address("10.1.2.3"))[1] == Owner(asn=64501, prefix="10.1.0.0/16")
+    assert source.find(ip_address("10.2.2.3"))[1] == Owner(asn=64500, prefix="10.0.0.0/8")
 
 
 @pytest.mark.parametrize(

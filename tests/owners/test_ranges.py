@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsonde.owners.facts import NOTHING, Entry, Facts
+from dnsonde.owners.owner import NOBODY, Entry, Owner
 from dnsonde.owners.ranges import Prefixes
 from tests.owners.asking import ask, file
 
@@ -17,7 +17,7 @@ def test_the_narrower_prefix_tells(tmp_path: Path) -> None:
     )
     asked = {"10.0.0.1": 1, "10.1.0.1": 2, "10.1.1.1": 3, "10.1.2.255": 4, "10.1.3.0": 2, "10.2.0.0": 1}
     assert {address: ask(path, address).asn for address in asked} == asked
-    assert ask(path, "9.255.255.255") == ask(path, "11.0.0.0") == ask(path, "2001:db9::") == NOTHING
+    assert ask(path, "9.255.255.255") == ask(path, "11.0.0.0") == ask(path, "2001:db9::") == NOBODY
     assert ask(path, "2001:db8::1").asn == 6
 
 
@@ -35,11 +35,11 @@ def test_flat_ranges_say_what_a_search_would(ranges: list[list[int]]) -> None:
         ):
             nested.append((first, last))
     flat = Prefixes(
-        [Entry(ip_address(f), ip_address(e), Facts(asn=n + 1)) for n, (f, e) in enumerate(nested)]
+        [Entry(ip_address(f), ip_address(e), Owner(asn=n + 1)) for n, (f, e) in enumerate(nested)]
     )
     for number in range(64):
         holding = [(e - f, n + 1) for n, (f, e) in enumerate(nested) if f <= number <= e]
-        last, facts = flat.find(ip_address(number))
-        assert facts.asn == (min(holding)[1] if holding else None)
+        last, owner = flat.find(ip_address(number))
+        assert owner.asn == (min(holding)[1] if holding else None)
         assert last >= number
-        assert flat.find(ip_address(last))[1] == facts
+        assert flat.find(ip_address(last))[1] == owner

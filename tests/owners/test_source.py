@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.owners.facts import Facts
+from dnsonde.owners.owner import Owner
 from dnsonde.owners.source import open_source
 from tests.owners.asking import RDAP, ask, file
 
@@ -26,13 +26,13 @@ from tests.owners.asking import RDAP, ask, file
 )
 def test_every_way_to_write_prefix_and_system(line: str, tmp_path: Path) -> None:
     path = file(tmp_path, "prefixes.txt", f"# a comment\n{line}\n; another\n")
-    assert ask(path, "192.0.2.9") == Facts(asn=64500, prefix="192.0.2.0/24")
+    assert ask(path, "192.0.2.9") == Owner(asn=64500, prefix="192.0.2.0/24")
     packed = file(tmp_path, "prefixes.gz", gzip.compress(path.read_bytes()))
     assert ask(packed, "192.0.2.9").asn == 64500
 
 
 def test_rdap_answers_tell_the_abuse_contact(tmp_path: Path) -> None:
-    wanted = Facts(prefix="192.0.2.0/24", country="AT", abuse="abuse@example.net")
+    wanted = Owner(prefix="192.0.2.0/24", country="AT", abuse="abuse@example.net")
     assert ask(file(tmp_path, "one.json", json.dumps(RDAP)), "192.0.2.1") == wanted
     assert ask(file(tmp_path, "all.json", json.dumps([RDAP, {"x": 1}])), "192.0.2.1") == wanted
     assert (
@@ -44,15 +44,15 @@ def test_a_folder_is_a_cache(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     file(tmp_path / "cache", "a.json", json.dumps(RDAP))
     file(tmp_path / "cache", "b.txt", "192.0.2.0/25 64500\n")
-    assert ask(tmp_path / "cache", "192.0.2.1") == Facts(
+    assert ask(tmp_path / "cache", "192.0.2.1") == Owner(
         64500, None, "192.0.2.0/25", "AT", "abuse@example.net"
     )
 
 
 def test_a_registry_tells_who_holds_a_range(tmp_path: Path) -> None:
     holder = "inetnum: 192.0.2.0 - 192.0.2.191\ncountry: at\nabuse-mailbox: abuse@example.net\n"
-    facts = ask(file(tmp_path, "irr.db", f"{holder}\nroute: 192.0.2.0/24\norigin: AS1\n"), "192.0.2.1")
-    assert facts == Facts(asn=1, prefix="192.0.2.0/24", country="AT", abuse="abuse@example.net")
+    owner = ask(file(tmp_path, "irr.db", f"{holder}\nroute: 192.0.2.0/24\norigin: AS1\n"), "192.0.2.1")
+    assert owner == Owner(asn=1, prefix="192.0.2.0/24", country="AT", abuse="abuse@example.net")
 
 
 def test_what_strangers_wrote_is_checked(tmp_path: Path) -> None:
@@ -60,11 +60,11 @@ def test_what_strangers_wrote_is_checked(tmp_path: Path) -> None:
         "prefix": "192.0.2.0/24", "asn": "AS99999999999", "as_name": "\x1b[31m\u202e" + "x" * 999, "country": "<b>",
         "abuse": "a@example.net\nBcc: all@example.net",
     }  # fmt: skip
-    facts = ask(file(tmp_path, "x.json", json.dumps(hostile)), "192.0.2.1")
-    assert (facts.asn, facts.country, facts.abuse) == (None, None, None)
-    assert facts.as_name
-    assert facts.as_name.startswith(r"\x1b[31m\u202e")
-    assert len(facts.as_name) == 200
+    owner = ask(file(tmp_path, "x.json", json.dumps(hostile)), "192.0.2.1")
+    assert (owner.asn, owner.country, owner.abuse) == (None, None, None)
+    assert owner.as_name
+    assert owner.as_name.startswith(r"\x1b[31m\u202e")
+    assert len(owner.as_name) == 200
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dnsonde.clock import VirtualClock
-from dnsonde.probe._rounds import rounds
 from dnsonde.probe.forecast import check, probing_txt
 from dnsonde.probe.plan import Plan, read_plan
+from dnsonde.probe.rounds import rounds
 from dnsonde.wire.name import ProbeNames
 
 BASE = """

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from dnsonde.probe._rounds import KINDS
 from dnsonde.probe.match import (
     Matcher,
     Secret,
     reply_columns,
 )
 from dnsonde.probe.order import Ranges, Scope
+from dnsonde.probe.rounds import KINDS
 from dnsonde.table._block import Block
 from dnsonde.table.schema import REPLY
 from dnsonde.wire.batch import Batch, address_array, address_pair

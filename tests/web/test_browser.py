@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dnsonde.clock import SystemClock
-from dnsonde.export._open import open_view
 from dnsonde.export.html import html
+from dnsonde.view.open import open_view
 from dnsonde.web._app import application
 from dnsonde.web._site import Site
 from tests.export.views import HOSTILE

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from dnsonde.clock import to_the_second
-from dnsonde.export._contract import Incident, View
-from dnsonde.export._page import Bars, Block, Chart, Figures, Para, Section, Sides, Table, cut
-from dnsonde.export._page_lake import lasted, timeline
 from dnsonde.lang.words import Words
+from dnsonde.page.content import Bars, Block, Chart, Figures, Para, Section, Sides, Table, cut
+from dnsonde.page.lake import lasted, timeline
 from dnsonde.report import BEHIND, Relation, joined, place, records
 from dnsonde.table.prefix import inside
+from dnsonde.view.view import Incident, View
 
 SEEN_MOST = 1 << 20  # addresses of a lake that are compared with a run
 PREFIXES = 64  # of a plan, by which the lake is searched

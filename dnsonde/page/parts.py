@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
-from dnsonde.export import _page_both, _page_lake, _page_run
-from dnsonde.export._contract import View
-from dnsonde.export._documents import release
-from dnsonde.export._measurement import measurement
-from dnsonde.export._page import Block, Code, Fold, Page, Para, Section, Table
-from dnsonde.export._page_lake import Watching
-from dnsonde.export._page_run import Measurement, present
 from dnsonde.intel.remedies import Measure, remedies
 from dnsonde.lang.words import Words
+from dnsonde.page import both, lake, run
+from dnsonde.page.content import Block, Code, Fold, Page, Para, Section, Table
+from dnsonde.page.lake import Watching
+from dnsonde.page.measurement import measurement
+from dnsonde.page.run import Measurement, present
 from dnsonde.report import summarise
+from dnsonde.view.view import View
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ def page(parts: Sequence[Part], words: Words) -> Page:
     lakes = [(p.view, p.told) for p in parts if isinstance(p.told, Watching)]
     sections: list[Section] = []
     if runs and lakes:
-        sections += _page_both.sections(runs[0][0], lakes[0][0], words)
+        sections += both.sections(runs[0][0], lakes[0][0], words)
     for view, told in runs:
-        sections += _page_run.sections(view, told, words)
+        sections += run.sections(view, told, words)
     for view, seen in lakes:
-        sections += _page_lake.sections(view, seen, words)
+        sections += lake.sections(view, seen, words)
     sections += _advice([v for v, _t in runs], [v for v, _t in lakes], words)
     how: list[Block] = []
     for view, told in runs:
-        how += _page_run.how(view, told, words)
+        how += run.how(view, told, words)
     if how:
         sections.append(Section("how", words("how.title"), tuple(how)))
     for view, _seen in lakes:
-        sections.append(Section("read", words("how.read"), tuple(_page_lake.read(view, words))))
+        sections.append(Section("read", words("how.read"), tuple(lake.read(view, words))))
     sections += _definitions([v for v, _t in runs], [v for v, _t in lakes], words)
     title = "page.title_both" if runs and lakes else "page.title_run" if runs else "page.title_lake"
     names = " · ".join(part.told.name for part in parts)
@@ -50,7 +50,7 @@ def page(parts: Sequence[Part], words: Words) -> Page:
     return Page(
         words.code,
         words(title),
-        words("page.subtitle", what=names, version=release()),
+        words("page.subtitle", what=names, version=version("dnsonde")),
         tuple(sections),
         labels,
     )

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from dnsonde.clock import spoken, to_the_second
-from dnsonde.export._charts import STEPS_S
-from dnsonde.export._contract import NOBODY, Incident, View
-from dnsonde.export._page import (
+from dnsonde.intel.remedies import remedies
+from dnsonde.lang.words import Words
+from dnsonde.owners.owner import NOBODY
+from dnsonde.page.charts import STEPS_S
+from dnsonde.page.content import (
     Bars,
     Block,
     Cell,
@@ -26,10 +28,10 @@ from dnsonde.export._page import (
     cut,
     some,
 )
-from dnsonde.export._whose import SERIOUS, groups, owner_text
-from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import Words
 from dnsonde.report import group_count, grouped, listed, records
+from dnsonde.table.finding import SEVERITIES
+from dnsonde.view.view import Incident, View
+from dnsonde.view.whose import SERIOUS, groups, owner_text
 from dnsonde.wire.batch import address_pair
 
 FINDINGS = 50  # in the table
@@ -42,7 +44,6 @@ ATTACKS = 25
 INFECTED = 40
 FILES = 20
 OWNERS = 15  # systems or countries
-SEVERITIES = ("critical", "high", "medium", "low", "info")
 PAINTS = {"critical": "dark", "high": "red", "medium": "orange", "low": "sky", "info": "grey"}
 GRAVE = ("critical", "high", "medium")
 FLOODS = ("amplification", "flood", "carpet_flood", "backscatter", "random_subdomain")
@@ -140,7 +141,7 @@ def _headline(view: View, incidents: Sequence[Incident], told: Watching, words: 
 
 def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     by = Counter((i.detector, i.severity) for i in incidents)
-    severities = [s for s in SEVERITIES if any(s == seen for _d, seen in by)]
+    severities = [s for s in reversed(SEVERITIES) if any(s == seen for _d, seen in by)]
     names = sorted(
         {d for d, _s in by}, key=lambda d: (next(n for n, s in enumerate(severities) if by[d, s]), d)
     )

@@ -11,10 +11,10 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dnsonde.escape import terminal
-from dnsonde.export._charts import svg
-from dnsonde.export._page import Chart, Page
+from dnsonde.page.charts import svg
+from dnsonde.page.content import Chart, Page
 
-PACKAGE = "dnsonde.export"
+PACKAGE = "dnsonde.page"
 PIECE = 16
 LONG = re.compile(r"\S{32,}")
 
@@ -30,7 +30,7 @@ def write_html(page: Page, out: BinaryIO) -> None:
         return svg(chart, len(numbers))
 
     ours = Markup(style)  # noqa: S704 - a file of this package
-    template = environment().get_template("_page.html")
+    template = environment().get_template("page.html")
     pieces = template.stream(page=page, style=ours, digest=digest, svg=numbered)
     pieces.enable_buffering(64)
     out.writelines(piece.encode("utf-8", "replace") for piece in pieces)
@@ -63,4 +63,4 @@ def breakable(value: object) -> object:
 
 def page_style() -> str:
     """The styles of a page."""
-    return files(PACKAGE).joinpath("_page.css").read_text(encoding="utf-8").strip()
+    return files(PACKAGE).joinpath("page.css").read_text(encoding="utf-8").strip()

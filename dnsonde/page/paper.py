@@ -5,9 +5,9 @@ import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dnsonde.errors import UsageError
-from dnsonde.export._contract import library
-from dnsonde.export._page import Page
-from dnsonde.export._page_html import write_html
+from dnsonde.extra import library
+from dnsonde.page.content import Page
+from dnsonde.page.html import write_html
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -25,7 +25,7 @@ ASN_MAX = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Owner:
     """What a file knows of a prefix."""
 
     asn: int | None = None
@@ -34,15 +34,15 @@ class Facts:
     country: str | None = None
     abuse: str | None = None
 
-    def or_else(self, other: "Facts") -> "Facts":
+    def or_else(self, other: "Owner") -> "Owner":
         """These, and what only the other knows."""
-        if self is NOTHING:
+        if self is NOBODY:
             return other
         lacking = {f.name: getattr(other, f.name) for f in fields(self) if getattr(self, f.name) is None}
         return replace(self, **lacking)
 
 
-NOTHING = Facts()
+NOBODY = Owner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Entry:
 
     first: Address
     last: Address
-    facts: Facts
+    owner: Owner
 
 
 def network_of(text: object) -> Network | None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from dnsonde.export._open import plan_of
-from dnsonde.export._page_run import Measurement
+from dnsonde.page.run import Measurement
 from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan
+from dnsonde.view.open import plan_of
 
 PREFIXES = 12  # of a plan, named in a report
 FACTS = (  # about a plan, in reading order

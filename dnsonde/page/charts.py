@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from dnsonde.clock import moment, to_the_second
 from dnsonde.escape import terminal
-from dnsonde.export._page import Bars, Chart, Columns, Spans, cut
+from dnsonde.page.content import Bars, Chart, Columns, Spans, cut
 
 WIDTH = 860
 LABELS = 230  # left of the bars

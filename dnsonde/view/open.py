@@ -3,22 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import FunctionType
-from typing import Any, BinaryIO
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from dnsonde.errors import RunError, UsageError
 from dnsonde.escape import typed
-from dnsonde.export._contract import Network, View, network
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.report import TARGET, Relation, owned, readable
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
-from dnsonde.whole import target
+from dnsonde.view.view import Network, View, network
 
 
 def open_view(
@@ -102,9 +99,3 @@ def with_owners(verdict: Relation, tables: Mapping[str, Relation]) -> Relation:
     """Hosts of a run with whose they are, in the order of their address; unchanged where nobody learned that."""
     known = tables[ENRICHMENT.name]
     return owned(verdict, known, "target").order(TARGET) if len(known) else verdict
-
-
-def write_view(form: FunctionType, view: View, output: Path | BinaryIO, settings: Mapping[str, Any]) -> None:
-    """Write a view in a format; a file appears whole or not at all."""
-    with target(output) as out:
-        form(view, out, **settings)

@@ -10,13 +10,13 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.nonmultipart import MIMENonMultipart
 from email.mime.text import MIMEText
 from email.utils import format_datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from dnsonde.errors import SystemRefusal
 from dnsonde.escape import terminal
-from dnsonde.export._documents import release
-from dnsonde.owners.facts import mail_of
+from dnsonde.owners.owner import mail_of
 from dnsonde.whole import whole
 
 UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]")
@@ -60,7 +60,7 @@ def mail(report: Mapping[str, Any], contact: str) -> MIMEMultipart:
     message.attach(MIMEText(_for_people(report)))
     feedback = MIMEBase("message", "feedback-report")
     feedback.set_payload(
-        f"Feedback-Type: xarf\r\nUser-Agent: dnsonde/{release()}\r\nVersion: 1\r\nSource-IP: {source}\r\n"
+        f"Feedback-Type: xarf\r\nUser-Agent: dnsonde/{version('dnsonde')}\r\nVersion: 1\r\nSource-IP: {source}\r\n"
         f"Arrival-Date: {message['Date']}\r\n"
     )
     message.attach(feedback)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnsonde.clock import to_the_second
-from dnsonde.export._contract import View
-from dnsonde.export._page import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import DEFAULT, Words
+from dnsonde.page.content import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.report import (
     BEHIND,
     CHANGES,
@@ -23,6 +22,7 @@ from dnsonde.report import (
     summarise,
 )
 from dnsonde.table.store import quoted
+from dnsonde.view.view import View
 
 PREFIXES = 20  # shown, of those with the most open hosts
 HOSTS = 25

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from dnsonde.errors import RunError
 from dnsonde.escape import typed
-from dnsonde.export._contract import Incident, Owner, View
+from dnsonde.owners.owner import Owner
 from dnsonde.table.readable import UNKNOWN, group_text
 from dnsonde.table.schema import ENRICHMENT
 from dnsonde.table.store import row_count
+from dnsonde.view.view import Incident, View
 
 SERIOUS = ("critical", "high", "medium")
 COLUMNS = {"subject_asn": pa.int64(), "subject_as_name": pa.string(), "subject_country": pa.string()}
