@@ -34,7 +34,14 @@ LENGTH_MAX = 600
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "core", "common", "misc"}
 
 # Private modules that other rooms import all the same: in a room that is a registry whatever is no entry is private.
-FACES = {"detect._contract", "detect._stages", "formats._contract", "formats._reading", "web._site", "web._serve"}
+FACES = {
+    "detect._contract",
+    "detect._stages",
+    "formats._contract",
+    "formats._reading",
+    "web._site",
+    "web._serve",
+}
 
 # A library, and the only place that may import it.
 ONLY_IN = {"numba": "wire/_kernels/", "ctypes": "net/_libc.py"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dnsonde.cli import _look, _options, _progress
+from dnsonde.clock import EPOCH
 from dnsonde.table.engine import ENGINES
 
 if TYPE_CHECKING:
@@ -172,4 +173,4 @@ def _time(text: str | None, clock: "Clock") -> int | None:
         ) from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
-    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (when - EPOCH) // timedelta(microseconds=1)

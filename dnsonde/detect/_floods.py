@@ -9,9 +9,10 @@ from operator import or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._relations import SECOND, attach, keys, window
+from dnsonde.detect._relations import SECOND, window
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers, markers
+from dnsonde.table.relations import attach, keys
 
 DST = keys("dst")
 WINDOW_S = 60  # of a flow row

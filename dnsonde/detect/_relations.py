@@ -11,8 +11,7 @@ from operator import and_, or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.table.prefix import MAPPED as MAPPED_PREFIX
-from dnsonde.table.prefix import Prefix, halves_of, is_about_mapped
+from dnsonde.table.relations import Pair, attach, is_ipv4, keys, same
 from dnsonde.table.sides import by_length
 from dnsonde.wire.batch import MAPPED
 
@@ -21,29 +20,7 @@ SECOND = 1_000_000  # microseconds
 SAMPLE = 10  # values that a finding shows of many
 SHARES = 256  # that many values are divided into
 
-Pair = tuple[ir.IntegerValue, ir.IntegerValue]
-
-# ---- sides
-
-
-def inside(net: ir.IntegerValue, host: ir.IntegerValue, within: Sequence[Prefix]) -> ir.BooleanValue:
-    """The address lies in one of the prefixes; `table.prefix.inside` says the same in SQL."""
-    columns = {"net": net, "host": host}
-    tests = []
-    for prefix in within:
-        parts = [_under(columns[half.name], half.mask) == _int64(half.value) for half in halves_of(prefix)]
-        if is_about_mapped(prefix):
-            parts.append(~inside(net, host, (MAPPED_PREFIX,)))
-        tests.append(reduce(and_, parts))
-    return reduce(or_, tests) if tests else ibis.literal(False)
-
-
-def _under(half: ir.IntegerValue, mask: int) -> ir.IntegerValue:
-    return half if mask == -1 else half & _int64(mask)
-
-
-def _int64(value: int) -> ir.IntegerScalar:
-    return ibis.literal(value, "int64")
+# ---- names
 
 
 def below(qname: ir.StringValue, zones: Iterable[str]) -> ir.BooleanValue:
@@ -61,26 +38,6 @@ def under(name: ir.StringValue, zones: Iterable[str]) -> ir.BooleanValue:
 
 
 # ---- addresses
-
-
-def pair(table: ir.Table, role: str) -> Pair:
-    """The two halves of the address in `role`."""
-    return table[f"{role}_net"], table[f"{role}_host"]
-
-
-def keys(*roles: str) -> list[str]:
-    """The column names of addresses, for `group_by`."""
-    return [f"{role}_{half}" for role in roles for half in ("net", "host")]
-
-
-def same(one: Pair, other: Pair) -> ir.BooleanValue:
-    """Two addresses are one."""
-    return (one[0] == other[0]) & (one[1] == other[1])
-
-
-def is_ipv4(net: ir.IntegerValue, host: ir.IntegerValue) -> ir.BooleanValue:
-    """The address is an IPv4-mapped one."""
-    return (net == 0) & (host >= MAPPED) & (host <= MAPPED | 0xFFFF_FFFF)
 
 
 def home_prefix(net: ir.IntegerValue, host: ir.IntegerValue) -> tuple[Pair, ir.IntegerValue]:
@@ -203,12 +160,6 @@ def both_halves(windows: ir.Table, *others: str) -> ir.Table:
     """The `half`s of each `window`, with the columns `others`, each once."""
     halved = [windows.select(*others, half=windows.window + late) for late in (0, 1)]
     return halved[0].union(halved[1], distinct=True)
-
-
-def attach(left: ir.Table, right: ir.Table, on: Sequence[str]) -> ir.Table:
-    """Left join on columns of the same name, which stay once."""
-    joined = left.left_join(right, [left[key] == right[key] for key in on], rname="{name}__more")
-    return joined.drop(*(f"{key}__more" for key in on))
 
 
 def together(one: ir.Table, other: ir.Table, columns: Sequence[str]) -> ir.Table:

@@ -7,19 +7,10 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
-from dnsonde.detect._relations import (
-    adjacent,
-    attach,
-    count_distinct,
-    home_prefix,
-    keys,
-    pair,
-    queries,
-    sample,
-    sample_addresses,
-)
+from dnsonde.detect._relations import adjacent, count_distinct, home_prefix, queries, sample, sample_addresses
 from dnsonde.detect._stages import needs, sides, stage
 from dnsonde.errors import UsageError
+from dnsonde.table.relations import attach, keys, pair
 
 SIDES = ["src_mac", "src_home", "dst_home", *keys("src", "dst")]
 PREFIX = ["prefix_net", "prefix_host", "bits"]

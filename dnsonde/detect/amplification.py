@@ -7,19 +7,10 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import DST, busiest, peak, rate, replied, seen
-from dnsonde.detect._relations import (
-    attach,
-    count_distinct,
-    keys,
-    pair,
-    responses,
-    sample,
-    sample_addresses,
-    sessions,
-    window,
-)
+from dnsonde.detect._relations import count_distinct, responses, sample, sample_addresses, sessions, window
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
+from dnsonde.table.relations import attach, keys, pair
 
 SRC = keys("src")
 PARTS = ("net", "host", "port")

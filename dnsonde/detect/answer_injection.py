@@ -6,17 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._relations import (
-    attach,
-    count_distinct,
-    dns,
-    keys,
-    parties,
-    sample,
-    sample_addresses,
-    window,
-)
+from dnsonde.detect._relations import count_distinct, dns, parties, sample, sample_addresses, window
 from dnsonde.detect._stages import needs, stage
+from dnsonde.table.relations import attach, keys
 
 DOMAIN = ["domain"]
 SERVER = keys("server")

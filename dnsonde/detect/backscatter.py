@@ -6,8 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
-from dnsonde.detect._relations import SECOND, attach, count_distinct, keys, pair, sample, sessions, window
+from dnsonde.detect._relations import SECOND, count_distinct, sample, sessions, window
 from dnsonde.detect._stages import sources, stage
+from dnsonde.table.relations import attach, keys, pair
 
 SRC = keys("src")
 DST = keys("dst")

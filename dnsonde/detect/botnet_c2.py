@@ -15,13 +15,9 @@ from dnsonde.detect._contract import CERTAIN, confidence, detector, finding
 from dnsonde.detect._floods import octets_hex
 from dnsonde.detect._lists import ends, listed
 from dnsonde.detect._relations import (
-    attach,
     below,
     count_distinct,
     dns,
-    is_ipv4,
-    keys,
-    pair,
     sample,
     sample_addresses,
     sessions,
@@ -32,6 +28,7 @@ from dnsonde.detect._relations import (
 from dnsonde.detect._stages import domains as registered_domains
 from dnsonde.detect._stages import stage
 from dnsonde.intel.indicators import Indicator, indicators, load_indicators
+from dnsonde.table.relations import attach, is_ipv4, keys, pair
 from dnsonde.wire.batch import MAPPED, address_pair
 
 HOST = ["host_net", "host_host"]

@@ -22,17 +22,10 @@ from dnsonde.detect._floods import (
     peak,
     seen,
 )
-from dnsonde.detect._relations import (
-    attach,
-    count_distinct,
-    home_prefix,
-    keys,
-    pair,
-    sample_addresses,
-    sessions,
-)
+from dnsonde.detect._relations import count_distinct, home_prefix, sample_addresses, sessions
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
+from dnsonde.table.relations import attach, keys, pair
 
 SRC = keys("src")
 REFLECTION = "reflection"

@@ -7,20 +7,10 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._campaigns import campaign_of
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._relations import (
-    SECOND,
-    attach,
-    commonest,
-    dns,
-    keys,
-    pair,
-    parties,
-    sample,
-    sessions,
-    window,
-)
+from dnsonde.detect._relations import SECOND, commonest, dns, parties, sample, sessions, window
 from dnsonde.detect._stages import needs, sides, stage
 from dnsonde.intel.load import markers
+from dnsonde.table.relations import attach, keys, pair
 
 CLIENT, SERVER = keys("client"), keys("server")
 EVENT = [*CLIENT, "session"]

@@ -11,15 +11,12 @@ from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import (
     DIGITS,
     SECOND,
-    attach,
     both_halves,
     count_distinct,
     dns,
     halves,
-    keys,
     label_of,
     overlapping,
-    pair,
     parties,
     sample,
     sample_of_many,
@@ -29,6 +26,7 @@ from dnsonde.detect._relations import (
 from dnsonde.detect._stages import CARRIERS, LONG, busy, domains, rare_types, stage
 from dnsonde.detect._stages import names as names_below
 from dnsonde.intel.load import markers
+from dnsonde.table.relations import attach, keys, pair
 
 DOMAIN = ["domain"]
 COLUMNS = [

@@ -25,19 +25,9 @@ from dnsonde.detect._floods import (
     peak,
     seen,
 )
-from dnsonde.detect._relations import (
-    attach,
-    count_distinct,
-    home_prefix,
-    is_ipv4,
-    keys,
-    network,
-    pair,
-    sample,
-    sample_addresses,
-    sessions,
-)
+from dnsonde.detect._relations import count_distinct, home_prefix, network, sample, sample_addresses, sessions
 from dnsonde.detect._stages import stage
+from dnsonde.table.relations import attach, is_ipv4, keys, pair
 
 STOMPED = 5  # connections
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate

@@ -6,8 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, same, sample, sessions, window
+from dnsonde.detect._relations import count_distinct, sample, sessions, window
 from dnsonde.detect._stages import stage
+from dnsonde.table.relations import attach, keys, pair, same
 
 SRC = keys("src")
 COLUMNS = [*SRC, *keys("dst"), "src_home", "day", "start_us", "end_us", "mirai_syn", "dst_port"]

@@ -7,18 +7,10 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, confidence, detector, finding, severity
-from dnsonde.detect._relations import (
-    DIGITS,
-    attach,
-    count_distinct,
-    dns,
-    keys,
-    parties,
-    sample,
-    sample_addresses,
-)
+from dnsonde.detect._relations import DIGITS, count_distinct, dns, parties, sample, sample_addresses
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import markers
+from dnsonde.table.relations import attach, keys
 
 DOMAIN = ["registered_domain"]
 COLUMNS = [

@@ -6,8 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, parties, responses, sample
+from dnsonde.detect._relations import count_distinct, parties, responses, sample
 from dnsonde.detect._stages import needs, sides, stage
+from dnsonde.table.relations import attach, keys, pair
 
 SERVER = keys("server")
 COLUMNS = [*keys("client", "server"), "time_us", "registered_domain", "qname", "qtype", "dns_bytes"]

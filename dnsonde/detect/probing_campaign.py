@@ -11,17 +11,14 @@ from dnsonde.detect._relations import (
     SECOND,
     adjacent,
     asked_template,
-    attach,
     commonest,
     count_distinct,
     dns,
-    keys,
-    pair,
     parties,
-    same,
     sample_addresses,
 )
 from dnsonde.detect._stages import domains, stage
+from dnsonde.table.relations import attach, keys, pair, same
 
 DOMAIN = ["registered_domain"]
 REFUSED, SERVFAIL, NXDOMAIN = 5, 2, 3

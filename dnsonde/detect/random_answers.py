@@ -7,21 +7,10 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._campaigns import campaign_of
 from dnsonde.detect._contract import confidence, detector, finding
-from dnsonde.detect._relations import (
-    attach,
-    commonest,
-    count_distinct,
-    inside,
-    keys,
-    network,
-    pair,
-    responses,
-    same,
-    sample,
-    sample_addresses,
-)
+from dnsonde.detect._relations import commonest, count_distinct, network, responses, sample, sample_addresses
 from dnsonde.detect._stages import domains, stage
 from dnsonde.table.prefix import prefixes
+from dnsonde.table.relations import attach, inside, keys, pair, same
 
 DOMAIN = ["registered_domain"]
 NETWORKS = 10_000  # random addresses begin to meet each other's networks

@@ -9,12 +9,10 @@ from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._relations import (
     DIGITS,
     SECOND,
-    attach,
     both_halves,
     count_distinct,
     dns,
     halves,
-    keys,
     label_of,
     overlapping,
     parties,
@@ -22,6 +20,7 @@ from dnsonde.detect._relations import (
     sessions,
 )
 from dnsonde.detect._stages import FAILED, busy, names, sides, stage
+from dnsonde.table.relations import attach, keys
 
 DOMAIN = ["registered_domain"]
 COLUMNS = [

@@ -7,8 +7,9 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._floods import USUAL_PROTOCOLS, told
-from dnsonde.detect._relations import attach, count_distinct, keys, pair, sample, sessions, window
+from dnsonde.detect._relations import count_distinct, sample, sessions, window
 from dnsonde.detect._stages import sources, stage
+from dnsonde.table.relations import attach, keys, pair
 
 SRC = keys("src")
 DST = keys("dst")

@@ -6,18 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import CERTAIN, detector, finding
-from dnsonde.detect._relations import (
-    SECOND,
-    attach,
-    count_distinct,
-    keys,
-    pair,
-    queries,
-    sample,
-    sample_addresses,
-    together,
-)
+from dnsonde.detect._relations import SECOND, count_distinct, queries, sample, sample_addresses, together
 from dnsonde.detect._stages import needs, sides, stage
+from dnsonde.table.relations import attach, keys, pair
 
 TARGET, RESOLVER = keys("target"), keys("resolver")
 TRANSACTION = ["client_net", "client_host", "client_port", "id", "qname", "qtype"]

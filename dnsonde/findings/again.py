@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from dnsonde.clock import moment
 from dnsonde.findings.about import About
 from dnsonde.lang.words import KINDS
 from dnsonde.table.finding import SEVERITIES
@@ -139,7 +139,7 @@ def _level(severity: str) -> int:
 
 
 def _rfc3339(time_us: int) -> str:
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{moment(time_us):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _write(folder: Path, events: Sequence[Event]) -> None:

@@ -23,13 +23,20 @@ from ipaddress import ip_network
 
 import pyarrow as pa
 
-from dnsonde.table.prefix import MAPPED, Prefix, inside, prefixes
+from dnsonde.table.prefix import (
+    LINK_LOCAL,
+    LOOPBACK,
+    MAPPED,
+    MULTICAST,
+    PRIVATE,
+    RESERVED,
+    THIS_HOST,
+    Prefix,
+    inside,
+)
 from dnsonde.wire.batch import address_text
 
-PRIVATE = prefixes(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
-NO_HOST = prefixes(
-    ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
-)
+NO_HOST = (*THIS_HOST, *LOOPBACK, *LINK_LOCAL, *MULTICAST, *RESERVED)
 SHARE_PRIVATE = 0.25
 SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dnsonde.clock import EPOCH
 from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.utf8 import NotUtf8Error, text_of
 
@@ -172,7 +173,7 @@ def _is_over(thing: dict[str, Any], now_us: int) -> bool:
         until = datetime.fromisoformat(str(thing.get("valid_until")))
     except ValueError:
         return False
-    after = (until if until.tzinfo else until.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    after = (until if until.tzinfo else until.replace(tzinfo=UTC)) - EPOCH
     return after // timedelta(microseconds=1) <= now_us
 
 

@@ -4,15 +4,19 @@ Everything here is portable SQL by way of Ibis: masks and epoch arithmetic, no e
 broken by columns, never by the order of rows, so that every engine tells the same.
 """
 
+from collections.abc import Sequence
+
 import ibis
 from ibis import _
 from ibis.expr import types as ir
 
-TARGET = ["target_net", "target_host"]
-PAIR = [*TARGET, "egress_net", "egress_host"]
+from dnsonde.table.prefix import Prefix
+from dnsonde.table.relations import attach, inside, is_ipv4, keys, pair, same
+
+TARGET = keys("target")
+PAIR = keys("target", "egress")
 PROBE_KEY = [*TARGET, "kind", "attempt"]
 
-MAPPED = 0xFFFF_0000_0000
 WINDOW_US = 3_600_000_000  # between a probe and the queries for its name that count
 
 # How much a reply says of its host, best first; among equals the earliest decides.
@@ -27,65 +31,23 @@ RANK = {
 }  # fmt: skip
 
 
-def attach(left: ibis.Table, right: ibis.Table, keys: list[str]) -> ibis.Table:
-    """Left join on columns of the same name, which stay once."""
-    joined = left.left_join(right, [left[key] == right[key] for key in keys], rname="{name}__more")
-    return joined.drop(*(f"{key}__more" for key in keys))
+def lies(table: ibis.Table, role: str, within: Sequence[Prefix]) -> ir.BooleanValue:
+    """The address in `role` is in one of the prefixes."""
+    return inside(*pair(table, role), within)
 
 
-def address(table: ibis.Table, role: str) -> tuple[ir.IntegerColumn, ir.IntegerColumn]:
-    """The two halves of the address in `role`."""
-    return table[f"{role}_net"], table[f"{role}_host"]
-
-
-def is_ipv4(table: ibis.Table, role: str) -> ir.BooleanValue:
-    """The address is an IPv4-mapped one."""
-    net, host = address(table, role)
-    return (net == 0) & (host >= MAPPED) & (host <= MAPPED + 0xFFFF_FFFF)
-
-
-def same(table: ibis.Table, role: str, other: str) -> ir.BooleanValue:
+def alike(table: ibis.Table, role: str, other: str) -> ir.BooleanValue:
     """Two addresses are one."""
-    (net, host), (net2, host2) = address(table, role), address(table, other)
-    return (net == net2) & (host == host2)
+    return same(pair(table, role), pair(table, other))
 
 
 def same_network(table: ibis.Table, role: str, other: str) -> ir.BooleanValue:
     """Two addresses share their /24 (IPv4) or /48 (IPv6)."""
-    (net, host), (net2, host2) = address(table, role), address(table, other)
+    (net, host), (net2, host2) = pair(table, role), pair(table, other)
     bits4, bits6 = -(1 << 32 - 24), -(1 << 64 - 48)
     near4 = (net == 0) & (net2 == 0) & ((host & bits4) == (host2 & bits4))
-    near6 = ~is_ipv4(table, role) & ~is_ipv4(table, other) & ((net & bits6) == (net2 & bits6))
-    return (is_ipv4(table, role) & near4) | near6
-
-
-def _ipv4_within(table: ibis.Table, role: str, *prefixes: tuple[int, int]) -> ir.BooleanValue:
-    host = address(table, role)[1]
-    inside = ibis.literal(False)
-    for first, bits in prefixes:
-        inside |= (host >= MAPPED + first) & (host < MAPPED + first + (1 << (32 - bits)))
-    return is_ipv4(table, role) & inside
-
-
-def loopback(table: ibis.Table, role: str) -> ir.BooleanValue:
-    """127.0.0.0/8 or ::1."""
-    net, host = address(table, role)
-    return _ipv4_within(table, role, (0x7F00_0000, 8)) | ((net == 0) & (host == 1))
-
-
-def null_address(table: ibis.Table, role: str) -> ir.BooleanValue:
-    """0.0.0.0/8 or ::, which name filters like to give."""
-    net, host = address(table, role)
-    return _ipv4_within(table, role, (0, 8)) | ((net == 0) & (host == 0))
-
-
-def private(table: ibis.Table, role: str) -> ir.BooleanValue:
-    """RFC 1918, shared (RFC 6598), link-local, and unique local (RFC 4193) addresses."""
-    net = address(table, role)[0]
-    blocks = ((0x0A00_0000, 8), (0xAC10_0000, 12), (0xC0A8_0000, 16), (0x6440_0000, 10), (0xA9FE_0000, 16))
-    unique_local = (net >= (0xFC00 << 48) - (1 << 64)) & (net < (0xFE00 << 48) - (1 << 64))
-    link_local = (net >= (0xFE80 << 48) - (1 << 64)) & (net < (0xFEC0 << 48) - (1 << 64))
-    return _ipv4_within(table, role, *blocks) | unique_local | link_local
+    near6 = ~is_ipv4(net, host) & ~is_ipv4(net2, host2) & ((net & bits6) == (net2 & bits6))
+    return (is_ipv4(net, host) & near4) | near6
 
 
 def asked(probe: ibis.Table) -> ibis.Table:
@@ -122,9 +84,9 @@ def sighted(sent: ibis.Table, sighting: ibis.Table) -> tuple[ibis.Table, ibis.Ta
         sweep_sightings=_.sweep_queries.sum(),
         answered_us=_.answered_queries.sum(),
         egress_count=_.count(),
-        self_egress=same(pairs, "egress", "target").sum(),
+        self_egress=alike(pairs, "egress", "target").sum(),
         near_egress=same_network(pairs, "egress", "target").sum(),
-        kin_egress=(is_ipv4(pairs, "egress") == is_ipv4(pairs, "target")).sum(),
+        kin_egress=(is_ipv4(*pair(pairs, "egress")) == is_ipv4(*pair(pairs, "target"))).sum(),
         first_sighting_us=_.pair_first_us.min(),
     )
     return attach(summary, first.select(*PAIR), TARGET), pairs.select(*PAIR)
@@ -232,7 +194,7 @@ def deciding(t: ibis.Table) -> tuple[ibis.Table, ibis.Table]:
         replies=dns.sum(),
         dns_replies=(dns & (t.kind == "sweep") & (t.meaning != "echo")).sum(),
         from_target=(
-            dns & (t.kind == "sweep") & (t.meaning != "echo") & same(t, "responder", "target")
+            dns & (t.kind == "sweep") & (t.meaning != "echo") & alike(t, "responder", "target")
         ).sum(),
         rewritten_nx=(
             (t.kind == "nxdomain") & dns & (t.meaning != "echo") & (t.rcode == 0) & (t.answers > 0)

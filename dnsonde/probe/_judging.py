@@ -4,7 +4,8 @@ from typing import Any
 
 import ibis
 
-from dnsonde.probe.verdict import TARGET, ZoneMode, answer_crowds, egress_crowds, responder_crowds, verdict
+from dnsonde.probe._facts import TARGET
+from dnsonde.probe.verdict import ZoneMode, answer_crowds, egress_crowds, responder_crowds, verdict
 from dnsonde.table.as_sql import as_sql, named
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING
 

@@ -11,9 +11,13 @@ from typing import Any
 import ibis
 from ibis.expr import types as ir
 
-from dnsonde.probe._facts import is_ipv4, loopback, null_address, private, same, same_network
+from dnsonde.probe._facts import alike, lies, same_network
+from dnsonde.table.prefix import LINK_LOCAL, LOOPBACK, PRIVATE, SHARED, THIS_HOST
+from dnsonde.table.relations import is_ipv4, pair
 
 Part = Callable[[ibis.Table], Any]
+
+INNER = (*PRIVATE, *SHARED, *LINK_LOCAL)  # that nobody outside can have
 
 ERRNO = {
     1: "not_permitted", 13: "not_permitted", 22: "invalid_address", 90: "message_too_long",
@@ -84,10 +88,10 @@ def _what_came(t: ibis.Table) -> ir.StringValue:
 def _forged_address(t: ibis.Table) -> ir.StringValue:
     return ibis.cases(
         (t.answer_net.isnull(), "alias"),
-        (null_address(t, "answer"), "null_address"),
-        (same(t, "answer", "target") | same(t, "answer", "responder"), "own_address"),
-        (loopback(t, "answer"), "loopback"),
-        (private(t, "answer"), "private"),
+        (lies(t, "answer", THIS_HOST), "null_address"),
+        (alike(t, "answer", "target") | alike(t, "answer", "responder"), "own_address"),
+        (lies(t, "answer", LOOPBACK), "loopback"),
+        (lies(t, "answer", INNER), "private"),
         (t.one_address, "one_address"),
         (t.control, "added"),
         else_="rewritten",
@@ -147,7 +151,7 @@ def _refusal(name: str, words: str) -> Rule:
 
 def _icmp_name(t: ibis.Table) -> ir.StringValue:
     number = t.icmp_type.cast("int64") * 256 + t.icmp_code.cast("int64")
-    return is_ipv4(t, "target").ifelse(_named(number, ICMP4, "icmp_"), _named(number, ICMP6, "icmp_"))
+    return is_ipv4(*pair(t, "target")).ifelse(_named(number, ICMP4, "icmp_"), _named(number, ICMP6, "icmp_"))
 
 
 def _denied(t: ibis.Table) -> ir.BooleanValue:
@@ -155,7 +159,7 @@ def _denied(t: ibis.Table) -> ir.BooleanValue:
 
 
 def _filter_kind(t: ibis.Table) -> ir.StringValue:
-    inner = loopback(t, "egress") | private(t, "egress")
+    inner = lies(t, "egress", (*LOOPBACK, *INNER))
     return ibis.cases(
         ((t.answered_us == 0) & (t.meaning == "nxdomain"), "nxdomain_unasked"),
         (t.answered_us == 0, "empty_unasked"),
@@ -213,11 +217,11 @@ _ICMP = Rule(
     "icmp",
     _is("icmp"),
     _icmp_name,
-    lambda t: same(t, "offender", "target").fill_null(False).ifelse(95, 80),
+    lambda t: alike(t, "offender", "target").fill_null(False).ifelse(95, 80),
     lambda t: (
         ibis.literal("ICMP said ")
         + _icmp_name(t)
-        + same(t, "offender", "target")
+        + alike(t, "offender", "target")
         .fill_null(False)
         .ifelse(ibis.literal(", from the host itself."), ibis.literal(", from a router on the way."))
     ),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.probe.order import Ranges
+from dnsonde.table.prefix import MAPPED
 from dnsonde.utf8 import LOOKED_AT, NotUtf8Error, without_mark
 from dnsonde.wire.batch import address_pair
 from dnsonde.wire.codes import LineStatus
@@ -27,7 +28,7 @@ class BadListError(ValueError):
     """A list that cannot be used; who reads it for a plan says so as a PlanError."""
 
 
-MAPPED_BLOCK = Ranges.of_networks([ip_network("::ffff:0:0/96")])
+MAPPED_BLOCK = Ranges.of_networks([MAPPED])
 
 
 def read_list(entries: Sequence[str], place: str) -> NDArray[np.void]:

@@ -14,8 +14,9 @@ import ibis
 from ibis import _
 from ibis.expr import types as ir
 
-from dnsonde.probe._facts import asked, attach, deciding, replies_of, same_network, sighted
+from dnsonde.probe._facts import TARGET, asked, deciding, replies_of, same_network, sighted
 from dnsonde.probe._rules import DELEGATED, KNOWN
+from dnsonde.table.relations import attach
 from dnsonde.table.schema import VERDICT
 
 ZoneMode = Literal["delegated", "known"]
@@ -33,7 +34,6 @@ COUNTS = (
     "kin_egress", "replies", "dns_replies", "from_target", "rewritten_nx", "conflict", "conflict_right",
     "conflict_early", "egress_targets", "answer_targets",
 )  # fmt: skip
-TARGET = ["target_net", "target_host"]
 CROWD_MIN = 3  # so many targets that give one wrong address make it one address for all
 
 

@@ -28,6 +28,16 @@ def prefixes(texts: Iterable[str | Prefix]) -> tuple[Prefix, ...]:
     return tuple(found)
 
 
+# By IANA's registries of special-purpose addresses.
+THIS_HOST = prefixes(("0.0.0.0/8", "::"))  # RFC 791, RFC 4291
+LOOPBACK = prefixes(("127.0.0.0/8", "::1"))  # RFC 1122, RFC 4291
+PRIVATE = prefixes(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))  # RFC 1918, RFC 4193
+SHARED = prefixes(("100.64.0.0/10",))  # RFC 6598
+LINK_LOCAL = prefixes(("169.254.0.0/16", "fe80::/10"))  # RFC 3927, RFC 4291
+MULTICAST = prefixes(("224.0.0.0/4", "ff00::/8"))  # RFC 1112, RFC 4291
+RESERVED = prefixes(("240.0.0.0/4",))  # RFC 1112; broadcast is in it
+
+
 def is_about_mapped(prefix: Prefix) -> bool:
     """Whether IPv4 lies in an IPv6 prefix as it is kept: it is not meant by it."""
     off = 128 - prefix.prefixlen

@@ -11,6 +11,8 @@ from dnsonde.detect import _relations as r
 from dnsonde.errors import UsageError
 from dnsonde.findings.engines import Lists
 from dnsonde.table.prefix import inside, prefixes
+from dnsonde.table.relations import inside as inside_one
+from dnsonde.table.relations import pair
 from dnsonde.table.sides import Seen, below
 from dnsonde.table.store import database
 from dnsonde.wire.batch import address_pair, address_text
@@ -51,7 +53,7 @@ def addresses(**roles: list[str]) -> ibis.Table:
 )  # fmt: skip
 def test_inside_is_what_ipaddress_says(prefix: str) -> None:
     table = addresses(a=ADDRESSES)
-    got = table.mutate(x=r.inside(*r.pair(table, "a"), prefixes([prefix]))).x.to_pyarrow().to_pylist()
+    got = table.mutate(x=inside_one(*pair(table, "a"), prefixes([prefix]))).x.to_pyarrow().to_pylist()
     network = ip_network(prefix)
     assert got == [ip_address(a) in network for a in ADDRESSES]
     connection = database()
@@ -76,7 +78,7 @@ def test_inside_many_is_inside_one_of_them() -> None:
 
 def test_no_home_is_nowhere_and_a_bad_prefix_is_refused() -> None:
     table = addresses(a=ADDRESSES)
-    assert not any(table.mutate(x=r.inside(*r.pair(table, "a"), ())).x.to_pyarrow().to_pylist())
+    assert not any(table.mutate(x=inside_one(*pair(table, "a"), ())).x.to_pyarrow().to_pylist())
     with pytest.raises(UsageError, match="is no prefix"):
         prefixes(["192.0.2.0/33"])
     assert database().execute(f"SELECT {inside('a', ())}").fetchone() == (False,)
@@ -154,7 +156,7 @@ def test_long_lists_become_tables_and_leave_out_the_same() -> None:
 
 def test_home_prefix_is_the_24_or_the_48() -> None:
     table = addresses(a=ADDRESSES)
-    (net, host), bits = r.home_prefix(*r.pair(table, "a"))
+    (net, host), bits = r.home_prefix(*pair(table, "a"))
     rows = table.select(net=net, host=host, bits=bits).to_pyarrow().to_pylist()
     for text, row in zip(ADDRESSES, rows, strict=True):
         wanted = ip_network(f"{text}/{24 if ip_address(text).version == 4 else 48}", strict=False)
@@ -169,7 +171,7 @@ def test_adjacent_is_another_address_of_the_30_or_the_48() -> None:
         ("8000::1", "1::1", False), ("::1", "192.0.2.1", False),
     ]  # fmt: skip
     table = addresses(a=[p[0] for p in pairs], b=[p[1] for p in pairs])
-    got = table.mutate(x=r.adjacent(r.pair(table, "a"), r.pair(table, "b"))).x.to_pyarrow().to_pylist()
+    got = table.mutate(x=r.adjacent(pair(table, "a"), pair(table, "b"))).x.to_pyarrow().to_pylist()
     assert got == [p[2] for p in pairs]
 
 
