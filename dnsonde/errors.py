@@ -4,7 +4,8 @@
 
     DnsondeError            anything the programmer or the operator can put right
     ├── UsageError          a wrong flag or argument                               exit 2
-    │   └── PlanError       a plan the rules forbid or that cannot be read         exit 2
+    │   ├── PlanError       a plan the rules forbid or that cannot be read         exit 2
+    │   └── OtherLog        a log that lies beside those that are read             exit 2
     └── Failure             the work could not be done                             exit 3
         ├── RunError        a run or lake that is missing, foreign or damaged
         ├── SystemRefusal   the machine said no: permission, route, disk
@@ -29,6 +30,10 @@ class UsageError(DnsondeError):
 
 class PlanError(UsageError):
     """A plan that the rules forbid, or that cannot be read."""
+
+
+class OtherLog(UsageError):
+    """A log of a program that we read other logs of, in whose folder it lies."""
 
 
 class Failure(DnsondeError):

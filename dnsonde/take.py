@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dnsonde import errors
 from dnsonde.clock import Clock
-from dnsonde.errors import DnsondeError, SystemRefusal, UsageError
+from dnsonde.errors import DnsondeError, OtherLog, SystemRefusal, UsageError
 from dnsonde.formats._contract import Account, Format, Options
 from dnsonde.formats._reading import PACKAGE, Reading
 from dnsonde.net.frames import listens
@@ -78,7 +78,8 @@ def ingest(
 ) -> Taken:
     """Read files, and folders of files, into a lake; each file's rows become visible together.
 
-    A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`.
+    A file that was named must be readable and of a known format; in a folder what is not is told in `skipped`, as are
+    Zeek's other logs where some are read (`*.log`).
     With Spark many files are read at once, one a core; the lake is the same. A socket is listened on, after the files,
     until somebody interrupts: one sender after another, what came visible PART_S later. Small parts become large ones
     beside it; see `table.merge`.
@@ -90,7 +91,7 @@ def ingest(
             f"only one of {', '.join(sockets)} can be listened on by one command: start another for each of the "
             "others, they may all write into one lake"
         )
-    require_known([path for path, named in files if named])
+    files = known_of(files)
     if engine_name != "duckdb" and any(_comes_once(path) for path, _ in files):
         raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
     lake = Lake(folder, create=True)
@@ -320,12 +321,22 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             yield path
 
 
-def require_known(paths: Sequence[str]) -> None:
-    """Refuse what cannot be read before the first hour is spent on the others."""
-    for path in paths:
-        if not _comes_once(path):
-            with Reading(path):
-                pass
+def known_of(files: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Refuse what was named and cannot be read, before the first hour is spent on the others.
+
+    Of logs that lie beside those that are read it is as if they had been found in a folder, if there is more than them.
+    """
+    others: dict[str, OtherLog] = {}
+    for path, named in files:
+        if named and not _comes_once(path):
+            try:
+                with Reading(path):
+                    pass
+            except OtherLog as error:
+                others[path] = error
+    if len(others) == len(files):
+        raise next(iter(others.values()))
+    return [(path, named and path not in others) for path, named in files]
 
 
 def _comes_once(path: str) -> bool:

@@ -38,7 +38,7 @@ from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.table.sides import Seen, between
 from dnsonde.table.texts import JSON
 from dnsonde.table.within import create_within
-from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, require_known, take
+from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, known_of, take
 
 MEMORY_MIB = 2560  # of the engine, before it spills to disk; the process needs some beside it
 BATCH_ROWS = 122_880  # of an answer, at once in memory
@@ -134,8 +134,7 @@ def detect(
             lake = Lake(Path(lakes[0]))
             taken = Taken(lake.accounts())
         else:
-            files = files_of(paths)
-            require_known([path for path, named in files if named])
+            files = known_of(files_of(paths))
             lake = Lake(Path(room) / "lake", create=True, durable=False)
             with _in_temporary_room(room):
                 taken = take(files, lake, clock, on_progress, options)
