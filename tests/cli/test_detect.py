@@ -365,8 +365,9 @@ def test_all_logs_of_a_day_may_be_named_though_only_some_are_read(dnsonde: Type,
     fields = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "trans_id", "query")
     head = "#separator \\x09\n#path\t{}\n#fields\t" + "\t".join(fields) + "\n"
     row = "1700000000.5\tC1\t192.0.2.1\t5353\t198.51.100.1\t53\tudp\t7\texample.net"
-    for name in ("dns", "ssh"):
-        (tmp_path / f"{name}.log").write_text(head.format(name) + row + "\n")
+    other = head.replace("trans_id", "version").replace("query", "client")
+    for name, begin in (("dns", head), ("ssh", other)):
+        (tmp_path / f"{name}.log").write_text(begin.format(name) + row + "\n")
     (tmp_path / "weird.log").write_text('{"ts":1700000000.5,"name":"odd"}\n')
     said = dnsonde("detect", "ssh.log", "dns.log", "weird.log", "--progress", "none")
     assert said.returncode == 0, said.stderr
@@ -376,7 +377,7 @@ def test_all_logs_of_a_day_may_be_named_though_only_some_are_read(dnsonde: Type,
         in told
     )
     assert "weird.log is of no format that dnsonde reads: it looks like a Zeek log as JSON" in told
-    (tmp_path / "dns.log").write_text(head.replace("trans_id", "x").format("dns") + row + "\n")
+    (tmp_path / "dns.log").write_text(other.format("dns") + row + "\n")
     lacking = dnsonde("detect", "dns.log", "ssh.log", "--progress", "none")
     assert (lacking.returncode, "Zeek's dns.log without one of the fields" in lacking.stderr) == (2, True)
     alone = dnsonde("detect", "ssh.log", "weird.log", "--progress", "none")
