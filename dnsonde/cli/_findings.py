@@ -15,7 +15,7 @@ from dnsonde.clock import to_the_second
 from dnsonde.escape import terminal, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
@@ -222,7 +222,7 @@ def read(taken: "Taken", out: "Console") -> None:
         shown = [n for n in NUMBERS if out.width >= NARROW or any(row[n] for row in taken.accounts)]
         for name in shown:
             table.add_column("size" if name == "bytes" else name, justify="right", no_wrap=True)
-        common = os.path.commonpath([row["path"] for row in taken.accounts]) if taken.accounts[1:] else ""
+        common = _folder(row["path"] for row in taken.accounts) if taken.accounts[1:] else ""
         for row in taken.accounts[:FILES]:
             path = os.path.relpath(row["path"], common) if common else row["path"]
             table.add_row(Text(terminal(path, keep="")), *_numbers(row, shown))
@@ -244,6 +244,15 @@ def read(taken: "Taken", out: "Console") -> None:
         out.print(Text(terminal(why if path in why else f"{path}: {why}", keep="")))
     if len(taken.skipped) > FILES:
         out.print(f"... and {len(taken.skipped) - FILES:,} more that could not be read.")
+
+
+def _folder(paths: "Iterable[str]") -> str:
+    """Where all of them lie, which need not be said of each; empty where that is the root, or nowhere."""
+    folders = {Path(path).parent for path in paths}
+    if len({folder.is_absolute() for folder in folders}) > 1:
+        return ""
+    common = os.path.commonpath(folders)
+    return "" if common == os.sep else common
 
 
 NUMBERS = ("bytes", "packets", "parsed", "ignored", "malformed", "messages")

@@ -115,6 +115,15 @@ def test_findings_stand_worst_first_and_every_packet_is_accounted_for(dnsonde: T
     assert "No --home" not in flat
 
 
+def test_what_was_read_is_named_as_short_as_tells_it_apart(dnsonde: Type, capture: Path) -> None:
+    other = pcap(capture.parent / "other.pcap", *open_resolver())
+    beside = dnsonde("detect", capture, other, "--home", HOME).stdout.splitlines()
+    assert {"trace.pcap", "other.pcap"} <= {line.split()[0] for line in beside if line.strip()}
+    mixed = dnsonde("detect", capture, "other.pcap", "--home", HOME)
+    assert mixed.returncode == 0, mixed.stderr
+    assert str(capture) in "".join(mixed.stdout.split())
+
+
 def test_a_findings_json_has_exactly_the_columns_of_the_table(dnsonde: Type, capture: Path) -> None:
     rows = found(dnsonde("detect", capture, "--home", HOME, "--format", "jsonl"))
     assert {row["detector"] for row in rows} >= {"mirai_scan", "open_resolver"}
