@@ -98,3 +98,9 @@ def test_a_place_is_filled_as_it_asks(asked: str, said: str) -> None:
         "protocol": "bacnet",
     }
     assert asked.format_map(Values(values, words(), missing="?")) == said
+
+
+def test_one_is_not_many() -> None:
+    english = words("en")
+    assert english("lake.headline", findings=1, grave=0) == "1 finding, 0 of them high or critical."
+    assert english("lake.headline", findings=1200, grave=9) == "1,200 findings, 9 of them high or critical."

@@ -26,7 +26,7 @@ class Words:
 
     def __call__(self, key: str, **values: Any) -> str:
         """The text, filled; whole numbers get their thousands apart. KeyError for a key that no catalogue has."""
-        filled = {name: f"{v:,}" if type(v) is int else v for name, v in values.items()}
+        filled = {n: _Place(f"{v:,}", one=v == 1) if type(v) is int else v for n, v in values.items()}
         text = self.texts[key]
         return text.format(**filled) if filled else text
 

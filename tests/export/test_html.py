@@ -180,7 +180,7 @@ def test_both_views_stand_side_by_side(run: View) -> None:
     told = Measurement("new", delegated=False, finished=False, before=before)
     read = Reader(wrote(Part(run, told), Part(lake, Watching("lake"))))
     assert "Both views side by side" in read.text
-    assert "Since runs/old, 2 hosts became open and 1 were closed." in read.text
+    assert "Since runs/old, 2 hosts became open and 1 was closed." in read.text
     assert "not finished" in read.text
 
 

@@ -209,8 +209,10 @@ def test_campaigns_tell_who_when_and_what_they_learned(web: TestClient) -> None:
         "What the probers know now",
         "eight hexadecimal digits",
         "Messages of each campaign",
+        "1 domain whose names",
     ):
         assert part in said, part
+    assert HOSTILE[0] not in said, "a tunnel probes nobody"
 
 
 def test_two_runs_are_compared(web: TestClient) -> None:
@@ -312,7 +314,7 @@ def test_sightings_alone_are_not_said_to_be_missed(tmp_path: Path, serve: Client
     shutil.copytree(run / "sighting", tmp_path / "seen/sighting")
     said = text_of(serve(tmp_path).get("/").text)
     assert (
-        f"seen: 1 queries. This adds those of a run that it does not have yet: dnsonde join RUN {tmp_path}"
+        f"seen: 1 query. This adds those of a run that it does not have yet: dnsonde join RUN {tmp_path}"
         in said
     )
 
@@ -365,9 +367,9 @@ def test_a_lake_that_is_read_into_tells_what_is_written(tmp_path: Path, serve: C
         web = serve(tmp_path)
         said = text_of(web.get("/lake/lake").text)
         assert "in progress" in said
-        assert "1 files are being taken in" in said
+        assert "1 file is being taken in" in said
         assert "1 parts with 16 octets written" in said
-        assert web.get("/live/lake").json()["texts"]["inside"] == "1 files are in the lake already"
+        assert web.get("/live/lake").json()["texts"]["inside"] == "1 file is in the lake already"
     finally:
         os.close(descriptor)
 
