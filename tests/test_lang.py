@@ -80,7 +80,7 @@ def test_kinds_of_floods_and_protocols_are_written_as_people_do() -> None:
     ("asked", "said"),
     [
         ("{n} {one:address|addresses} {n:address|addresses}", "1,200 1 address 1,200 addresses"),
-        ("{part} {part:%} {whole:%}", "0.974 97% 100%"),
+        ("{part} {part:%} {whole:%}", "0.974 97 % 100 %"),
         ("{rate} {ports} {ports:? (ports %)}", "12,345 53, 80  (ports 53, 80)"),
         ("{vector} flood, {protocol}", "UDP flood, BACnet"),
         ("{nothing} {nothing:%} {nothing:? (ports %)}", "? ? "),

@@ -174,7 +174,8 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
         out.print(_line([Text(name, style="bold") for name in names], subject, count))
     for row in rows:
         style = STYLES[row["severity"]]
-        since, sure, times = to_the_second(row["first_seen"]), f"{row['confidence']:.0%}", f"{row['count']:,}"
+        since, times = to_the_second(row["first_seen"]), f"{row['count']:,}"
+        sure = f"{100 * row['confidence']:.0f} %"
         for_ = duration((row["last_seen"] - row["first_seen"]) / 1e6)
         if narrow:
             out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))
@@ -208,7 +209,7 @@ def _line(cells: list[Text], subject: int, count: int) -> Table:
     line.add_column(width=19)
     line.add_column(width=11, justify="right")
     line.add_column(width=count, justify="right")
-    line.add_column(width=4, justify="right")
+    line.add_column(width=5, justify="right")
     line.add_row(*cells)
     return line
 

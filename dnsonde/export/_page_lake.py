@@ -212,7 +212,7 @@ def _line(incident: Incident, words: Words, *, owned: bool) -> tuple[Cell, ...]:
         to_the_second(incident.first_us),
         lasted(incident.last_us - incident.first_us, words),
         f"{incident.count:,}",
-        f"{incident.confidence:.0%}",
+        f"{100 * incident.confidence:.0f} %",
         _todo(incident.detector, words),
     )
 

@@ -109,7 +109,7 @@ def test_findings_stand_worst_first_and_every_packet_is_accounted_for(dnsonde: T
     assert first == [["high", "192.0.2.66"], ["medium", "192.0.2.53"]]
     flat = " ".join(said.stdout.split())
     assert "2023-11-14 22:13:20" in flat
-    assert "99%" in flat
+    assert "99 %" in flat
     # A path that is too long for its column goes on in the next line.
     assert any(line.split()[-5:] == ["50", "50", "0", "0", "10"] for line in lines)
     assert "No --home" not in flat
@@ -201,7 +201,7 @@ def test_fail_on_sets_the_exit_code(dnsonde: Type, capture: Path) -> None:
 def test_without_home_it_says_what_it_assumes(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
     said = dnsonde("detect", capture)
     flat = " ".join(said.stdout.split())
-    assert "192.0.2.0/24 is taken for home, since 100% of 41 conversations have an end there" in flat
+    assert "192.0.2.0/24 is taken for home, since 100 % of 41 conversations have an end there" in flat
     told = dnsonde("detect", capture, "--format", "jsonl")
     assert "is taken for home" in told.stderr
     lonely = pcap(tmp_path / "lonely.pcap", (0, datagram("198.51.100.1", "198.51.100.2", (4000, 9), b"x")))
