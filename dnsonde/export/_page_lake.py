@@ -47,6 +47,7 @@ PAINTS = {"critical": "dark", "high": "red", "medium": "orange", "low": "sky", "
 GRAVE = ("critical", "high", "medium")
 FLOODS = ("amplification", "flood", "carpet_flood", "backscatter", "random_subdomain")
 SENT = ("amplification", "flood")  # whose packets go to the subject
+SENDERS = ("sources", "clients", "reflectors")  # how evidence calls their number
 PROBING = ("probing_campaign", "random_answers")
 BOTS = ("infected-system", "brute-force")
 STEPS_US = tuple(1_000_000 * step for step in STEPS_S)
@@ -388,7 +389,7 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
                 lasted(i.last_us - i.first_us, words),
                 f"{i.count:,}",
                 as_text(round(i.evidence["packets_s"])) if "packets_s" in i.evidence else "-",
-                as_text(i.evidence.get("sources", i.evidence.get("clients", "-"))),
+                as_text(next((i.evidence[n] for n in SENDERS if n in i.evidence), "-")),
                 words(f"severity.{i.severity}"),
             )
             for i in shown

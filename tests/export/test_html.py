@@ -169,6 +169,13 @@ def test_a_lake_says_what_matters(lake: View) -> None:
         assert remedy in read.text
 
 
+def test_an_attack_tells_from_how_many_it_came() -> None:
+    told = {"protocol": "dns", "reflectors": 4321}
+    lake = make_view(findings=[finding("amplification", "192.0.2.10", "address", evidence=told)])
+    table = made(lake).partition(">sources<")[2].partition("</table>")[0]
+    assert ">4,321<" in table
+
+
 def test_both_views_stand_side_by_side(run: View) -> None:
     lake = make_view(
         messages=[
