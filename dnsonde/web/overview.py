@@ -19,6 +19,7 @@ def overview(visit: Visit) -> Response:
     by_age = [
         entry.key
         for entry, stands in sorted(runs, key=lambda pair: pair[1].since_us or pair[1].as_of_us or 0)
+        if stands.counts.get("verdict")
         # What a lab's prober saw within a run is not what one compares it with.
         if not any(entry.key.startswith(f"{other.key}/") for other, _ in runs)
     ]

@@ -72,10 +72,18 @@ def test_the_overview_tells_how_all_stand(web: TestClient) -> None:
 def test_the_newest_run_is_compared_with_the_one_before(web: TestClient) -> None:
     page = web.get("/").text
     table, _, rest = page.partition('action="/compare"')
-    when = dict(re.findall(r'<a href="/run/([^"]*)">.*?<td>([^<]*)</td>', table, re.DOTALL))
+    when = dict(re.findall(r'<a href="/run/([^"]*)">.*?<td class="t">([^<]*)</td>', table, re.DOTALL))
     before, after = re.findall(r"<option selected>([^<]*)<", rest.partition("</form>")[0])
     assert before != after
     assert when[before] <= when[after]
+
+
+def test_a_damaged_run_is_not_proposed_for_comparison(folder: Path, tmp_path: Path, serve: Client) -> None:
+    shutil.copytree(folder, tmp_path / "shelf")
+    shutil.copytree(folder / "runs/november", tmp_path / "shelf/runs/torn")
+    (tmp_path / "shelf/runs/torn/state.json").write_text("{")
+    form = serve(tmp_path / "shelf").get("/").text.partition('action="/compare"')[2].partition("</form>")[0]
+    assert set(re.findall(r"<option selected>([^<]*)<", form)) == {"runs/october", "runs/november"}
 
 
 def test_what_a_labs_prober_saw_within_a_run_is_not_proposed_for_comparison(
@@ -164,8 +172,10 @@ def test_a_host_has_everything_that_is_known_of_it(web: TestClient) -> None:
         "What came back",
         "What our authority was asked",
         "2023-11-14 22:13:20",
+        "1,232",
     ):
         assert part in said
+    assert "False" not in said
     opened = text_of(web.get("/host/127.1.0.9/runs/november").text)
     assert "allow-recursion { own; };" in opened
     assert web.get("/host/192.0.2.1/runs/november").status_code == 404
