@@ -191,6 +191,17 @@ def test_both_views_stand_side_by_side(run: View) -> None:
     assert "not finished" in read.text
 
 
+def test_what_is_open_has_one_colour_and_nothing_else_has_it(run: View) -> None:
+    groups = [{"group": "192.0.2.0/24", "opened": 2, "closed": 1, "changed": 0, "appeared": 0, "gone": 0}]
+    before = Before("old", {"opened": 2, "closed": 1, "changed": 0, "appeared": 0, "gone": 0}, groups)
+    text = wrote(Part(run, Measurement("new", delegated=True, finished=True, before=before)))
+    legend = re.findall(
+        r'height="12.0" fill="(#\w+)"></rect>(?:<path [^>]*/>)?<text[^>]*>([^<]*)</text>', text
+    )
+    red = dict(map(reversed, legend))["open"]
+    assert {name for colour, name in legend if colour == red} == {"open", "opened"}
+
+
 def test_empty_results_are_a_page_that_says_so() -> None:
     assert "No address has a verdict yet" in made(make_view("run"))
     assert "There is no traffic in this lake." in made(make_view())
