@@ -74,6 +74,8 @@ def test_kinds_of_floods_and_protocols_are_written_as_people_do() -> None:
     assert words("en").kind("syn") == words("ja").kind("syn") == "SYN"
     assert words("ja").kind("fragments") != words("en").kind("fragments")
     assert words("en").kind("not yet known") == "not yet known"
+    row = {"detector": "service_scan", "subject": "192.0.2.1", "count": "3", "title": "t", "summary": "s"}
+    assert "垂直" in words("ja").finding(row, {"technique": "vertical"})[0]
 
 
 @pytest.mark.parametrize(

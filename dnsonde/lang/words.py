@@ -14,7 +14,8 @@ from dnsonde.errors import UsageError
 
 PACKAGE = "dnsonde.lang"
 DEFAULT = "en"
-KINDS = ("vector", "protocol")  # what of a finding's evidence has a name in `[kind]`
+KINDS = ("vector", "protocol")  # what of a finding's evidence tells floods and the like apart
+NAMED = (*KINDS, "technique", "campaign")  # what of it has a name in `[kind]`
 
 
 class Words:
@@ -66,7 +67,7 @@ class Values(Mapping[str, str]):
         value = self._values.get(key)
         if value is None:
             return _Place(self._missing, there=False)
-        if key in KINDS:
+        if key in NAMED:
             return _Place(self._language.kind(value))
         if isinstance(value, list):  # of ports, names or addresses
             return _Place(", ".join(map(str, value)))
