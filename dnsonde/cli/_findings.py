@@ -144,14 +144,15 @@ def assumed(found: "Found", out: "Console") -> None:
         )
     if found.remembered:
         names = ", ".join(map(str, found.home))
-        out.print(f"No --home was given: {names} is home, as it was when this lake was looked into before.")
+        out.print(f"No --home was given: home is {names}, as when this lake was looked into before.")
     if found.guessed is None:
         if found.kept or found.remembered:
             out.print()
         return
     if found.guessed.prefixes:
         names = ", ".join(str(p) for p in found.guessed.prefixes)
-        out.print(f"No --home was given: {names} is taken for home, since {found.guessed.why}.")
+        are = "are" if len(found.guessed.prefixes) > 1 else "is"
+        out.print(f"No --home was given: {names} {are} taken for home, since {found.guessed.why}.")
         out.print("Which side is yours matters to most findings: name your prefixes with --home to be sure.")
     else:
         out.print(f"No --home was given, and none can be guessed: {found.guessed.why}.")

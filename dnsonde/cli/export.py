@@ -108,7 +108,8 @@ def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool
         findings, home = found.findings, found.home
         if found.guessed is not None:
             told = ", ".join(map(str, home)) or "nothing"
-            watcher.say(f"No --home was given: {told} is taken for home, since {found.guessed.why}.")
+            are = "are" if len(home) > 1 else "is"
+            watcher.say(f"No --home was given: {told} {are} taken for home, since {found.guessed.why}.")
     return open_view(folder, findings, home, lambda sentence: watcher.say(f"Note: {sentence}."))
 
 

@@ -471,7 +471,7 @@ def test_a_lake_is_looked_into_once(dnsonde: Type, capture: Path) -> None:
     said = "Findings of 20"
     assert said not in first.stdout
     assert again.stdout.startswith(said)
-    assert f"No --home was given: {HOME} is home" in again.stdout
+    assert f"No --home was given: home is {HOME}, as when" in again.stdout
     assert again.stdout.endswith(first.stdout)
     assert dnsonde("show", "lake").stdout == again.stdout
     assert said not in dnsonde("detect", "lake", "--fresh").stdout
