@@ -83,7 +83,11 @@ def test_a_damaged_run_is_not_proposed_for_comparison(folder: Path, tmp_path: Pa
     shutil.copytree(folder / "runs/november", tmp_path / "shelf/runs/torn")
     (tmp_path / "shelf/runs/torn/state.json").write_text("{")
     form = serve(tmp_path / "shelf").get("/").text.partition('action="/compare"')[2].partition("</form>")[0]
-    assert set(re.findall(r"<option selected>([^<]*)<", form)) == {"runs/october", "runs/november"}
+    chosen = re.findall(r"<option selected>([^<]*)<", form)
+    assert set(chosen) == {"runs/october", "runs/november"}
+    for after, before in ((chosen[1], chosen[0]), (chosen[0], chosen[1]), ("runs/torn", chosen[1])):
+        said = serve(tmp_path / "shelf").get(f"/compare?after={after}").text
+        assert re.findall(r"<option selected>([^<]*)<", said) == [before, after]
 
 
 def test_what_a_labs_prober_saw_within_a_run_is_not_proposed_for_comparison(
