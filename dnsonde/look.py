@@ -22,6 +22,7 @@ from dnsonde.page.run import CHANGED, Before
 from dnsonde.probe import state as states
 from dnsonde.report import Relation
 from dnsonde.table import store
+from dnsonde.table.lake import is_lake
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.view.open import open_view, plan_of
 from dnsonde.view.view import Network, View
@@ -94,6 +95,10 @@ def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[s
     """A run's verdicts, and whose their addresses are; RunError where it has none."""
     found = store.open_folder(folder, connection, [VERDICT, ENRICHMENT])
     if not store.row_count(folder, VERDICT):
+        if is_lake(folder):
+            raise RunError(
+                f"{folder} is a lake, and verdicts are a run's: give the folder that `probe -o` named"
+            )
         raise RunError(
             f"{folder} has no verdicts yet: `dnsonde join {typed(folder)}` makes them from what is there"
         )

@@ -74,13 +74,15 @@ def test_kinds_of_floods_and_protocols_are_written_as_people_do() -> None:
     assert words("en").kind("syn") == words("ja").kind("syn") == "SYN"
     assert words("ja").kind("fragments") != words("en").kind("fragments")
     assert words("en").kind("not yet known") == "not yet known"
+    row = {"detector": "service_scan", "subject": "192.0.2.1", "count": "3", "title": "t", "summary": "s"}
+    assert "垂直" in words("ja").finding(row, {"technique": "vertical"})[0]
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ("{n} {one:address|addresses} {n:address|addresses}", "1,200 1 address 1,200 addresses"),
-        ("{part} {part:%} {whole:%}", "0.974 97% 100%"),
+        ("{part} {part:%} {whole:%}", "0.974 97 % 100 %"),
         ("{rate} {ports} {ports:? (ports %)}", "12,345 53, 80  (ports 53, 80)"),
         ("{vector} flood, {protocol}", "UDP flood, BACnet"),
         ("{nothing} {nothing:%} {nothing:? (ports %)}", "? ? "),
@@ -98,3 +100,9 @@ def test_a_place_is_filled_as_it_asks(asked: str, said: str) -> None:
         "protocol": "bacnet",
     }
     assert asked.format_map(Values(values, words(), missing="?")) == said
+
+
+def test_one_is_not_many() -> None:
+    english = words("en")
+    assert english("lake.headline", findings=1, grave=0) == "1 finding, 0 of them high or critical."
+    assert english("lake.headline", findings=1200, grave=9) == "1,200 findings, 9 of them high or critical."

@@ -85,7 +85,7 @@ def test_who_meets_everybody_is_home() -> None:
     names, found = guessed(*inbound, *outbound)
     assert names == ["192.0.2.0/24", "203.0.113.0/24"]
     assert found.share == 1.0
-    assert "100% of 50 conversations" in found.why
+    assert "100 % of 50 conversations" in found.why
 
 
 def test_a_swept_network_is_home_and_not_the_one_that_sweeps() -> None:

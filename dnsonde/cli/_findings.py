@@ -15,7 +15,7 @@ from dnsonde.clock import to_the_second
 from dnsonde.escape import terminal, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
 
@@ -144,14 +144,15 @@ def assumed(found: "Found", out: "Console") -> None:
         )
     if found.remembered:
         names = ", ".join(map(str, found.home))
-        out.print(f"No --home was given: {names} is home, as it was when this lake was looked into before.")
+        out.print(f"No --home was given: home is {names}, as when this lake was looked into before.")
     if found.guessed is None:
         if found.kept or found.remembered:
             out.print()
         return
     if found.guessed.prefixes:
         names = ", ".join(str(p) for p in found.guessed.prefixes)
-        out.print(f"No --home was given: {names} is taken for home, since {found.guessed.why}.")
+        are = "are" if len(found.guessed.prefixes) > 1 else "is"
+        out.print(f"No --home was given: {names} {are} taken for home, since {found.guessed.why}.")
         out.print("Which side is yours matters to most findings: name your prefixes with --home to be sure.")
     else:
         out.print(f"No --home was given, and none can be guessed: {found.guessed.why}.")
@@ -174,7 +175,8 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
         out.print(_line([Text(name, style="bold") for name in names], subject, count))
     for row in rows:
         style = STYLES[row["severity"]]
-        since, sure, times = to_the_second(row["first_seen"]), f"{row['confidence']:.0%}", f"{row['count']:,}"
+        since, times = to_the_second(row["first_seen"]), f"{row['count']:,}"
+        sure = f"{100 * row['confidence']:.0f} %"
         for_ = duration((row["last_seen"] - row["first_seen"]) / 1e6)
         if narrow:
             out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))
@@ -208,7 +210,7 @@ def _line(cells: list[Text], subject: int, count: int) -> Table:
     line.add_column(width=19)
     line.add_column(width=11, justify="right")
     line.add_column(width=count, justify="right")
-    line.add_column(width=4, justify="right")
+    line.add_column(width=5, justify="right")
     line.add_row(*cells)
     return line
 
@@ -222,7 +224,7 @@ def read(taken: "Taken", out: "Console") -> None:
         shown = [n for n in NUMBERS if out.width >= NARROW or any(row[n] for row in taken.accounts)]
         for name in shown:
             table.add_column("size" if name == "bytes" else name, justify="right", no_wrap=True)
-        common = os.path.commonpath([row["path"] for row in taken.accounts]) if taken.accounts[1:] else ""
+        common = _folder(row["path"] for row in taken.accounts) if taken.accounts[1:] else ""
         for row in taken.accounts[:FILES]:
             path = os.path.relpath(row["path"], common) if common else row["path"]
             table.add_row(Text(terminal(path, keep="")), *_numbers(row, shown))
@@ -244,6 +246,15 @@ def read(taken: "Taken", out: "Console") -> None:
         out.print(Text(terminal(why if path in why else f"{path}: {why}", keep="")))
     if len(taken.skipped) > FILES:
         out.print(f"... and {len(taken.skipped) - FILES:,} more that could not be read.")
+
+
+def _folder(paths: "Iterable[str]") -> str:
+    """Where all of them lie, which need not be said of each; empty where that is the root, or nowhere."""
+    folders = {Path(path).parent for path in paths}
+    if len({folder.is_absolute() for folder in folders}) > 1:
+        return ""
+    common = os.path.commonpath(folders)
+    return "" if common == os.sep else common
 
 
 NUMBERS = ("bytes", "packets", "parsed", "ignored", "malformed", "messages")

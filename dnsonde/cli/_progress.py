@@ -172,4 +172,4 @@ def octets(count: float) -> str:
 def duration(seconds: float) -> str:
     """A length of time as people say it: 230 ms, 8 s, 2 min 5 s, 3 h 20 min, 4 d 6 h."""
     unit, number, rest = spoken(seconds * 1e6)
-    return f"{number} {unit}" + (f" {rest} {BELOW[unit]}" if unit in BELOW else "")
+    return f"{number} {unit}" + (f" {rest} {BELOW[unit]}" if rest else "")

@@ -23,20 +23,20 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
 
 
-def show_list(out: "Console", headings: tuple[str, str, str], rows: "Iterable[tuple[str, str, str]]") -> None:
-    """A name, what it is of, and a sentence, in columns; on a narrow terminal the sentence below the others."""
+def show_list(out: "Console", headings: tuple[str, ...], rows: "Iterable[tuple[str, ...]]") -> None:
+    """A name, what it is of if anything, and a sentence, in columns; where narrow, the sentence below the others."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
     if out.width < NARROW:
-        for name, of, sentence in rows:
-            out.print(Text(f"{name} ({of})", style="bold"))
+        for name, *of, sentence in rows:
+            out.print(Text(f"{name} ({', '.join(of)})" if of else name, style="bold"))
             out.print(Padding(Text(sentence), (0, 0, 0, 2)))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=heading != headings[-1])
-    for name, of, sentence in rows:
-        table.add_row(name, of, Text(sentence))
+    for *cells, sentence in rows:
+        table.add_row(*cells, Text(sentence))
     out.print(table)

@@ -24,14 +24,21 @@ def _list(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
         return
     import inspect
 
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from dnsonde.cli._terminal import console
     from dnsonde.settings import parameters
     from dnsonde.write import forms
 
+    out = console()
     for name, form in forms().items():
-        click.echo(f"{name}\n    " + (inspect.getdoc(form) or "").replace("\n", "\n    ").rstrip())
-        for one in parameters(form):
-            click.echo(f"    --set {one.name}={one.default}  {one.meaning}")
-        click.echo()
+        out.print(Text(name, style="bold"))
+        told = [" ".join(part.split()) for part in (inspect.getdoc(form) or "").split("\n\n")]
+        told += [f"--set {one.name}={one.default}  {one.meaning}" for one in parameters(form)]
+        for text in told:
+            out.print(Padding(Text(text), (0, 0, 0, 4)))
+        out.print()
     ctx.exit()
 
 
@@ -107,7 +114,8 @@ def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool
         findings, home = found.findings, found.home
         if found.guessed is not None:
             told = ", ".join(map(str, home)) or "nothing"
-            watcher.say(f"No --home was given: {told} is taken for home, since {found.guessed.why}.")
+            are = "are" if len(home) > 1 else "is"
+            watcher.say(f"No --home was given: {told} {are} taken for home, since {found.guessed.why}.")
     return open_view(folder, findings, home, lambda sentence: watcher.say(f"Note: {sentence}."))
 
 

@@ -108,11 +108,12 @@ def serve(name: str, folder: Path, hosts: int | None, seed: int | None) -> None:
 @lab.command()
 def scenarios() -> None:
     """List the scenarios that come with dnsonde."""
+    from dnsonde.cli._terminal import console, show_list
     from dnsonde.lab.scenario import load_scenario, names
 
-    for name in names():
-        scenario = load_scenario(name)
-        click.echo(f"{name:12}  {scenario.size:>10,} hosts  {scenario.title}")
+    known = [(name, load_scenario(name)) for name in names()]
+    told = ((name, f"{scenario.size:,} hosts", scenario.title) for name, scenario in known)
+    show_list(console(), ("scenario", "size", "what it is"), told)
 
 
 @lab.command()
@@ -124,6 +125,7 @@ def traffic(name: str | None, output: Path | None) -> None:
     Each threat that dnsonde finds, over traffic that means no harm. What is true of it goes to FILE.truth.jsonl.
     Nothing is ever sent. SCENARIO is a name or a .toml file.
     """
+    from dnsonde.cli._terminal import console, show_list
     from dnsonde.clock import VirtualClock
     from dnsonde.escape import typed
     from dnsonde.lab.traffic import HOME, load_traffic, record, scenario_names, write_truth
@@ -131,8 +133,8 @@ def traffic(name: str | None, output: Path | None) -> None:
     if name is None:
         if output is not None:
             raise click.UsageError("say which traffic to write: `dnsonde lab traffic` lists what there is")
-        for known in scenario_names():
-            click.echo(f"{known:26}  {load_traffic(known).title}")
+        told = ((known, load_traffic(known).title) for known in scenario_names())
+        show_list(console(), ("scenario", "what is in it"), told)
         return
     if output is None:
         raise click.UsageError("say where to write it: -o FILE.pcap")

@@ -99,16 +99,20 @@ def described(told: "PlanReport") -> "Table":
     if told.packets_per_open:
         lasting += f" while no host proves open, {duration(told.duration_open_s)} if every one does"
     table.add_row("duration", lasting)
-    pace = f"{told.most_pps:,g} packets a second at most, {octets(told.bytes_per_s)}/s"
+    pace = f"{_rate(told.most_pps)} packets a second at most, {octets(told.bytes_per_s)}/s"
     if told.most_pps < told.total_pps:
-        pace += f" (of {told.total_pps:,g} in total: the prefixes' ceilings allow no more)"
+        pace += f" (of {_rate(told.total_pps)} in total: the prefixes' ceilings allow no more)"
     table.add_row("pace", pace)
-    ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {told.prefix_pps:,g}"
+    ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {_rate(told.prefix_pps)}"
     if told.prefix_pps is not None and told.shards > 1:
-        ceiling += f", and {told.prefix_pps * told.shards:,g} for all {told.shards:,} shards together"
-    typical = f"{told.prefix_pps_typical:,.3g} packets a second towards the fullest"
+        ceiling += f", and {_rate(told.prefix_pps * told.shards)} for all {told.shards:,} shards together"
+    typical = f"{_rate(told.prefix_pps_typical)} packets a second towards the fullest"
     table.add_row("load per prefix", f"{typical} of {told.prefixes:,} ({ceiling})")
     return table
+
+
+def _rate(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def fill(text: str, values: Mapping[str, str | tuple[str, ...] | None]) -> str:

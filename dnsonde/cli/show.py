@@ -86,6 +86,8 @@ def show(
         names = ("hosts", "answered", "open", "strongest")
         console().print(_groups.table(counted, by, names))
         return
+    if not len(chosen) and not output:
+        console(stderr=True).print("No host of this run is as you asked.")
     chosen = with_owners(chosen, tables)
     known = tuple(column for column in OWNER if column in chosen.columns)
     run_export(chosen, name or "table", output, (COLUMNS[0], *known, *COLUMNS[1:]), limit)

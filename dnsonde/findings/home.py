@@ -74,9 +74,7 @@ class Guess:
         silent = (
             ", and who wrote to one network after the other there was hardly answered" if self.swept else ""
         )
-        return (
-            f"{kind}{self.share:.0%} of {self.conversations:,} conversations have an end there{silent}{also}"
-        )
+        return f"{kind}{100 * self.share:.0f} % of {self.conversations:,} conversations have an end there{silent}{also}"
 
 
 Ask = Callable[[str], pa.Table]

@@ -14,7 +14,8 @@ from dnsonde.errors import UsageError
 
 PACKAGE = "dnsonde.lang"
 DEFAULT = "en"
-KINDS = ("vector", "protocol")  # what of a finding's evidence has a name in `[kind]`
+KINDS = ("vector", "protocol")  # what of a finding's evidence tells floods and the like apart
+NAMED = (*KINDS, "technique", "campaign")  # what of it has a name in `[kind]`
 
 
 class Words:
@@ -25,8 +26,10 @@ class Words:
         self.texts = texts
 
     def __call__(self, key: str, **values: Any) -> str:
-        """The text, filled; whole numbers get their thousands apart. KeyError for a key that no catalogue has."""
-        filled = {name: f"{v:,}" if type(v) is int else v for name, v in values.items()}
+        """The text, filled: whole numbers get their thousands apart, a 0 is nothing. KeyError for an unknown key."""
+        filled = {
+            n: _Place(f"{v:,}", there=v != 0, one=v == 1) if type(v) is int else v for n, v in values.items()
+        }
         text = self.texts[key]
         return text.format(**filled) if filled else text
 
@@ -64,12 +67,14 @@ class Values(Mapping[str, str]):
         value = self._values.get(key)
         if value is None:
             return _Place(self._missing, there=False)
-        if key in KINDS:
+        if key in NAMED:
             return _Place(self._language.kind(value))
         if isinstance(value, list):  # of ports, names or addresses
             return _Place(", ".join(map(str, value)))
         if isinstance(value, float):
-            return _Place(f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}", share=f"{value:.0%}")
+            return _Place(
+                f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}", share=f"{100 * value:.0f} %"
+            )
         return _Place(f"{value:,}" if type(value) is int else str(value), one=value == 1)
 
     def __iter__(self) -> Iterator[str]:
@@ -83,7 +88,7 @@ class _Place(str):
     """A value as text, of which a place may ask more.
 
     `{n:address|addresses}` is "1 address" or "2 addresses"; `{ports:? (ports %)}` is " (ports 80)", or nothing where
-    nothing is known; `{part:%}` is "97%".
+    nothing is known; `{part:%}` is "97 %".
     """
 
     __slots__ = ("one", "share", "there")

@@ -48,6 +48,8 @@ PAINTS = {"critical": "dark", "high": "red", "medium": "orange", "low": "sky", "
 GRAVE = ("critical", "high", "medium")
 FLOODS = ("amplification", "flood", "carpet_flood", "backscatter", "random_subdomain")
 SENT = ("amplification", "flood")  # whose packets go to the subject
+SENDERS = ("sources", "clients", "reflectors")  # how evidence calls their number
+PROBING = ("probing_campaign", "random_answers")
 BOTS = ("infected-system", "brute-force")
 STEPS_US = tuple(1_000_000 * step for step in STEPS_S)
 
@@ -68,7 +70,7 @@ def sections(view: View, told: Watching, words: Words) -> Iterator[Section]:
     yield Section("lake", words("lake.title"), tuple(_headline(view, incidents, told, words)))
     if incidents:
         yield Section("findings", words("findings.title"), tuple(_findings(incidents, words)))
-    campaigns = [i for i in incidents if i.nature.role == "campaign"]
+    campaigns = probing(incidents)
     if campaigns:
         yield Section("campaigns", words("campaigns.title"), tuple(campaign_blocks(view, campaigns, words)))
     attacks = [i for i in incidents if i.detector in FLOODS]
@@ -212,7 +214,7 @@ def _line(incident: Incident, words: Words, *, owned: bool) -> tuple[Cell, ...]:
         to_the_second(incident.first_us),
         lasted(incident.last_us - incident.first_us, words),
         f"{incident.count:,}",
-        f"{incident.confidence:.0%}",
+        f"{100 * incident.confidence:.0f} %",
         _todo(incident.detector, words),
     )
 
@@ -260,13 +262,18 @@ def _plain(value: object) -> str:
     return str(value)
 
 
+def probing(incidents: Sequence[Incident]) -> list[Incident]:
+    """Those of them that are of domains of probers; who tunnels probes nobody."""
+    return [i for i in incidents if i.detector in PROBING]
+
+
 def campaign_blocks(view: View, incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
     """Campaigns over time, whom they reached, and how their names are made."""
     names = list(dict.fromkeys(i.subject for i in incidents))
     yield from timeline(view, names[:CAMPAIGNS], words, len(names))
-    probing = [i for i in incidents if "targets" in i.evidence]
-    if probing:
-        yield _reached(probing, words)
+    reaching = [i for i in incidents if "targets" in i.evidence]
+    if reaching:
+        yield _reached(reaching, words)
     rows = []
     for incident in incidents[:TEMPLATES]:
         told = incident.evidence
@@ -383,7 +390,7 @@ def _attacks(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
                 lasted(i.last_us - i.first_us, words),
                 f"{i.count:,}",
                 as_text(round(i.evidence["packets_s"])) if "packets_s" in i.evidence else "-",
-                as_text(i.evidence.get("sources", i.evidence.get("clients", "-"))),
+                as_text(next((i.evidence[n] for n in SENDERS if n in i.evidence), "-")),
                 words(f"severity.{i.severity}"),
             )
             for i in shown

@@ -33,8 +33,8 @@ def measurement(folder: Path, name: str = "") -> Measurement:
         each = plan.prefix_pps
         facts |= {
             "addresses": f"{plan.scope().size:,}",
-            "ceiling": f"{plan.total_pps:,g}/s",
-            "prefix_ceiling": "" if each is None else f"{each:,g}/s",
+            "ceiling": f"{plan.total_pps:,.10g}/s",
+            "prefix_ceiling": "" if each is None else f"{each:,.10g}/s",
         }
     return Measurement(
         name or str(folder),

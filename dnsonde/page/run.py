@@ -30,7 +30,8 @@ EGRESSES = 20
 CHANGED = 15
 # How open hosts are told apart in charts: the series of each class.
 KINDS = ("resolver", "forwarder", "transparent", "other")
-PAINTS = ("blue", "sky", "red", "orange")
+PAINTS = ("blue", "sky", "green", "orange")  # red is what is open, of whatever kind
+CHANGE_PAINTS = ("red", "grey", "sky", "orange", "dark")  # of `CHANGES`
 KIND_OF = {"recursive_resolver": 0, "recursive_forwarder": 1, "transparent_forwarder": 2}
 
 
@@ -308,6 +309,7 @@ def change_blocks(before: Before, words: Words) -> Iterator[Block]:
         tuple(
             (name, tuple(row[change] for change in CHANGES)) for name, row in zip(shown, rows, strict=True)
         ),
+        CHANGE_PAINTS,
     )
     yield Chart(
         words("changes.chart"), words("changes.chart_tells", shown=len(rows)), bars, table, folded=False

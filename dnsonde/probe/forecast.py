@@ -168,7 +168,7 @@ def _with_warnings(report: PlanReport, plan: Plan) -> PlanReport:
     if report.shards > 1:
         found.append(
             f"[pace] total_pps is of each machine: all {report.shards:,} shards together send up to "
-            f"{report.most_pps * report.shards:,g} packets a second"
+            f"{report.most_pps * report.shards:,.10g} packets a second"
         )
     if plan.is_known:
         found.append(

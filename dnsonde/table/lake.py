@@ -40,9 +40,16 @@ import pyarrow.parquet as pq
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.stopping import deferred
 from dnsonde.table.part import ROWS, TIME, in_order, write
-from dnsonde.table.schema import ACCOUNT, VERSION
+from dnsonde.table.schema import ACCOUNT, TABLES, VERSION
 from dnsonde.table.snapshot import LOCK, MANY, READERS, Hold, parts_in, unmoved
-from dnsonde.table.store import create_views, open_folder, refusal, require_utf8, unreadable
+from dnsonde.table.store import (
+    create_views,
+    open_folder,
+    refusal,
+    require_utf8,
+    unreadable,
+    with_dictionaries,
+)
 from dnsonde.table.versions import other_version
 from dnsonde.whole import put, sync
 
@@ -315,7 +322,10 @@ class Intake:
             raise refusal(self._lake.folder, error) from error
 
     def _rotate(self, table: str) -> None:
-        rows = pa.Table.from_batches(self._waiting.pop(table))
+        batches = self._waiting.pop(table)
+        if any(batch.schema != batches[0].schema for batch in batches):  # a log's beside a capture's
+            batches = [batch.cast(with_dictionaries(TABLES[table])) for batch in batches]
+        rows = pa.Table.from_batches(batches)
         self._rows[table] = 0
         self._settle()
         self._writing = self._pool.submit(self._write, table, rows)

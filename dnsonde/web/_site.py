@@ -2,7 +2,7 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -105,6 +105,18 @@ class Site:
         """The so-manieth `ROWS` entries, from 1, those first that changed last."""
         every = sorted(self.shelf().entries.values(), key=lambda e: (-shelf.changed_us(e.folder), e.key))
         return every[(number - 1) * ROWS : number * ROWS]
+
+    def judged(self, entries: Iterable[Entry]) -> list[str]:
+        """Keys of those runs of them that one compares, the oldest first: they have verdicts.
+
+        What a lab's prober saw within a run is not what one compares it with.
+        """
+        runs = [(entry.key, self.standing(entry)) for entry in entries if entry.kind == "run"]
+        return [
+            key
+            for key, stands in sorted(runs, key=lambda run: run[1].since_us or run[1].as_of_us or 0)
+            if stands.counts.get("verdict") and not any(key.startswith(f"{other}/") for other, _ in runs)
+        ]
 
     def open(self, entry: Entry) -> Opened:
         """Open it, or take what was opened before and has not changed. RunError where that cannot be."""

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from dnsonde.intel.load import Campaign
 from dnsonde.intel.load import campaigns as known
 from dnsonde.page.content import Section
-from dnsonde.page.lake import campaign_blocks, said
+from dnsonde.page.lake import campaign_blocks, probing, said
 from dnsonde.web._findings import key_of
 from dnsonde.web._page import Visit, page
 
@@ -19,7 +19,7 @@ def campaigns(visit: Visit) -> Response:
     opened = visit.site.open(entry)
     every = visit.site.remembered(opened, "incidents", lambda view: view.incidents())
     words = visit.words
-    ours = [i for i in every if i.nature.role == "campaign"]
+    ours = probing(every)
     listed = []
     about = {campaign.name: campaign for campaign in known()}
     for number, incident in enumerate(ours[:SHOWN]):

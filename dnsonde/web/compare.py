@@ -43,6 +43,10 @@ def compare(visit: Visit) -> Response:
             rows = changed.filter(f"change = '{change}'") if change else changed
             rows = rows.order(report.TARGET).limit(ROWS, offset=(number - 1) * ROWS)
             told["rows"] = report.readable(rows).read_all().to_pylist()
+    elif after:  # the one before it is proposed
+        known = site.judged({*site.latest(1), site.entry(after, "run")})
+        older = known[: known.index(after)] if after in known else known
+        before = (older or [key for key in known if key != after] or [""])[-1]
     return visit.show(
         "compare.html",
         title=words("web.compare.title"),

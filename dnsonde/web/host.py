@@ -15,6 +15,7 @@ COLUMNS = {  # that are shown, by table
     "sighting": ("time_us", "egress", "egress_port", "kind", "attempt", "qname", "transport", "ecs", "edns_do",
                  "rcode"),
 }  # fmt: skip
+NUMBERS = ("attempt", "query_bytes", "response_bytes", "ip_ttl")  # among them, that count or measure
 
 
 @page("/host/{address}/{key:path}")
@@ -40,5 +41,6 @@ def host(visit: Visit) -> Response:
         meaning=words.named("meaning", name),
         todo=advice(measure, [words.named("class", name)], words) if measure else None,
         columns=COLUMNS,
+        numbers=NUMBERS,
         kept=hosts.KEPT,
     )

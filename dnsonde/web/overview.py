@@ -16,12 +16,6 @@ def overview(visit: Visit) -> Response:
     listed = [(entry, visit.site.standing(entry)) for entry in shown]
     words = visit.words
     runs = [pair for pair in listed if pair[0].kind == "run"]
-    by_age = [
-        entry.key
-        for entry, stands in sorted(runs, key=lambda pair: pair[1].since_us or pair[1].as_of_us or 0)
-        # What a lab's prober saw within a run is not what one compares it with.
-        if not any(entry.key.startswith(f"{other.key}/") for other, _ in runs)
-    ]
     return visit.show(
         "overview.html",
         title=words("web.overview.title"),
@@ -29,7 +23,7 @@ def overview(visit: Visit) -> Response:
         lakes=[pair for pair in listed if pair[0].kind == "lake"],
         alone=[pair for pair in listed if pair[0].kind == "sightings"],
         every_run=sorted(entry.key for entry in shelf.entries.values() if entry.kind == "run"),
-        newest=by_age[-2:],  # what one most likely wants to compare
+        newest=visit.site.judged(shown)[-2:],  # what one most likely wants to compare
         number=number,
         pages=-(-len(shelf.entries) // ROWS),
         total=len(shelf.entries),

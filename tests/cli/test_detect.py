@@ -109,10 +109,19 @@ def test_findings_stand_worst_first_and_every_packet_is_accounted_for(dnsonde: T
     assert first == [["high", "192.0.2.66"], ["medium", "192.0.2.53"]]
     flat = " ".join(said.stdout.split())
     assert "2023-11-14 22:13:20" in flat
-    assert "99%" in flat
+    assert "99 %" in flat
     # A path that is too long for its column goes on in the next line.
     assert any(line.split()[-5:] == ["50", "50", "0", "0", "10"] for line in lines)
     assert "No --home" not in flat
+
+
+def test_what_was_read_is_named_as_short_as_tells_it_apart(dnsonde: Type, capture: Path) -> None:
+    other = pcap(capture.parent / "other.pcap", *open_resolver())
+    beside = dnsonde("detect", capture, other, "--home", HOME).stdout.splitlines()
+    assert {"trace.pcap", "other.pcap"} <= {line.split()[0] for line in beside if line.strip()}
+    mixed = dnsonde("detect", capture, "other.pcap", "--home", HOME)
+    assert mixed.returncode == 0, mixed.stderr
+    assert str(capture) in "".join(mixed.stdout.split())
 
 
 def test_a_findings_json_has_exactly_the_columns_of_the_table(dnsonde: Type, capture: Path) -> None:
@@ -192,7 +201,7 @@ def test_fail_on_sets_the_exit_code(dnsonde: Type, capture: Path) -> None:
 def test_without_home_it_says_what_it_assumes(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
     said = dnsonde("detect", capture)
     flat = " ".join(said.stdout.split())
-    assert "192.0.2.0/24 is taken for home, since 100% of 41 conversations have an end there" in flat
+    assert "192.0.2.0/24 is taken for home, since 100 % of 41 conversations have an end there" in flat
     told = dnsonde("detect", capture, "--format", "jsonl")
     assert "is taken for home" in told.stderr
     lonely = pcap(tmp_path / "lonely.pcap", (0, datagram("198.51.100.1", "198.51.100.2", (4000, 9), b"x")))
@@ -485,7 +494,7 @@ def test_a_lake_is_looked_into_once(dnsonde: Type, capture: Path) -> None:
     said = "Findings of 20"
     assert said not in first.stdout
     assert again.stdout.startswith(said)
-    assert f"No --home was given: {HOME} is home" in again.stdout
+    assert f"No --home was given: home is {HOME}, as when" in again.stdout
     assert again.stdout.endswith(first.stdout)
     assert dnsonde("show", "lake").stdout == again.stdout
     assert said not in dnsonde("detect", "lake", "--fresh").stdout

@@ -144,6 +144,7 @@ def test_the_list_tells_of_every_format(dnsonde: Type) -> None:
     assert ran.returncode == 0
     assert "flowspec\n    Write a filter rule" in ran.stdout
     assert "--set rules=exabgp" in ran.stdout
+    assert max(map(len, ran.stdout.splitlines())) <= 100, "as wide as all else in a pipe"
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,13 @@ def test_check_says_what_would_be_sent(dnsonde: Type, tmp_path: Path) -> None:
     assert (told["addresses"], told["packets"]) == (256, 768)
 
 
+def test_a_high_rate_is_written_out(dnsonde: Type, tmp_path: Path) -> None:
+    (tmp_path / "fast.toml").write_text(PLAN + "[pace]\ntotal_pps = 2000000\n")
+    said = dnsonde("plan", "check", "fast.toml").stdout
+    assert "2,000,000 packets a second at most" in said
+    assert "e+" not in said
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -19,6 +19,7 @@ from dnsonde.cli import _summary
 from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.probe.order import Ranges, Scope
+from dnsonde.table.lake import Lake
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
 MakeRun = Callable[..., Path]
@@ -119,6 +120,12 @@ def test_selection(arguments: list[str], targets: list[str], dnsonde: Type, run:
     assert [json.loads(line)["target"] for line in said.stdout.splitlines()] == targets
 
 
+def test_an_empty_selection_says_so(dnsonde: Type, run: Path) -> None:
+    said = dnsonde("show", run, "--class", "echo")
+    assert said.returncode == 0
+    assert "No host of this run is as you asked." in said.stderr
+
+
 def test_a_long_table_says_what_it_left_out(dnsonde: Type, run: Path) -> None:
     said = dnsonde("show", run, "--format", "table", "--limit", "2")
     assert len(said.stdout.splitlines()) == 3
@@ -134,6 +141,7 @@ def test_a_long_table_says_what_it_left_out(dnsonde: Type, run: Path) -> None:
         (["show", "empty", "--open"], 3, "has no verdicts yet"),
         (["show", "run", "--format", "csv", "-o", "no/such/folder"], 3, "cannot write no/such/folder"),
         (["diff", "run", "nowhere"], 3, "there is no run"),
+        (["diff", "run", "lake"], 3, "lake is a lake, and verdicts are a run's"),
     ],
 )
 def test_mistakes_are_a_sentence(
@@ -141,6 +149,7 @@ def test_mistakes_are_a_sentence(
 ) -> None:
     assert run.exists()
     (tmp_path / "empty").mkdir()
+    Lake(tmp_path / "lake", create=True)
     said = dnsonde(*arguments)
     assert (said.returncode, sentence in said.stderr) == (code, True), said.stderr
     assert len(said.stderr.splitlines()) == 1

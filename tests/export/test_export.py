@@ -134,7 +134,7 @@ def test_a_table_carries_nothing_that_steers_a_terminal() -> None:
 
 def only_letters(text: str) -> str:
     """Without spaces, and without what takes no cell: nobody can tell on which side of a border that stands."""
-    return "".join(letter for letter in text if letter != " " and cell_len(letter))
+    return "".join(letter for letter in text if not letter.isspace() and cell_len(letter))
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=300)), st.sampled_from([1, 2, 3]))

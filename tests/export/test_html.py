@@ -169,6 +169,13 @@ def test_a_lake_says_what_matters(lake: View) -> None:
         assert remedy in read.text
 
 
+def test_an_attack_tells_from_how_many_it_came() -> None:
+    told = {"protocol": "dns", "reflectors": 4321}
+    lake = make_view(findings=[finding("amplification", "192.0.2.10", "address", evidence=told)])
+    table = made(lake).partition(">sources<")[2].partition("</table>")[0]
+    assert ">4,321<" in table
+
+
 def test_both_views_stand_side_by_side(run: View) -> None:
     lake = make_view(
         messages=[
@@ -180,8 +187,19 @@ def test_both_views_stand_side_by_side(run: View) -> None:
     told = Measurement("new", delegated=False, finished=False, before=before)
     read = Reader(wrote(Part(run, told), Part(lake, Watching("lake"))))
     assert "Both views side by side" in read.text
-    assert "Since runs/old, 2 hosts became open and 1 were closed." in read.text
+    assert "Since runs/old, 2 hosts became open and 1 was closed." in read.text
     assert "not finished" in read.text
+
+
+def test_what_is_open_has_one_colour_and_nothing_else_has_it(run: View) -> None:
+    groups = [{"group": "192.0.2.0/24", "opened": 2, "closed": 1, "changed": 0, "appeared": 0, "gone": 0}]
+    before = Before("old", {"opened": 2, "closed": 1, "changed": 0, "appeared": 0, "gone": 0}, groups)
+    text = wrote(Part(run, Measurement("new", delegated=True, finished=True, before=before)))
+    legend = re.findall(
+        r'height="12.0" fill="(#\w+)"></rect>(?:<path [^>]*/>)?<text[^>]*>([^<]*)</text>', text
+    )
+    red = dict(map(reversed, legend))["open"]
+    assert {name for colour, name in legend if colour == red} == {"open", "opened"}
 
 
 def test_empty_results_are_a_page_that_says_so() -> None:

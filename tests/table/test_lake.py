@@ -292,6 +292,17 @@ def test_rows_with_dictionaries_read_as_all_others(tmp_path: Path) -> None:
     assert counted == [(f"{n}.example", 6) for n in range(3)]
 
 
+def test_files_written_together_may_give_their_texts_differently(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", create=True)
+    with lake.together():
+        for file, kind in (("aa", FLOW.schema), ("bb", with_dictionaries(FLOW))):
+            with lake.take(file) as intake:
+                assert intake is not None
+                intake.append("flow", rows(FLOW, {"start_us": NOON_US, "file": file}).cast(kind))
+                intake.commit(account(file))
+    assert sorted(lake.tables()["flow"].project("file").fetchall()) == [("aa",), ("bb",)]
+
+
 def test_each_row_group_stores_the_texts_of_its_own_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ def make_run(
     ])  # fmt: skip
     write(folder, REPLY, [
         {**target, **address("responder", "127.1.0.0"), "time_us": START + 9, "outcome": "answered",
-         "responder_port": 5300, "kind": "sweep", "attempt": 1, "rcode": 0, "response_bytes": 99}
+         "responder_port": 5300, "kind": "sweep", "attempt": 1, "rcode": 0, "response_bytes": 1232}
     ])  # fmt: skip
     write(folder, SIGHTING, [
         {**target, **address("egress", "127.9.0.1"), "time_us": START + 5, "egress_port": 4000, "transport": "udp",

@@ -72,10 +72,22 @@ def test_the_overview_tells_how_all_stand(web: TestClient) -> None:
 def test_the_newest_run_is_compared_with_the_one_before(web: TestClient) -> None:
     page = web.get("/").text
     table, _, rest = page.partition('action="/compare"')
-    when = dict(re.findall(r'<a href="/run/([^"]*)">.*?<td>([^<]*)</td>', table, re.DOTALL))
+    when = dict(re.findall(r'<a href="/run/([^"]*)">.*?<td class="t">([^<]*)</td>', table, re.DOTALL))
     before, after = re.findall(r"<option selected>([^<]*)<", rest.partition("</form>")[0])
     assert before != after
     assert when[before] <= when[after]
+
+
+def test_a_damaged_run_is_not_proposed_for_comparison(folder: Path, tmp_path: Path, serve: Client) -> None:
+    shutil.copytree(folder, tmp_path / "shelf")
+    shutil.copytree(folder / "runs/november", tmp_path / "shelf/runs/torn")
+    (tmp_path / "shelf/runs/torn/state.json").write_text("{")
+    form = serve(tmp_path / "shelf").get("/").text.partition('action="/compare"')[2].partition("</form>")[0]
+    chosen = re.findall(r"<option selected>([^<]*)<", form)
+    assert set(chosen) == {"runs/october", "runs/november"}
+    for after, before in ((chosen[1], chosen[0]), (chosen[0], chosen[1]), ("runs/torn", chosen[1])):
+        said = serve(tmp_path / "shelf").get(f"/compare?after={after}").text
+        assert re.findall(r"<option selected>([^<]*)<", said) == [before, after]
 
 
 def test_what_a_labs_prober_saw_within_a_run_is_not_proposed_for_comparison(
@@ -164,8 +176,10 @@ def test_a_host_has_everything_that_is_known_of_it(web: TestClient) -> None:
         "What came back",
         "What our authority was asked",
         "2023-11-14 22:13:20",
+        "1,232",
     ):
         assert part in said
+    assert "False" not in said
     opened = text_of(web.get("/host/127.1.0.9/runs/november").text)
     assert "allow-recursion { own; };" in opened
     assert web.get("/host/192.0.2.1/runs/november").status_code == 404
@@ -209,8 +223,10 @@ def test_campaigns_tell_who_when_and_what_they_learned(web: TestClient) -> None:
         "What the probers know now",
         "eight hexadecimal digits",
         "Messages of each campaign",
+        "1 domain whose names",
     ):
         assert part in said, part
+    assert HOSTILE[0] not in said, "a tunnel probes nobody"
 
 
 def test_two_runs_are_compared(web: TestClient) -> None:
@@ -312,7 +328,7 @@ def test_sightings_alone_are_not_said_to_be_missed(tmp_path: Path, serve: Client
     shutil.copytree(run / "sighting", tmp_path / "seen/sighting")
     said = text_of(serve(tmp_path).get("/").text)
     assert (
-        f"seen: 1 queries. This adds those of a run that it does not have yet: dnsonde join RUN {tmp_path}"
+        f"seen: 1 query. This adds those of a run that it does not have yet: dnsonde join RUN {tmp_path}"
         in said
     )
 
@@ -365,9 +381,9 @@ def test_a_lake_that_is_read_into_tells_what_is_written(tmp_path: Path, serve: C
         web = serve(tmp_path)
         said = text_of(web.get("/lake/lake").text)
         assert "in progress" in said
-        assert "1 files are being taken in" in said
+        assert "1 file is being taken in" in said
         assert "1 parts with 16 octets written" in said
-        assert web.get("/live/lake").json()["texts"]["inside"] == "1 files are in the lake already"
+        assert web.get("/live/lake").json()["texts"]["inside"] == "1 file is in the lake already"
     finally:
         os.close(descriptor)
 
