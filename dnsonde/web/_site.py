@@ -114,7 +114,7 @@ class Site:
         runs = [(entry.key, self.standing(entry)) for entry in entries if entry.kind == "run"]
         return [
             key
-            for key, stands in sorted(runs, key=lambda run: run[1].since_us or run[1].as_of_us or 0)
+            for key, stands in sorted(runs, key=_age)
             if stands.counts.get("verdict") and not any(key.startswith(f"{other}/") for other, _ in runs)
         ]
 
@@ -186,6 +186,12 @@ def in_time(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(32)
+
+
+def _age(run: tuple[str, Standing]) -> tuple[int, int, str]:
+    """The order of runs, the oldest first: by when they began, then by when they changed."""
+    key, stands = run
+    return stands.since_us or stands.as_of_us, stands.as_of_us, key
 
 
 def _rows(found: watch.Found | None) -> pa.Table:
