@@ -31,6 +31,8 @@ FIRST = (
     "tests/servers/",
     "tests/web/",
     "tests/cli/",
+    "tests/test_variants.py",
+    "tests/wire/",
 )
 WHOLE_LABS = ("tests/test_loop.py", "tests/test_run.py", "tests/test_wheel.py", "tests/test_compile.py")
 

@@ -192,9 +192,9 @@ def _unasked(rows: ir.Table, flow: ir.Table) -> ir.Table:
         src_net="dst_net", src_host="dst_host", dst_net="src_net", dst_host="src_host"
     ).distinct()
     heard = asked.select(*DST).distinct()
-    session = sorted({port for service in amplifiers() if service.session for port in service.ports})
-    answers = rows.filter(rows.vector == REFLECTION).anti_join(asked, [*SRC, *DST])
-    others = rows.filter(rows.vector != REFLECTION)
-    plain = answers.filter(~answers.src_port.isin(session))
-    proven = answers.filter(answers.src_port.isin(session)).semi_join(heard, DST)
-    return others.union(plain).union(proven)
+    ports = sorted({port for service in amplifiers() if service.session for port in service.ports})
+    # In one pass: what tells kinds is long, and a union of parts would have it once for each.
+    rows = attach(rows, asked.mutate(asked=ibis.literal(True)), [*SRC, *DST])
+    rows = attach(rows, heard.mutate(heard=ibis.literal(True)), DST)
+    unasked = rows.asked.isnull() & (~rows.src_port.isin(ports) | rows.heard.notnull())
+    return rows.filter((rows.vector != REFLECTION) | unasked).drop("asked", "heard")

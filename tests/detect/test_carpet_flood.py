@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dnsonde.detect.carpet_flood import carpet_flood
-from tests.detect.rows import Row, flow, found
+from tests.detect.rows import Row, apart, flow, found
 
 
 def carpet(addresses: int = 200, packets: int = 100, **more: Any) -> list[Row]:
@@ -47,9 +47,8 @@ def test_six_has_its_48() -> None:
 
 
 def test_just_below_the_thresholds_is_nothing() -> None:
-    assert found(carpet_flood, flows=carpet(addresses=15, packets=1000)) == []
-    assert len(found(carpet_flood, flows=carpet(addresses=16, packets=1000))) == 1
-    assert found(carpet_flood, flows=carpet(packets=24)) == []
+    cases = (carpet(addresses=15, packets=1000), carpet(addresses=16, packets=1000), carpet(packets=24))
+    assert [len(told) for told in apart(carpet_flood, *cases)] == [0, 1, 0]
     assert found(carpet_flood, flows=carpet(), packets_s_min=1_000_000, mbit_min=1e6) == []
 
 
@@ -61,12 +60,11 @@ def test_a_scan_of_many_ports_of_many_addresses_is_not_it() -> None:
             for n in range(3000)
         ]
 
-    assert found(carpet_flood, flows=syns(100)) == []
-    assert found(carpet_flood, flows=syns(11)) == []
-    (row,) = found(carpet_flood, flows=syns(10))
-    assert (row["evidence"]["vector"], row["evidence"]["addresses"]) == ("syn", 30)
     bots = [row | {"src_host": row["src_host"] + n % 50} for n, row in enumerate(syns(100))]
-    assert len(found(carpet_flood, flows=bots)) == 1
+    *others, (row,), by_bots = apart(carpet_flood, syns(100), syns(11), syns(10), bots)
+    assert others == [[], []]
+    assert (row["evidence"]["vector"], row["evidence"]["addresses"]) == ("syn", 30)
+    assert len(by_bots) == 1
 
 
 def test_a_scan_one_target_and_conversations_are_not_it() -> None:
@@ -74,12 +72,11 @@ def test_a_scan_one_target_and_conversations_are_not_it() -> None:
     one = flow(
         "203.0.113.9", "192.0.2.1", protocol=17, dst_port=4444, packets=60_000, bytes=36_000_000, lasts_s=1
     )
-    assert found(carpet_flood, flows=[*carpet(), one]) == []
     answers = [
         flow(f"192.0.2.{n}", f"203.0.113.{n % 50}", protocol=17, src_port=4444, packets=100, bytes=9000)
         for n in range(200)
     ]
-    assert found(carpet_flood, flows=[*carpet(), *answers]) == []
+    assert apart(carpet_flood, [*carpet(), one], [*carpet(), *answers]) == [[], []]
     assert found(carpet_flood, flows=carpet(), packets_min=20_001) == []
 
 
@@ -87,14 +84,16 @@ def test_marks_bare_syns_and_answers_unasked_count_at_a_lower_rate() -> None:
     def thin(**more: Any) -> list[Row]:
         return [row | {"end_us": row["start_us"] + 9_000_000} for row in carpet(packets=25, **more)]
 
-    for vector, more in {
-        "syn": {"protocol": 6, "syn": 25, "dst_port": 443},
-        "udp_plain": {"bytes": 25 * 1340, "payload_bytes": 25 * 1312},
-        "reflection": {"src_port": 53},
-    }.items():
-        (row,) = found(carpet_flood, flows=thin(**more))
+    *counted, plain = apart(
+        carpet_flood,
+        thin(protocol=6, syn=25, dst_port=443),
+        thin(bytes=25 * 1340, payload_bytes=25 * 1312),
+        thin(src_port=53),
+        thin(),
+    )
+    for (row,), vector in zip(counted, ("syn", "udp_plain", "reflection"), strict=True):
         assert (row["subject"], row["evidence"]["vector"]) == ("192.0.2.0/24", vector)
-    assert found(carpet_flood, flows=thin()) == []
+    assert plain == []
 
 
 def test_downloads_and_validating_resolvers_are_not_it() -> None:

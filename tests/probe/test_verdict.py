@@ -1,5 +1,6 @@
 """Each line of the list of verdicts, from the rows that a prober and an authority would have written."""
 
+import itertools
 from dataclasses import dataclass, field
 from functools import cache
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ UPSTREAM = "203.0.113.9"
 START = 1_700_000_000_000_000
 
 Row = dict[str, Any]
+NUMBERS = itertools.count()  # of plans
 
 
 def pair(role: str, address: str | None) -> Row:
@@ -83,13 +85,11 @@ class Seen:
         return self
 
     def rows(self, **options: Any) -> list[Row]:
-        """Judged by DuckDB; the relation is compiled once for all tests, and the tables filled anew."""
-        database = duck()
+        """Judged by DuckDB; the relation is compiled and planned once for all tests, and the tables filled anew."""
         for table, filled in ((PROBE, self.probes), (REPLY, self.replies), (SIGHTING, self.sightings)):
-            database.con.register("rows_now", arrow(table, filled))
-            database.con.execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own names
-            database.con.execute(f"INSERT INTO {table.name} SELECT * FROM rows_now")  # noqa: S608 - our own names
-        found = database.con.sql(compiled(self.mode, tuple(options.items()))).to_arrow_table()
+            fill(table, filled)
+        name = planned(self.mode, tuple(options.items()))
+        found = duck().con.execute(f"EXECUTE {name}").fetch_arrow_table()
         assert found.column_names == [c.name for c in VERDICT.columns]
         # What the dictionary of columns forbids to be null, is not.
         found.cast(VERDICT.schema)
@@ -117,9 +117,24 @@ def arrow(table: Table, rows: list[Row]) -> pa.Table:
 @cache
 def duck() -> Any:
     database = ibis.duckdb.from_connection(store.database(threads=1))
-    for table in (PROBE, REPLY, SIGHTING):
+    # A plan that is kept must not go by the rows that were there when it was made.
+    database.con.execute("SET disabled_optimizers = 'statistics_propagation,compressed_materialization'")
+    for table in (PROBE, REPLY, SIGHTING, ENRICHMENT):
         database.create_table(table.name, arrow(table, []))
     return database
+
+
+@cache
+def filler() -> Any:
+    """By itself, as a view that comes and goes on its own connection would have each plan made anew."""
+    return duck().con.cursor()
+
+
+def fill(table: Table, rows: list[Row]) -> None:
+    """These rows, and no other."""
+    filler().register("rows_now", arrow(table, rows))
+    filler().execute(f"DELETE FROM {table.name}")  # noqa: S608 - our own names
+    filler().execute(f"INSERT INTO {table.name} SELECT * FROM rows_now")  # noqa: S608 - our own names
 
 
 def relation(mode: str, **options: Any) -> ibis.Table:
@@ -128,8 +143,12 @@ def relation(mode: str, **options: Any) -> ibis.Table:
 
 
 @cache
-def compiled(mode: str, options: tuple[tuple[str, Any], ...]) -> str:
-    return str(ibis.to_sql(relation(mode, **dict(options)), dialect="duckdb"))
+def planned(mode: str, options: tuple[tuple[str, Any], ...]) -> str:
+    """The name under which DuckDB keeps the plan."""
+    name = f"verdict_{next(NUMBERS)}"
+    sql = ibis.to_sql(relation(mode, **dict(options)), dialect="duckdb")
+    duck().con.execute(f"PREPARE {name} AS {sql}")
+    return name
 
 
 def test_no_answer_at_all_is_silent() -> None:
@@ -196,11 +215,15 @@ def test_reply_from_a_neighbour_is_multihomed() -> None:
     assert seen.told() == ("transparent_forwarder", "to_forwarder", True), "of the next /24"
 
 
+@cache
+def enrichment() -> ibis.Table:
+    return duck().table(ENRICHMENT.name)
+
+
 def owned(*addresses: str, asn: int = 64500) -> ibis.Table:
     """The table `enrichment`, in which these are of one system."""
-    database = duck()
-    rows = [pair("address", address) | {"asn": asn} for address in addresses]
-    return database.create_table("enrichment", arrow(ENRICHMENT, rows), overwrite=True)
+    fill(ENRICHMENT, [pair("address", address) | {"asn": asn} for address in addresses])
+    return enrichment()
 
 
 def test_reply_from_the_same_system_for_nobody_else_is_multihomed() -> None:
