@@ -341,7 +341,7 @@ def test_the_authority_alone_answers_and_counts(tmp_path: Path) -> None:
         serving.send_signal(signal.SIGINT)
         out, _ = serving.communicate(timeout=60)
     assert serving.returncode == 0
-    assert "1 queries, 1 answered" in out
+    assert "1 query, 1 answered" in out
     assert row_count(tmp_path / "seen", SIGHTING) == 1
 
 

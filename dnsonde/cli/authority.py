@@ -43,6 +43,7 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     limits what it sends to those that have not shown that their address is theirs.
     """
     from dnsonde import run
+    from dnsonde.cli._summary import counted
     from dnsonde.clock import SystemClock
     from dnsonde.compile import MEASURING, compile_once
     from dnsonde.escape import typed
@@ -50,5 +51,6 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     with _progress.watch(mode) as watch:
         compile_once(watch.say, MEASURING)
         served = run.serve_authority(path, folder, SystemClock(), listen, per_second, watch.tell, watch.say)
-    click.echo(f"{served.queries:,} queries, {served.answered:,} answered. Sightings: {typed(folder)}")
+    asked = counted(served.queries, "query", "queries")
+    click.echo(f"{asked}, {served.answered:,} answered. Sightings: {typed(folder)}")
     click.echo(f"Next: dnsonde join RUN {typed(folder)}")
