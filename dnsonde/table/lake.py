@@ -195,7 +195,8 @@ class Lake:
         if about.exists():
             return
         try:
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            others = self.folder.is_dir() and any(not _of_beginning(p.name) for p in self.folder.iterdir())
+            if others and not about.exists():  # which another process may have made since
                 raise RunError(
                     f"{self.folder} is a folder with other things in it: name a new or an empty one"
                 )
@@ -395,6 +396,11 @@ class _Group:
             for file, descriptor in self.files.items():
                 self._lake.let_go(file, descriptor)
             self._clear()
+
+
+def _of_beginning(name: str) -> bool:
+    """Whether it is what a lake begins with: another process is making it, or was killed as it did."""
+    return name in {INCOMING, LOCK, READERS} or name.startswith(f".{ABOUT}.")
 
 
 def is_lake(folder: Path) -> bool:

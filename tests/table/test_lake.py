@@ -205,6 +205,13 @@ print(test_lake.take(there, "aa", {{"time_us": test_lake.NOON_US}}))
     assert count(lake) == 1
 
 
+def test_who_was_killed_as_a_lake_began_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".incoming").mkdir()
+    for name in (".lock", ".readers", ".lake.json.0123abcd.tmp"):
+        (tmp_path / name).touch()
+    assert Lake(tmp_path, create=True).accounts() == []
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(RunError, match="other things in it"):
