@@ -13,6 +13,7 @@ from rich.text import Text
 from dnsonde.cli._progress import duration, octets
 from dnsonde.clock import to_the_second
 from dnsonde.escape import terminal, typed
+from dnsonde.lang.words import per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -176,7 +177,7 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
     for row in rows:
         style = STYLES[row["severity"]]
         since, times = to_the_second(row["first_seen"]), f"{row['count']:,}"
-        sure = f"{100 * row['confidence']:.0f} %"
+        sure = per_cent(row["confidence"])
         for_ = duration((row["last_seen"] - row["first_seen"]) / 1e6)
         if narrow:
             out.print(Text(terminal(f"{row['severity']}: {row['title']}", keep=""), style=style))

@@ -86,6 +86,7 @@ def described(told: "PlanReport") -> "Table":
 
     from dnsonde.cli._progress import duration, octets
     from dnsonde.escape import terminal
+    from dnsonde.lang.words import rounded
 
     table = Table.grid(padding=(0, 2))
     shards = "" if told.addresses == told.addresses_all else f" in this shard, of {told.addresses_all:,}"
@@ -99,20 +100,16 @@ def described(told: "PlanReport") -> "Table":
     if told.packets_per_open:
         lasting += f" while no host proves open, {duration(told.duration_open_s)} if every one does"
     table.add_row("duration", lasting)
-    pace = f"{_rate(told.most_pps)} packets a second at most, {octets(told.bytes_per_s)}/s"
+    pace = f"{rounded(told.most_pps)} packets a second at most, {octets(told.bytes_per_s)}/s"
     if told.most_pps < told.total_pps:
-        pace += f" (of {_rate(told.total_pps)} in total: the prefixes' ceilings allow no more)"
+        pace += f" (of {rounded(told.total_pps)} in total: the prefixes' ceilings allow no more)"
     table.add_row("pace", pace)
-    ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {_rate(told.prefix_pps)}"
+    ceiling = "no ceiling" if told.prefix_pps is None else f"ceiling {rounded(told.prefix_pps)}"
     if told.prefix_pps is not None and told.shards > 1:
-        ceiling += f", and {_rate(told.prefix_pps * told.shards)} for all {told.shards:,} shards together"
-    typical = f"{_rate(told.prefix_pps_typical)} packets a second towards the fullest"
+        ceiling += f", and {rounded(told.prefix_pps * told.shards)} for all {told.shards:,} shards together"
+    typical = f"{rounded(told.prefix_pps_typical)} packets a second towards the fullest"
     table.add_row("load per prefix", f"{typical} of {told.prefixes:,} ({ceiling})")
     return table
-
-
-def _rate(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def fill(text: str, values: Mapping[str, str | tuple[str, ...] | None]) -> str:

@@ -8,7 +8,6 @@ makes them harmless for whoever reads its format.
 """
 
 import sys
-from ipaddress import ip_address
 
 from dnsonde.errors import UsageError
 
@@ -17,8 +16,3 @@ def require_within(name: str, value: float, most: int = sys.maxsize) -> None:
     """UsageError for a setting that is no number from 0 to `most`."""
     if not 0 <= value <= most:  # as NaN is not
         raise UsageError(f"{name} is a number from 0 to {most:,}, not {value}")
-
-
-def transport(address: str) -> str:
-    """`ipv4` or `ipv6`."""
-    return f"ipv{ip_address(address).version}"

@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from typing import Any, BinaryIO
 
 from dnsonde.table.finding import SEVERITIES
@@ -32,8 +31,3 @@ def stable_uuid(*parts: object) -> str:
 def known(**values: Any) -> dict[str, Any]:
     """Those values that there are."""
     return {name: value for name, value in values.items() if value not in (None, "", [], {})}
-
-
-def release() -> str:
-    """The version of dnsonde."""
-    return version("dnsonde")

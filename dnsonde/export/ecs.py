@@ -1,11 +1,11 @@
 """Elastic Common Schema, for Elastic, OpenSearch and what else speaks it."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
 from dnsonde.clock import rfc3339
-from dnsonde.export._contract import transport
 from dnsonde.export._documents import LEVELS, known, lines, stable_uuid
 from dnsonde.export._messages import dns_rows, opcode, rcode, rrclass, rrtype
 from dnsonde.owners.owner import Owner
@@ -47,7 +47,7 @@ def _of_host(host: Host, port: int) -> dict[str, Any]:
     event = {"kind": "state", "category": ["vulnerability"], "type": ["info"], "dataset": f"{MODULE}.verdict"}
     return _base(host.time_us, event, row["why"]) | {
         "destination": {"ip": host.address, "port": port, **_owner(host.owner)},
-        "network": {"protocol": "dns", "transport": "udp", "type": transport(host.address)},
+        "network": {"protocol": "dns", "transport": "udp", "type": _version(host.address)},
         "related": {"ip": sorted({host.address} | {row[k] for k in ("egress", "responder") if row[k]})},
         **known(dns=known(response_code=rcode(row["rcode"]))),
         MODULE: known(
@@ -132,7 +132,7 @@ def _of_message(row: dict[str, Any]) -> dict[str, Any]:
     return _base(row["time_us"], event, None) | {
         "source": {"ip": row["src"], "port": row["src_port"]},
         "destination": {"ip": row["dst"], "port": row["dst_port"]},
-        "network": {"protocol": "dns", "type": transport(row["src"]), **carried},
+        "network": {"protocol": "dns", "type": _version(row["src"]), **carried},
         "dns": {"type": kind, **told, **answer},
         "related": {"ip": sorted({row["src"], row["dst"]})},
     }
@@ -159,3 +159,8 @@ def _threat(number: str, name: str) -> dict[str, Any]:
     if dot:
         technique["subtechnique"] = {"id": [number], "name": [sub]}
     return {"framework": "MITRE ATT&CK", "technique": technique}
+
+
+def _version(address: str) -> str:
+    """`ipv4` or `ipv6`."""
+    return f"ipv{ip_address(address).version}"

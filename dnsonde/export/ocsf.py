@@ -1,10 +1,11 @@
 """Open Cybersecurity Schema Framework, for Amazon Security Lake, Splunk and others."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO
 
-from dnsonde.export._documents import LEVELS, known, lines, release, stable_uuid
+from dnsonde.export._documents import LEVELS, known, lines, stable_uuid
 from dnsonde.export._messages import dns_rows, rcode, rrclass, rrtype
 from dnsonde.owners.owner import Owner
 from dnsonde.view.nature import REFLECTION, Technique
@@ -146,7 +147,7 @@ def _rcode_id(number: int) -> int:
 
 
 def _metadata(uid: str | None) -> dict[str, Any]:
-    product = {"name": "dnsonde", "vendor_name": "dnsonde", "version": release()}
+    product = {"name": "dnsonde", "vendor_name": "dnsonde", "version": version("dnsonde")}
     return {"version": VERSION, "product": product, **known(uid=uid)}
 
 

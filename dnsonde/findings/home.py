@@ -23,6 +23,7 @@ from ipaddress import ip_network
 
 import pyarrow as pa
 
+from dnsonde.lang.words import per_cent
 from dnsonde.table.prefix import (
     LINK_LOCAL,
     LOOPBACK,
@@ -74,7 +75,7 @@ class Guess:
         silent = (
             ", and who wrote to one network after the other there was hardly answered" if self.swept else ""
         )
-        return f"{kind}{100 * self.share:.0f} % of {self.conversations:,} conversations have an end there{silent}{also}"
+        return f"{kind}{per_cent(self.share)} of {self.conversations:,} conversations have an end there{silent}{also}"
 
 
 Ask = Callable[[str], pa.Table]

@@ -1,6 +1,5 @@
 """Read one file, whatever it is: find its format, give its rows, keep its account."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +15,6 @@ from dnsonde.registry import entries
 
 PACKAGE = "dnsonde.formats"
 
-NEEDED = {
-    "dns": "ts, id.orig_h, id.resp_h, query and trans_id",
-    "conn": "ts, id.orig_h, id.resp_h and conn_state",
-}
-OF_ZEEK = re.compile(rb'"id\.orig_h"|^\{ *"ts":')  # in JSON each of its logs begins with the time
 LOOKS_LIKE = (  # first octets of what people hand in by mistake
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a zip archive; unpack it first"),
@@ -97,22 +91,15 @@ def identify(stream: Stream) -> tuple[str, Format]:
     best = max(sure, key=lambda key: sure[key])
     if sure[best] > 0:
         return best, known[best]
-    other = _other_log(stream.head)
+    # Every format is loaded by now; who only looks at what was read needs none.
+    from dnsonde.formats.zeek import damaged_log, other_log  # noqa: PLC0415
+
+    other = other_log(stream.head)
+    looks = other or damaged_log(stream.head) or _looks_like(stream)
     raise (OtherLog if other else UsageError)(
-        f"{stream.path} is of no format that dnsonde reads: it looks like {other or _looks_like(stream)} "
+        f"{stream.path} is of no format that dnsonde reads: it looks like {looks} "
         f"(it reads {', '.join(sorted(known))})"
     )
-
-
-def _other_log(head: bytes) -> str:
-    """What a log of Zeek's is called that is none of those that are read; empty for anything else."""
-    if head.startswith(b"#separator"):
-        path = re.search(rb"^#path[\t ](\S+)", head, re.MULTILINE)
-        name = path[1].decode("latin-1") if path else "unnamed"
-        return "" if name in NEEDED else f"Zeek's {name}.log, of which dns and conn are read"
-    if head.startswith(b"{") and OF_ZEEK.search(head[:4096]):
-        return "a Zeek log as JSON, of which dns and conn are read"
-    return ""
 
 
 def _looks_like(stream: Stream) -> str:
@@ -122,9 +109,6 @@ def _looks_like(stream: Stream) -> str:
     for magic, name in LOOKS_LIKE:
         if head.startswith(magic) or (magic == b"ustar" and head[257:262] == magic):
             return name
-    for name, fields in NEEDED.items():
-        if f"\n#path\t{name}\n".encode() in head[:4096]:
-            return f"Zeek's {name}.log without one of the fields {fields}"
     line = head[:4096].lstrip().split(b"\n", 1)[0]
     if not any(octet < 9 or 13 < octet < 32 for octet in line):
         with suppress(UnicodeDecodeError):

@@ -89,13 +89,41 @@ ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 PLAIN = Style()
 
 
+NEEDED = {  # fields by which a log that is read is known
+    "dns": ("ts", "id.orig_h", "id.resp_h", "query", "trans_id"),
+    "conn": ("ts", "id.orig_h", "id.resp_h", "conn_state"),
+}
+PATH = re.compile(rb"^#path[\t ](\S+)", re.MULTILINE)
+OTHER = re.compile(rb'"id\.orig_h"|^\{ *"ts": *\d')  # in JSON each of its logs begins with the time
+
+
 def _kind(fields: set[str]) -> str:
     """dns, conn, or "" for another log."""
-    if not {"ts", "id.orig_h", "id.resp_h"} <= fields:
+    return next((name for name, needed in NEEDED.items() if fields.issuperset(needed)), "")
+
+
+def other_log(head: bytes) -> str:
+    """What a log is that begins so, if it is one of Zeek's that are not read; empty for anything else."""
+    name = _path(head)
+    if name and name not in NEEDED:
+        return f"Zeek's {name}.log, of which dns and conn are read"
+    if head.startswith(b"{") and OTHER.search(head[:4096]):
+        return "a Zeek log as JSON, of which dns and conn are read"
+    return ""
+
+
+def damaged_log(head: bytes) -> str:
+    """What a log is that begins so, if it is one that is read, and lacks what is needed; empty for anything else."""
+    name = _path(head)
+    return f"Zeek's {name}.log without one of the fields {', '.join(NEEDED[name])}" if name in NEEDED else ""
+
+
+def _path(head: bytes) -> str:
+    """What a log with a header calls itself; empty for what has none."""
+    if not head.startswith(b"#separator"):
         return ""
-    if {"query", "trans_id"} <= fields:
-        return "dns"
-    return "conn" if "conn_state" in fields else ""
+    named = PATH.search(head)
+    return named[1].decode("latin-1") if named else "unnamed"
 
 
 def _name(name: str) -> str:

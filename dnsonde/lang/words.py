@@ -18,6 +18,16 @@ KINDS = ("vector", "protocol")  # what of a finding's evidence tells floods and 
 NAMED = (*KINDS, "technique", "campaign")  # what of it has a name in `[kind]`
 
 
+def per_cent(share: float) -> str:
+    """A part of a whole, as every face says it: 97 %."""
+    return f"{100 * share:.0f} %"
+
+
+def rounded(number: float) -> str:
+    """A measure, as every face says it: three digits, and all of those before the point."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 class Words:
     """One language: call it with a key, as `run.headline`, and what its text has places for."""
 
@@ -72,9 +82,7 @@ class Values(Mapping[str, str]):
         if isinstance(value, list):  # of ports, names or addresses
             return _Place(", ".join(map(str, value)))
         if isinstance(value, float):
-            return _Place(
-                f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}", share=f"{100 * value:.0f} %"
-            )
+            return _Place(rounded(value), share=per_cent(value))
         return _Place(f"{value:,}" if type(value) is int else str(value), one=value == 1)
 
     def __iter__(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from dnsonde.clock import spoken, to_the_second
 from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import Words
+from dnsonde.lang.words import Words, per_cent
 from dnsonde.owners.owner import NOBODY
 from dnsonde.page.charts import STEPS_S
 from dnsonde.page.content import (
@@ -214,7 +214,7 @@ def _line(incident: Incident, words: Words, *, owned: bool) -> tuple[Cell, ...]:
         to_the_second(incident.first_us),
         lasted(incident.last_us - incident.first_us, words),
         f"{incident.count:,}",
-        f"{100 * incident.confidence:.0f} %",
+        per_cent(incident.confidence),
         _todo(incident.detector, words),
     )
 
