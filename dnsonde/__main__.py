@@ -123,6 +123,7 @@ def complain(sentence: str, code: int) -> int:
 def main() -> None:
     """Where the installed `dnsonde` command begins."""
     stopping.listen()
+    stopping.end_lightly()
     _open_many()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever called: no file of ours may come in its place

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dnsonde.errors import DnsondeError, Failure
+from dnsonde.stopping import end_lightly
 
 START_S = 120.0  # a cold machine may compile kernels meanwhile
 STOP_S = 30.0  # to write what is not on disk yet
@@ -94,6 +95,7 @@ class Beside:
 def _child(line: Connection, work: Work, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    end_lightly()
     stop = Event()
     Thread(target=_until_told, args=(line, stop), daemon=True).start()
     try:

@@ -25,7 +25,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
-from dnsonde import registry
+from dnsonde import registry, stopping
 
 Work = Callable[[], object]
 
@@ -175,6 +175,7 @@ def _begin() -> None:
     """Ctrl-C is for the process that waits for us; and compilers make little garbage, and much to look through."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
+    stopping.end_lightly()
 
 
 def _names() -> list[str]:

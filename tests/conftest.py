@@ -1,5 +1,6 @@
 """What every test stands on, and the rule that CI on Debian runs those with real DNS servers, Spark and Chromium."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (at for at, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
         )
     )
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # four thousand tests, which no collection has to go through again and again
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -162,3 +162,19 @@ def test_what_the_killed_left_goes_and_what_is_in_use_stays(
             assert Path(first).is_dir()
             assert first != second
     assert sorted(tmp_path.iterdir()) == [link, other]
+
+
+@pytest.mark.parametrize(("begin", "said"), [("", "looked for"), ("stopping.end_lightly()", "")])
+def test_the_end_does_not_look_for_garbage(begin: str, said: str) -> None:
+    program = f"""
+from dnsonde import stopping
+{begin}
+class Loop:
+    def __del__(self):
+        print("looked for", end="")
+loop = Loop()
+loop.itself = loop
+del loop
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == said

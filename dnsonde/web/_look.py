@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from dnsonde.errors import DnsondeError, UsageError
+from dnsonde.stopping import end_lightly
 from dnsonde.table.prefix import Prefix
 
 
@@ -90,6 +91,7 @@ def _child(line: Connection, folder: str, home: tuple[Prefix, ...]) -> None:
     from dnsonde import watch  # noqa: PLC0415 - in the child alone
     from dnsonde.clock import SystemClock  # noqa: PLC0415
 
+    end_lightly()
     Thread(target=_end_with_parent, args=(line,), daemon=True).start()
     try:
         watch.detect(
