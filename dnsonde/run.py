@@ -286,7 +286,13 @@ def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _unh
                 tables["probe"].set_alias("sent"), "found.tag = sent.tag", "semi"
             )
             # Added, not put in place of what is there: an authority may be writing beside it.
-            store.add(SIGHTING, folder, theirs.distinct().except_(tables["sighting"]))
+            if not store.add(SIGHTING, folder, theirs.distinct().except_(tables["sighting"])):
+                here = theirs.limit(1).fetchone()
+                say(
+                    f"Note: all sightings of this run in {other} were joined before."
+                    if here
+                    else f"Note: no sighting in {other} is of this run: was it another plan's authority?"
+                )
         judge(folder, say)
     return look.at(folder)[0]
 

@@ -134,17 +134,22 @@ def test_sightings_of_another_machine_are_joined_once(
     assert "recursive_forwarder" not in {c.name for c in blind.summary.counts}
     seen = run.join(alone, [elsewhere])
     assert seen.summary == look.at(folder)[0].summary
-    assert run.join(alone, [elsewhere]).sightings == seen.sightings
+    said: list[str] = []
+    assert run.join(alone, [elsewhere], said.append).sightings == seen.sightings
+    assert said == [f"Note: all sightings of this run in {elsewhere} were joined before."]
     truth = look.at(alone)[1]
     assert truth is not None
     assert truth.right == truth.hosts
 
 
-def test_what_cannot_be_joined_is_said(
-    measured: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_what_cannot_be_joined_is_said(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="there are no sightings"):
-        run.join(measured[0], [tmp_path])
+        run.join(copied, [tmp_path])
+    other, said = tmp_path / "other", list[str]()
+    seen = store.open_folder(copied, tables=[SIGHTING])["sighting"]
+    store.add(SIGHTING, other, seen.project("* REPLACE (xor(tag, 1) AS tag)"))
+    run.join(copied, [other], said.append)
+    assert said == [f"Note: no sighting in {other} is of this run: was it another plan's authority?"]
 
 
 @pytest.fixture

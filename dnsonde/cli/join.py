@@ -17,7 +17,8 @@ def join(folder: Path, sightings: tuple[Path, ...]) -> None:
     from dnsonde import run
     from dnsonde.cli import _summary
     from dnsonde.cli._terminal import console
+    from dnsonde.escape import terminal
 
     out = console()
-    measured = run.join(folder, sightings, say=out.print)
+    measured = run.join(folder, sightings, say=lambda said: out.print(terminal(said), soft_wrap=True))
     _summary.show(measured, out)

@@ -23,6 +23,12 @@ def per_cent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def part(of_it: int, whole: int) -> str:
+    """So many of a whole, where most parts are small: 2.1 %, and 0.0 % only of nothing."""
+    told = f"{100 * of_it / whole:.1f}"
+    return "< 0.1 %" if of_it and told == "0.0" else f"{told} %"
+
+
 def rounded(number: float) -> str:
     """A measure, as every face says it: three digits, and all of those before the point."""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

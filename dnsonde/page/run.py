@@ -6,7 +6,7 @@ from typing import Any
 
 from dnsonde.clock import to_the_second
 from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import DEFAULT, Words
+from dnsonde.lang.words import DEFAULT, Words, part, per_cent
 from dnsonde.page.content import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.report import (
     BEHIND,
@@ -107,7 +107,7 @@ def _headline(view: View, found: Summary, told: Measurement, words: Words) -> It
     if not found.targets:
         yield Para(words("run.empty"), "lead")
         return
-    share = f"{100 * found.open / found.targets:.1f}"
+    share = part(found.open, found.targets)
     key = "run.headline" if found.open else "run.headline_none"
     yield Para(words(key, open=found.open, targets=found.targets, share=share), "lead")
     if not told.finished:
@@ -134,7 +134,7 @@ def _classes(found: Summary, words: Words) -> Iterator[Block]:
         (
             words.named("class", count.name),
             f"{count.hosts:,}",
-            f"{100 * count.hosts / found.targets:.1f} %",
+            part(count.hosts, found.targets),
             f"{count.open:,}" if count.open else "-",
             words.named("meaning", count.name),
         )
@@ -249,7 +249,7 @@ def _egress(verdict: Relation, words: Words) -> Iterator[Block]:
     chosen = by.order("hosts DESC, egress_net, egress_host").limit(EGRESSES)
     rows = readable(chosen).read_all().to_pylist()
     inside = sum(row["hosts"] for row in rows)
-    share = f"{100 * inside / total['hosts']:.0f}"
+    share = per_cent(inside / total["hosts"])
     table = Table(
         words("egress.caption"),
         _head(words, "egress", "hosts_behind", *KINDS),
