@@ -14,6 +14,7 @@ It is sent in lower case and read in any.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -185,7 +186,7 @@ class ProbeNames:
 
     def tail(self, run: str, kind: int, step: int) -> bytes:
         """The wire name behind the target label: kind, run and zone. ValueError for a kind or step out of range."""
-        label = parse_name(run_text(run_number(run)))[:-1]
+        label = _run_label(run)
         match kind:
             case Kind.SWEEP:
                 return label + self.wire
@@ -198,6 +199,7 @@ class ProbeNames:
         raise ValueError(f"no kind {kind} with step {step}")
 
 
+@lru_cache(maxsize=16)  # of one run there are as many calls as batches
 def secret(key: bytes, run: str) -> tuple[np.uint64, np.uint64, np.uint64]:
     """What the tagging kernels want: the run label's octets as an integer, and the key's halves."""
     label = run_text(run_number(run)).encode()
@@ -206,10 +208,10 @@ def secret(key: bytes, run: str) -> tuple[np.uint64, np.uint64, np.uint64]:
 
 def spread(attempts: ArrayLike, n: int) -> NDArray[np.generic]:
     """Attempts, one for all or one each, as uint8 (n,); ValueError outside 1 to 15."""
-    array = np.broadcast_to(np.asarray(attempts), (n,))
-    if n and (int(array.min()) < 1 or int(array.max()) > 15):
+    given = np.asarray(attempts)
+    if n and (int(given.min()) < 1 or int(given.max()) > 15):
         raise ValueError("an attempt is 1 to 15")
-    return frozen(array, np.uint8)
+    return frozen(np.broadcast_to(given, (n,)) if given.ndim else np.full(n, given, np.uint8), np.uint8)
 
 
 def warm() -> None:
@@ -220,6 +222,12 @@ def warm() -> None:
     empty = Batch(np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int32))
     names.verify(names.parse(empty, np.zeros(1, MESSAGE)), key, run)
     siphash(key, b"")
+
+
+@lru_cache(maxsize=16)
+def _run_label(run: str) -> bytes:
+    """A run's label in wire form, in lower case."""
+    return parse_name(run_text(run_number(run)))[:-1]
 
 
 def _halves(key: bytes) -> tuple[np.uint64, np.uint64]:
