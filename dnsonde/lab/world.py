@@ -21,7 +21,7 @@ from dnsonde.lab.cache import Cache
 from dnsonde.lab.counters import Counters
 from dnsonde.lab.icmp import Icmp
 from dnsonde.lab.network import Leg
-from dnsonde.lab.pending import FINAL, MINIMISED, OCTETS_MAX, PENDING, SIDE, Pending
+from dnsonde.lab.pending import FINAL, MINIMISED, OCTETS_MAX, PENDING, SIDE, Pending, taken
 from dnsonde.lab.post import Post, key_of, loopback
 from dnsonde.lab.reply import Composer
 from dnsonde.lab.scenario import Scenario
@@ -211,7 +211,7 @@ class World:
             data, meta, target, offset = data[inside], meta[inside], target[inside], offset[inside]
         batch = Batch.rows(np.ascontiguousarray(data), meta["length"])
         messages = decode_messages(batch, self._messages)
-        hosts = self._table[offset] if self._table is not None else self._behavior.describe(target)
+        hosts = self._behavior.describe(target) if self._table is None else taken(self._table, offset)
         good = (
             (messages["status"] == 0)
             & ((messages["flags"] & (Flag.QR | 0x7800)) == 0)
@@ -284,14 +284,14 @@ class World:
         n = len(some)
         entry = np.zeros(n, PENDING)
         entry["stage"] = FINAL
-        entry["host"] = host = hosts[some]
+        entry["host"] = host = taken(hosts, some)
         entry["client_host"] = meta["host"][some]
         entry["client_port"] = meta["port"][some]
         entry["request_length"] = meta["length"][some]
-        asked = messages[some]
-        entry["end"] = end = asked["question_end"].astype(np.int64)
-        size = np.clip(asked["edns_size"], 512, EDNS_MAX)
-        entry["edns_size"] = np.where(asked["edns_version"] >= 0, size, 0)
+        # A message's record is long, and few of its fields are asked for.
+        entry["end"] = end = messages["question_end"][some].astype(np.int64)
+        size = np.clip(messages["edns_size"][some], 512, EDNS_MAX)
+        entry["edns_size"] = np.where(messages["edns_version"][some] >= 0, size, 0)
         entry["owner"] = 0xC00C
         requests = data[some, : int(entry["request_length"].max())]
         traits = host["traits"]
@@ -299,17 +299,17 @@ class World:
         if habits & Trait.CACHE:
             known = self._from_cache(entry, requests, now)
             if known.any():
-                entry, requests, asked, end = entry[~known], requests[~known], asked[~known], end[~known]
+                entry, requests, some, end = entry[~known], requests[~known], some[~known], end[~known]
                 traits = entry["host"]["traits"]
         if habits & Trait.DUAL:
-            both = np.flatnonzero(((traits & Trait.DUAL) != 0) & (asked["qtype"] == Type.A))
+            both = np.flatnonzero(((traits & Trait.DUAL) != 0) & (messages["qtype"][some] == Type.A))
             if len(both):
                 side, twin = entry[both], requests[both].copy()
                 side["stage"] = SIDE
                 rewrite.put(twin, end[both] - 4, np.tile(np.array([0, Type.AAAA], np.uint8), (len(both), 1)))
                 self._ask(side, twin, end[both], twin, now)
         if habits & Trait.MINIMISE:
-            short = ((traits & Trait.MINIMISE) != 0) & (asked["qname_labels"] > 2)
+            short = ((traits & Trait.MINIMISE) != 0) & (messages["qname_labels"][some] > 2)
             if short.any():
                 before = entry[short]
                 before["stage"] = MINIMISED
@@ -350,7 +350,7 @@ class World:
         entry["query_end"] = end
         entry["query_length"] = length
         width = int(length.max())
-        self._pending.entry[ids] = entry
+        self._pending.keep(ids, entry)
         self._pending.query[ids, :width] = out[:n, :width]
         width = int(entry["request_length"].max())
         self._pending.request[ids, :width] = requests[:, :width]
@@ -379,7 +379,7 @@ class World:
         # From here on rows are copied: only what is in them.
         data = data[:, : max(int(length.max()), HEADER)]
         ids = rewrite.get16(data, 0).astype(np.int64)
-        entry = self._pending.entry[ids]
+        entry = taken(self._pending.entry, ids)
         expected = (
             (entry["stage"] > 0)
             & (length >= entry["query_end"])
@@ -434,7 +434,9 @@ class World:
                 follow = relayed[alias]
                 self._follow(data[follow], ids[follow], entry[follow], now)
                 relayed = relayed[~alias]
-        if len(relayed):
+        if len(relayed) == len(ids):
+            self._relay(data, length, ids, entry, now)
+        elif len(relayed):
             self._relay(data[relayed], length[relayed], ids[relayed], entry[relayed], now)
         made = (act != Act.RELAY) & (act != Act.NONE)
         if made.any():

@@ -143,7 +143,10 @@ class Recorder:
                     self._replies.append(reply_columns(chunk[sorts == sort]))
             self._chunks.give_back(chunk)
         self._replies.flush()
-        settled = np.concatenate(probes) if probes else np.zeros(0, SENT)
+        # As octets: NumPy copies records a field at a time.
+        settled = np.concatenate([np.zeros(0, np.uint8), *(part.view(np.uint8) for part in probes)]).view(
+            SENT
+        )
         for start in range(0, len(settled), CHUNK):
             self._probes.append(self._columns(asked, settled[start : start + CHUNK]))
         self._probes.flush()
