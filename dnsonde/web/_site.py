@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Event, Lock, Thread
 from typing import TypeVar
 
 import duckdb
@@ -29,6 +29,7 @@ REMEMBERED = 128  # results
 SHELF_US = 1_000_000  # how long a look at the folder is good for
 STANDING_US = 300_000  # and one at a run or a lake
 QUERY_S = 30.0  # what one page may cost
+AGAIN_S = 0.1  # between one word to stop and the next
 
 Home = tuple[IPv4Network | IPv6Network, ...]
 Result = TypeVar("Result")
@@ -174,13 +175,19 @@ class Site:
 @contextmanager
 def in_time(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Interrupt what takes longer than a page may cost."""
-    timer = Timer(QUERY_S, connection.interrupt)
-    timer.daemon = True
-    timer.start()
+    over = Event()
+
+    def watch() -> None:
+        wait_s = QUERY_S
+        while not over.wait(wait_s):
+            connection.interrupt()  # heard only by a query that runs: again, lest it fell between two
+            wait_s = AGAIN_S
+
+    Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        over.set()
 
 
 def new_token() -> str:
