@@ -291,7 +291,7 @@ def join(folder: Path, others: Sequence[Path], say: Callable[[str], None] = _unh
                 say(
                     f"Note: all sightings of this run in {other} were joined before."
                     if here
-                    else f"Note: no sighting in {other} is of this run: was it another plan's authority?"
+                    else f"Note: no sighting in {other} is of this run: they are of other runs, or of none."
                 )
         judge(folder, say)
     return look.at(folder)[0]

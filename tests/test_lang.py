@@ -7,7 +7,7 @@ import pytest
 from dnsonde.errors import UsageError
 from dnsonde.intel.load import amplifiers, markers
 from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import DEFAULT, Values, languages, part, words
+from dnsonde.lang.words import DEFAULT, Values, languages, share_of, words
 from dnsonde.report import CLASSES
 
 OTHERS = [code for code in languages() if code != DEFAULT]
@@ -108,8 +108,8 @@ def test_one_is_not_many() -> None:
     assert english("lake.headline", findings=1200, grave=9) == "1,200 findings, 9 of them high or critical."
 
 
-def test_a_part_is_nothing_only_where_it_is_none() -> None:
-    assert [part(n, 65_536) for n in (0, 1, 33, 1_376, 65_536)] == [
+def test_a_share_is_nothing_only_where_it_is_none() -> None:
+    assert [share_of(n, 65_536) for n in (0, 1, 33, 1_376, 65_536)] == [
         "0.0 %",
         "< 0.1 %",
         "0.1 %",

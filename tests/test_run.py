@@ -149,7 +149,7 @@ def test_what_cannot_be_joined_is_said(copied: Path, tmp_path: Path) -> None:
     seen = store.open_folder(copied, tables=[SIGHTING])["sighting"]
     store.add(SIGHTING, other, seen.project("* REPLACE (xor(tag, 1) AS tag)"))
     run.join(copied, [other], said.append)
-    assert said == [f"Note: no sighting in {other} is of this run: was it another plan's authority?"]
+    assert said == [f"Note: no sighting in {other} is of this run: they are of other runs, or of none."]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dnsonde.cli._progress import duration
 from dnsonde.escape import terminal, typed
-from dnsonde.lang.words import part
+from dnsonde.lang.words import share_of
 from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show(
     out.print()
     if truth is not None:
         accuracy(truth, out)
-    share = part(summary.open, summary.targets)
+    share = share_of(summary.open, summary.targets)
     out.print(Text(f"{summary.open:,} of {summary.targets:,} hosts are open ({share}).", style="bold"))
     unfinished(measured.unfinished, measured.folder, out, continued_by)
     if summary.worst:
@@ -85,7 +85,7 @@ def classes(summary: Summary, truth: Confusion | None = None, *, narrow: bool = 
         if truth:
             told = [opened, f"{truth.of(name):,}", f"{truth.cells.get((name, name), 0):,}"]
         else:
-            told = [part(count.hosts, summary.targets), opened]
+            told = [share_of(count.hosts, summary.targets), opened]
         meant = [] if narrow else [count.meaning]
         table.add_row(terminal(name), f"{count.hosts:,}", *told, *meant)
     return table

@@ -23,10 +23,10 @@ def per_cent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def part(of_it: int, whole: int) -> str:
+def share_of(part: int, whole: int) -> str:
     """So many of a whole, where most parts are small: 2.1 %, and 0.0 % only of nothing."""
-    told = f"{100 * of_it / whole:.1f}"
-    return "< 0.1 %" if of_it and told == "0.0" else f"{told} %"
+    told = f"{100 * part / whole:.1f}"
+    return "< 0.1 %" if part and told == "0.0" else f"{told} %"
 
 
 def rounded(number: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dnsonde.clock import to_the_second
 from dnsonde.intel.remedies import remedies
-from dnsonde.lang.words import DEFAULT, Words, part, per_cent
+from dnsonde.lang.words import DEFAULT, Words, per_cent, share_of
 from dnsonde.page.content import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
 from dnsonde.report import (
     BEHIND,
@@ -107,7 +107,7 @@ def _headline(view: View, found: Summary, told: Measurement, words: Words) -> It
     if not found.targets:
         yield Para(words("run.empty"), "lead")
         return
-    share = part(found.open, found.targets)
+    share = share_of(found.open, found.targets)
     key = "run.headline" if found.open else "run.headline_none"
     yield Para(words(key, open=found.open, targets=found.targets, share=share), "lead")
     if not told.finished:
@@ -134,7 +134,7 @@ def _classes(found: Summary, words: Words) -> Iterator[Block]:
         (
             words.named("class", count.name),
             f"{count.hosts:,}",
-            part(count.hosts, found.targets),
+            share_of(count.hosts, found.targets),
             f"{count.open:,}" if count.open else "-",
             words.named("meaning", count.name),
         )

@@ -143,10 +143,8 @@ class Recorder:
                     self._replies.append(reply_columns(chunk[sorts == sort]))
             self._chunks.give_back(chunk)
         self._replies.flush()
-        # As octets: NumPy copies records a field at a time.
-        settled = np.concatenate([np.zeros(0, np.uint8), *(part.view(np.uint8) for part in probes)]).view(
-            SENT
-        )
+        octets = [part.view(np.uint8) for part in probes]  # NumPy copies records a field at a time
+        settled = np.concatenate([np.zeros(0, np.uint8), *octets]).view(SENT)
         for start in range(0, len(settled), CHUNK):
             self._probes.append(self._columns(asked, settled[start : start + CHUNK]))
         self._probes.flush()

@@ -183,11 +183,13 @@ def in_time(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             connection.interrupt()  # heard only by a query that runs: again, lest it fell between two
             wait_s = AGAIN_S
 
-    Thread(target=watch, daemon=True).start()
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
         over.set()
+        watcher.join()  # the connection may be closed next
 
 
 def new_token() -> str:

@@ -207,7 +207,7 @@ def test_flood_of_forgeries_and_garbage_is_counted_not_believed(
         )
 
     responder = respond(flood)
-    done = run(make_plan(responder.port, timeout_s=1.0), tmp_path / "run")
+    done = run(make_plan(responder.port, timeout_s=3.0), tmp_path / "run")
     assert (done.forged, done.malformed, done.mismatched) == (1280, 1280, 1280)
     assert (done.complete, done.sent, done.answered, done.replies) == (True, 256, 128, 128)
     rows = Counter(r["outcome"] for r in table(tmp_path / "run", "reply"))

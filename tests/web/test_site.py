@@ -1,10 +1,15 @@
 """What is open stays good while the lake under it changes."""
 
+import time
 from pathlib import Path
+
+import duckdb
+import pytest
 
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.table.merge import MANY_ALIKE, Merging
-from dnsonde.web._site import Site, new_token
+from dnsonde.web import _site
+from dnsonde.web._site import Site, in_time, new_token
 from tests.table.test_merge import filled, number_of
 
 
@@ -23,3 +28,13 @@ def test_a_lake_whose_parts_were_merged_after_it_was_opened_is_asked_all_the_sam
     assert number_of(lake.folder) == 4, "and no longer"
     with site.asking(opened) as view:
         assert len(view.tables["message"]) == 3 * MANY_ALIKE
+
+
+def test_a_query_that_begins_when_the_time_is_over_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_site, "QUERY_S", 0.01)
+    with duckdb.connect() as connection, in_time(connection):
+        time.sleep(0.1)
+        with pytest.raises(duckdb.InterruptException):
+            connection.execute(
+                "SELECT count(*) FROM range(100000) a, range(30000) b WHERE a.range * b.range % 7 = 3"
+            )

@@ -231,6 +231,15 @@ def test_a_zone_must_leave_room() -> None:
     assert decode.decode_messages(Batch.rows(out, length))["qname_length"] == 255
 
 
+def test_one_attempt_stands_for_all() -> None:
+    targets = address_array(["192.0.2.1", "192.0.2.2", "2001:db8::3"])
+    each = NAMES.tags(KEY, RUN, targets, np.array([2, 2, 2]), 0)
+    for attempt in (2, [2], np.array(2, np.uint8)):
+        assert (NAMES.tags(KEY, RUN, targets, attempt, 0) == each).all()
+    with pytest.raises(ValueError, match="broadcast"):
+        NAMES.tags(KEY, RUN, targets, [2, 2], 0)
+
+
 def test_bad_arguments_are_refused() -> None:
     target = address_array(["192.0.2.1"])
     with pytest.raises(ValueError, match="a key has 16 octets"):
