@@ -168,7 +168,8 @@ def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _compile(name: str) -> None:
-    import_module(f"{WIRE}.{name}").warm()
+    with import_module(f"{KERNELS}.jit").remembering():
+        import_module(f"{WIRE}.{name}").warm()
 
 
 def _begin() -> None:
@@ -192,9 +193,9 @@ def cache_folder() -> Path:
     """Where numba keeps this installation's kernels: beside them, or in the user's cache folder."""
     for name in registry.names(KERNELS):
         for thing in vars(import_module(f"{KERNELS}.{name}")).values():
-            stats = getattr(thing, "stats", None)
-            if stats is not None and hasattr(stats, "cache_path"):
-                return Path(stats.cache_path)
+            kept = getattr(getattr(thing, "stats", None), "cache_path", None)
+            if kept is not None:
+                return Path(kept)
     raise LookupError(f"no kernel in {KERNELS}")
 
 

@@ -5,8 +5,10 @@ more work than reading a name. The caller of a kernel holds its arrays, so that 
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar, cast
 
+import numba
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
@@ -15,10 +17,23 @@ from numba.np.arrayobj import make_array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+SERIES = "0.68"  # of Numba, which `compiler` is written for; any other compiles as it does by itself, for twice as long
+
+if numba.__version__.rpartition(".")[0] == SERIES:
+    from dnsonde.wire._kernels import compiler
+
+    KERNEL: dict[str, Any] = {"pipeline_class": compiler.KernelCompiler}
+    HELPER: dict[str, Any] = {"pipeline_class": compiler.HelperCompiler}
+    remembering: Any = compiler.remembering
+else:
+    KERNEL, HELPER, remembering = {}, {"cache": True}, nullcontext
+
+compile_as: Any = njit  # its types know only some of its options
+
 NARROW = {types.int8, types.int16, types.int32, types.uint8, types.uint16, types.uint32}
 
 # Compiles a function that Python calls, and keeps the code: without the entry for callers from C.
-kernel = njit(cache=True, nogil=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+kernel = compile_as(cache=True, nogil=True, no_cfunc_wrapper=True, **KERNEL)
 
 
 def helper(function: Function) -> Function:
@@ -27,8 +42,7 @@ def helper(function: Function) -> Function:
     Numba compiles a called function anew for each constant and each width of an integer among its arguments; LLVM puts
     them in where it inlines.
     """
-    inner: Any = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
-    compiled = inner(function)
+    compiled = compile_as(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **HELPER)(function)
     template = compiled.get_call_template
     compiled.get_call_template = lambda arguments, named: template(
         tuple(map(_widest, arguments)), {name: _widest(one) for name, one in named.items()}
