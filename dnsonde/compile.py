@@ -88,7 +88,7 @@ def compile_once(
                 what.append(f"compiling {kernels} {'module' if kernels == 1 else 'modules'} of inner loops")
             if queries:
                 what.append(f"making {queries} {'query' if queries == 1 else 'queries'}")
-            how_long = "up to half a minute" if kernels else "some seconds"
+            how_long = "up to a minute" if kernels else "some seconds"
             say(f"{' and '.join(what).capitalize()}, once; {how_long} ...")
 
     compile_all(told, modules, beside)

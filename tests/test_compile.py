@@ -80,12 +80,8 @@ def test_without_kernels_to_compile_none_is_imported(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("modules", "beside", "sentence"),
     [
-        (["permute", "text"], 0, "Compiling 2 modules of inner loops, once; up to half a minute ..."),
-        (
-            ["permute"],
-            2,
-            "Compiling 1 module of inner loops and making 2 queries, once; up to half a minute ...",
-        ),
+        (["permute", "text"], 0, "Compiling 2 modules of inner loops, once; up to a minute ..."),
+        (["permute"], 2, "Compiling 1 module of inner loops and making 2 queries, once; up to a minute ..."),
         ([], 1, "Making 1 query, once; some seconds ..."),
         ([], 0, None),
     ],

@@ -330,9 +330,8 @@ def timeline(view: View, names: Sequence[str], words: Words, number: int = 0) ->
     )
     columns = Columns(start, step, tuple((cut(name, 40), tuple(values[name])) for name in seen))
     first, last = to_the_second(span["first"]), to_the_second(span["last"])
-    unbroken = lasted(step, words).replace(
-        " ", "\N{NO-BREAK SPACE}"
-    )  # not "1" here, and "s" on the next line
+    # Not "1" here, and "s" on the next line.
+    unbroken = lasted(step, words).replace(" ", "\N{NO-BREAK SPACE}")
     tells = words("campaigns.tells", first=first, last=last, step=unbroken)
     title = some(words("campaigns.chart"), len(names), number, words)
     yield Chart(title, tells, columns, table)
