@@ -142,7 +142,7 @@ def drive(
                 )
 
         with stopping.calling(stop):
-            prober.run(told)
+            prober.run(told, keep=helper.keep if isinstance(helper, Beside) else None)
 
 
 def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> Progress:
@@ -215,7 +215,9 @@ def _authority(plan_path: Path, folder: Path, stop: Event, ready: Ready) -> None
     plan = load_plan(plan_path)
     # Only this machine can ask an authority on loopback: a limit would only spoil the measurement.
     policy = Policy(per_second=None) if plan.is_loopback else Policy()
-    server.serve(plan, folder, SystemClock(), stop, policy=policy, on_ready=lambda _: ready())
+    server.serve(
+        plan, folder, SystemClock(), stop, policy=policy, on_ready=lambda authority: ready(authority.keep)
+    )
 
 
 def free_port(address: str = "0.0.0.0", wanted: int | None = None) -> int:
@@ -381,7 +383,7 @@ def fresh_folder(parent: Path, clock: Clock) -> Path:
 
 def _lab(chosen: Scenario, folder: Path, stop: Event, ready: Ready) -> None:
     """A lab in a child process."""
-    serve_lab_hosts(chosen, folder, SystemClock(), stop, on_ready=lambda *_: ready())
+    serve_lab_hosts(chosen, folder, SystemClock(), stop, on_ready=lambda _, authority: ready(authority.keep))
 
 
 def lab_plan(chosen: Scenario, folder: Path, probe: str = "") -> Path:

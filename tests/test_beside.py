@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dnsonde.beside import Beside
+from dnsonde.beside import Beside, Gone
 from dnsonde.errors import Failure, SystemRefusal
 
 MODULE = """
@@ -28,6 +28,18 @@ def refuse(stop, ready):
 
 def stumble(stop, ready):
     ready()
+    stop.wait()
+    raise SystemRefusal("the disk is full")
+
+def keep(path, stop, ready):
+    def keep():
+        Path(path).write_text("kept")
+        return True
+    ready(keep)
+    stop.wait()
+
+def cannot_keep(stop, ready):
+    ready(lambda: False)
     stop.wait()
     raise SystemRefusal("the disk is full")
 
@@ -77,6 +89,26 @@ def test_what_goes_wrong_at_the_end_is_raised_here(work: Any) -> None:
 def test_an_error_inside_the_block_wins(work: Any) -> None:
     with pytest.raises(KeyError), Beside(work.stumble):
         raise KeyError
+
+
+def test_the_parent_may_ask_that_everything_be_on_disk(work: Any, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with Beside(work.keep, str(state)) as child:
+        assert not state.exists()
+        child.keep()
+        assert state.read_text() == "kept"
+        child.keep()
+    with Beside(work.serve, str(state)) as child:
+        child.keep()  # it has nothing to keep
+
+
+def test_where_that_cannot_be_the_child_may_say_why(work: Any) -> None:
+    with pytest.raises(SystemRefusal, match="the disk is full"), Beside(work.cannot_keep) as child:
+        child.keep()
+    with Beside(work.stumble) as child:
+        os.kill(child._process.pid or 0, signal.SIGKILL)
+        with pytest.raises(Gone, match=r"ended without a word \(exit code -9\)"):
+            child.keep()
 
 
 def test_the_unforeseen_is_a_failure(work: Any) -> None:

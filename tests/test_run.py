@@ -1,11 +1,13 @@
 """The use cases on a real lab: sockets, child processes, tables, verdicts."""
 
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib.resources import files
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -18,11 +20,13 @@ import msgspec
 import pytest
 
 from dnsonde import look, run
+from dnsonde.beside import Beside
 from dnsonde.clock import SystemClock, VirtualClock
-from dnsonde.errors import LabError, RunError, SystemRefusal, UsageError
+from dnsonde.errors import Failure, LabError, RunError, SystemRefusal, UsageError
 from dnsonde.lab.secshow import PROBER
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
+from dnsonde.probe.prober import Prober, Progress
 from dnsonde.table import store
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import SIGHTING
@@ -318,6 +322,38 @@ def test_a_lab_moves_on_where_another_was_faster_at_its_port(
         with run.lab_beside(chosen, run._lab, tmp_path) as (served, helper):
             helper.check()
             assert served.port != taken.port
+
+
+def test_what_a_killed_authority_had_not_written_is_asked_again(tmp_path: Path) -> None:
+    # It writes a second after a query at the earliest, and is killed sooner.
+    quick = msgspec.structs.replace(run.scenario("tiny", None, None), slow_delay_ms=(20.0, 100.0))
+    lab = run.on_free_ports(quick)
+    for attempt in ("killed", "continued"):
+        with states.Lock(tmp_path) as lock, run.lab_beside(lab, run._lab, tmp_path) as (served, helper):
+            assert served == lab, "another took its ports"
+            file = run.lab_plan(lab, tmp_path, "attempts = 1\ncharacterise = false")
+            slower = file.read_text().replace("total_pps = 40000.0", "total_pps = 200.0")
+            file.write_text(slower.replace("timeout_s = 2.0", "timeout_s = 0.3"))
+            prober = Prober(load_plan(file), tmp_path, lock=lock, device="lo", batch=8, checkpoint_rows=16)
+
+            def told(now: Progress, helper: Beside = helper, *, kill: bool = attempt == "killed") -> None:
+                if kill and now.sent > 130:
+                    os.kill(helper._process.pid or 0, signal.SIGKILL)
+                    helper._process.join()
+                helper.check()
+
+            ending = (
+                pytest.raises(Failure, match="ended without a word") if attempt == "killed" else nullcontext()
+            )
+            with ending:
+                prober.run(told, keep=helper.keep)
+    run.judge(tmp_path)
+    measured, truth = look.at(tmp_path)
+    assert truth is not None
+    assert measured.summary.targets == 256
+    unheard = {"silent", "resolves_no_reply"}  # on a busy machine a reply may come after its time
+    wrong = {(true, told): n for (true, told), n in truth.cells.items() if told not in {true, *unheard}}
+    assert not wrong
 
 
 def test_the_authority_alone_answers_and_counts(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ BURST = 20_000  # answers at once, where the rate is limited
 SLIP = 2  # one in so many answers over the limit is TC=1, so that a victim's own resolver still gets through
 SEND_PATIENCE_US = 50_000  # how long a full send buffer is waited for before answers are given up
 PROGRESS_US = 1_000_000
+STEP_US = 20_000  # how long nothing may come before somebody else's wishes are looked at
 PORTS_TRIED = 20  # where the port does not matter, until one is free for UDP and TCP
 
 
@@ -173,6 +174,13 @@ class Authority:
             tcp.close()
         self._udp, self._tcp = [], []
 
+    def keep(self) -> bool:
+        """From another thread, while this one runs: wait until all sightings that there are now are on disk.
+
+        False where they cannot be, as writing failed.
+        """
+        return self._sightings is None or self._sightings.wait(self._sightings.want())
+
     def step(self, timeout_us: int) -> int:
         """Serve what waits, one batch a socket; when nothing does, wait up to `timeout_us` for it. Queries served."""
         served = sum(self._serve_udp(udp) for udp in self._udp)
@@ -188,7 +196,7 @@ class Authority:
         """Serve until `stop` is set; `on_progress` is told every second, and at the end."""
         due_us = self._clock.monotonic_us() + PROGRESS_US
         while not stop.is_set():
-            self.step(100_000)
+            self.step(STEP_US)
             if on_progress is not None and self._clock.monotonic_us() >= due_us:
                 due_us += PROGRESS_US
                 on_progress(self.measure())

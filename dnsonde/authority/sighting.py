@@ -2,7 +2,7 @@
 
 import os
 from queue import SimpleQueue
-from threading import Thread, get_native_id
+from threading import Condition, Thread, get_native_id
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ BLOCK = 16_384  # rows that are handed to the thread at once
 TEXT = 2 << 20  # octets of names in a block; ordinary ones take half of it
 BLOCKS = 16  # blocks that may wait before the loop does
 NICENESS = 5  # of the writing thread, on top of the process's own
-# Rows wait no longer: their probes may have rows seconds after they were sent, and are not asked again when this
-# process is killed before what came of them is on disk.
+# Rows wait no longer: a prober elsewhere does not ask again what was seen here before this process was killed. One
+# beside us says when it must know (`Sightings.want`).
 LONGEST_US = 10_000_000
 
 
@@ -75,9 +75,14 @@ class Sightings:
         self._made = 1
         self._began_us = clock.monotonic_us()
         self._due_us: int | None = None  # when rows that have come must be on disk; None: all are
-        self._queue: SimpleQueue[tuple[_Block, bool] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[_Block, int | None] | None] = SimpleQueue()
         self._free: SimpleQueue[_Block] = SimpleQueue()  # used again: fresh memory costs a fault a page
         self._failure: BaseException | None = None
+        self._changed = (
+            Condition()
+        )  # of the numbers below: wishes (`want`) spoken, handed to the thread, and granted
+        self._wanted = self._handed = self._granted = 0
+        self._closed = False
         _warm()
         self._thread: Thread | None = Thread(target=self._work, name="sightings", daemon=True)
         self._thread.start()
@@ -97,7 +102,7 @@ class Sightings:
         """Take one batch, at most BLOCK rows, its records contiguous."""
         n = len(messages)
         if not self._block.fits(n, int(messages["qname_length"].sum())):
-            self._hand_over(flush=False)
+            self._hand_over()
         block = self._block
         if self._due_us is None:
             now = self._clock.monotonic_us()
@@ -121,25 +126,47 @@ class Sightings:
         """Hand over what has waited long enough; to be called at least as often as rows should appear."""
         if self._failure is not None:
             self._raise()
-        if self._due_us is not None and self._clock.monotonic_us() >= self._due_us:
+        due = self._due_us is not None and self._clock.monotonic_us() >= self._due_us
+        if due or self._wanted > self._handed:
             self._due_us = None
-            self._hand_over(flush=True)
+            self._handed = self._wanted
+            self._hand_over(self._handed)
+
+    def want(self) -> int:
+        """Wish, from any thread, that rows which came until the next `tick` be on disk soon; what to `wait` for."""
+        with self._changed:
+            self._wanted += 1
+            return self._wanted
+
+    def wait(self, wish: int) -> bool:
+        """Wait until a wish is granted; False where it never will be, as writing failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._granted >= wish or self._closed)
+            return self._granted >= wish
 
     def close(self) -> None:
         """Write what is left and end the thread and the writer; closing twice does nothing."""
         if self._thread is None:
             return
-        self._queue.put((self._block, True))
+        wishes = self._wanted
+        self._queue.put((self._block, self._handed))
         self._queue.put(None)
         self._thread.join()
         self._thread = None
         failure, self._failure = self._failure, None
-        self._writer.close()  # what could not be written before is tried once more
-        if failure is not None and not isinstance(failure, SystemRefusal):
-            raise failure
+        try:
+            self._writer.close()  # what could not be written before is tried once more
+            if failure is not None and not isinstance(failure, SystemRefusal):
+                raise failure
+            self._granted = wishes
+        finally:
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
 
-    def _hand_over(self, *, flush: bool) -> None:
-        self._queue.put((self._block, flush))
+    def _hand_over(self, wishes: int | None = None) -> None:
+        """Give the block to the thread; to be put on disk where that is due, and grants so many `wishes`."""
+        self._queue.put((self._block, wishes))
         if self._made < BLOCKS and self._free.empty():
             self._block = _Block()
             self._made += 1
@@ -160,16 +187,23 @@ class Sightings:
             task = self._queue.get()
             if task is None:
                 return
-            block, flush = task
+            block, wishes = task
             try:
                 if block.rows:
                     self._writer.append(columns(block))
-                if flush:
+                if wishes is not None:
                     self._writer.flush()
+                    self._grant(wishes)
             except Exception as failure:  # noqa: BLE001  whatever it is, the loop raises it
                 self._failure = failure
             block.rows = 0
             self._free.put(block)
+
+    def _grant(self, wishes: int) -> None:
+        with self._changed:
+            if self._failure is None:  # else rows may be missing, and the loop is about to end
+                self._granted = wishes
+                self._changed.notify_all()
 
 
 def columns(block: _Block) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Rows on their way to disk, beside the loop that sends: first the replies, then the probes that they answer.
 
-A probe becomes a row only when its time is up, or its round over, and the replies until then are on disk. So rows are
-the checkpoint: a target with a row is done with, one without is asked again, wherever the process was killed.
+A probe becomes a row only when its time is up, or its round over, and the replies until then are on disk, and what an
+authority of ours saw. So rows are the checkpoint: a target with a row is done with, one without is asked again,
+whichever process was killed, and wherever.
 """
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from threading import Condition, Thread
 
@@ -70,12 +72,21 @@ class Chunks:
 class Recorder:
     """Write probes and replies of one run in a thread of its own.
 
-    `put` hands over one checkpoint; an error of the thread is raised by the next `put`, `check` or `close`. Nothing is
-    written any more after an error: what is on disk stays a true checkpoint.
+    keep: puts on disk what others know of these probes, or raises. `put` hands over one checkpoint; an error of the
+    thread is raised by the next `put`, `check` or `close`. Nothing is written any more after an error: what is on disk
+    stays a true checkpoint.
     """
 
-    def __init__(self, folder: Path, scope: Scope, names: ProbeNames, secret: Secret, chunks: Chunks) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        scope: Scope,
+        names: ProbeNames,
+        secret: Secret,
+        chunks: Chunks,
+        keep: Callable[[], object] | None = None,
+    ) -> None:
+        self._folder, self._keep = folder, keep
         self._scope, self._names, self._secret = scope, names, secret
         # A checkpoint is a part: parts are flushed, never filled up.
         self._replies = Writer(REPLY, folder, rows_per_part=1 << 40)
@@ -143,6 +154,8 @@ class Recorder:
                     self._replies.append(reply_columns(chunk[sorts == sort]))
             self._chunks.give_back(chunk)
         self._replies.flush()
+        if probes and self._keep is not None:
+            self._keep()
         octets = [part.view(np.uint8) for part in probes]  # NumPy copies records a field at a time
         settled = np.concatenate([np.zeros(0, np.uint8), *octets]).view(SENT)
         for start in range(0, len(settled), CHUNK):

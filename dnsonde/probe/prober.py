@@ -121,8 +121,16 @@ class Prober:
         self._stops += 1
         return self._stops
 
-    def run(self, on_progress: Callable[[Progress], None] | None = None) -> Progress:
-        """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second."""
+    def run(
+        self,
+        on_progress: Callable[[Progress], None] | None = None,
+        keep: Callable[[], object] | None = None,
+    ) -> Progress:
+        """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second.
+
+        keep: puts on disk what the authority saw of probes until now, and raises where it cannot; called, in another
+        thread, before these have rows.
+        """
         with nullcontext(self._held) if self._held else states.Lock(self._folder) as self._lock:
             self._state = self._load_state()
             self._narrow()
@@ -147,7 +155,7 @@ class Prober:
             if self._lock.sent_until_us is not None:
                 self._pace.resume(self._clock.now_us() - self._lock.sent_until_us)
             self._sockets = self._open()
-            self._recorder = Recorder(self._folder, self._scope, self._names, secret, self._replies)
+            self._recorder = Recorder(self._folder, self._scope, self._names, secret, self._replies, keep)
             try:
                 self._measure()
             finally:

@@ -384,6 +384,17 @@ def ask(port: int) -> dns.message.Message:
     )
 
 
+def test_while_it_serves_another_thread_may_wait_for_the_disk(tmp_path: Path) -> None:
+    with served(tmp_path) as client:
+        for _ in range(3):
+            client.send(dns.message.make_query(probe_name(), "A"))
+            before = len(open_folder(tmp_path)["sighting"])
+            assert client.authority.keep()
+            assert len(open_folder(tmp_path)["sighting"]) == before + 1
+    with Authority(ZONE, port=0, clock=SystemClock()) as authority:
+        assert authority.keep(), "without sightings there is nothing to wait for"
+
+
 def test_killed_it_comes_back_and_what_was_written_stays(tmp_path: Path) -> None:
     process, port = start(tmp_path)
     ask(port)

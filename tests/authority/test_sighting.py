@@ -1,6 +1,7 @@
 """Rows on their way to disk: full blocks, the time they take, and a disk that refuses."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -147,6 +148,38 @@ def test_a_refusal_is_raised_where_it_can_be_told_and_the_rows_wait(
     sightings.close()
     sightings.close()
     assert len(kept(tmp_path)) == 20
+
+
+def test_a_wish_brings_what_has_come_to_disk(tmp_path: Path) -> None:
+    sightings = Sightings(Writer(TABLES["sighting"], tmp_path), VirtualClock())
+    add(sightings, batch(0, 10))
+    first = sightings.want()
+    sightings.tick()
+    assert sightings.wait(first)
+    assert len(kept(tmp_path)) == 10, "its time is not up"
+    assert sightings.wait(first), "once granted, always"
+    second = sightings.want()
+    sightings.close()
+    assert sightings.wait(second), "nothing is left to write"
+
+
+def test_a_wish_is_not_granted_where_the_disk_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(TABLES["sighting"], tmp_path)
+
+    def full() -> Path | None:
+        raise SystemRefusal("no room left")
+
+    monkeypatch.setattr(writer, "flush", full)
+    sightings = Sightings(writer, VirtualClock())
+    add(sightings, batch(0, 10))
+    wish = sightings.want()
+    with suppress(SystemRefusal):  # where it is told already
+        sightings.tick()
+    with pytest.raises(SystemRefusal, match="no room"):
+        sightings.close()
+    assert not sightings.wait(wish)
 
 
 def test_names_go_into_the_callers_room() -> None:

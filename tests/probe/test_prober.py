@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dnsonde.clock import SystemClock
-from dnsonde.errors import RunError
+from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
 from dnsonde.probe.forecast import check
@@ -248,6 +248,28 @@ def test_stopped_run_says_so_and_continues_without_asking_twice(
     assert (done.complete, done.sent, done.answered) == (True, 256, 256)
     assert set(responder.asked.values()) == {1}
     assert len(responder.asked) == 256
+
+
+def test_probes_have_rows_only_once_the_authority_has_its_own(
+    respond: Any, make_plan: Any, tmp_path: Path
+) -> None:
+    responder = respond(refused)
+    plan = make_plan(responder.port, timeout_s=0.3)
+    folder = tmp_path / "run"
+
+    def fail() -> None:
+        assert len(table(folder, "reply"))
+        assert not len(table(folder, "probe"))
+        raise SystemRefusal("the authority's disk is full")
+
+    with pytest.raises(SystemRefusal, match="authority's disk"):
+        Prober(plan, folder, device="lo").run(keep=fail)
+    assert not len(table(folder, "probe"))
+    kept: list[int] = []
+    done = Prober(plan, folder, device="lo").run(keep=lambda: kept.append(len(table(folder, "probe"))))
+    assert kept[0] == 0
+    assert done.complete
+    assert set(responder.asked.values()) == {2}, "none was done with before"
 
 
 KILLED = """
