@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from dnsonde.lang.words import KINDS
 from dnsonde.owners.owner import NOBODY, Owner
 from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, value
 from dnsonde.view.nature import FORGEABLE, Nature, nature
@@ -102,8 +103,13 @@ class Incident:
 
     @property
     def key(self) -> str:
-        """What tells it from all others, the same whenever it is exported."""
-        return f"{self.detector}|{self.subject}|{self.first_us}"
+        """What tells it from all others, the same whenever it is exported.
+
+        Floods of several kinds may begin at one host at one time.
+        """
+        evidence = self.evidence
+        kinds = (str(evidence[kind]) for kind in KINDS if kind in evidence)
+        return "|".join((self.detector, self.subject, str(self.first_us), *kinds))
 
     @property
     def malware(self) -> str | None:

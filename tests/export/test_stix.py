@@ -53,6 +53,16 @@ def test_patterns_are_valid_whatever_the_name(lake: View, written: Written) -> N
         )
 
 
+def test_floods_of_several_kinds_that_begin_together_are_told_apart(written: Written) -> None:
+    at_once = [
+        finding("flood", "192.0.2.10", "address", evidence={"vector": vector, "sources": 9})
+        for vector in ("syn", "udp_plain")
+    ]
+    objects = bundle(written(stix, make_view("lake", findings=at_once)))
+    assert len({one.id for one in of("observed-data", objects)}) == 2
+    assert len({one.id for one in of("sighting", objects)}) == 2
+
+
 def test_the_same_input_gives_the_same_bundle(lake: View, run: View, written: Written) -> None:
     assert written(stix, lake) == written(stix, lake)
     assert written(stix, run) == written(stix, run)
