@@ -4,12 +4,14 @@ A run or a lake is a folder `root`; table `reply` lies in `root/reply/part-00000
 a day's folder between). A part appears whole or not at all: it is written beside its place, synced, renamed.
 """
 
+import atexit
 import errno
 import fcntl
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import utf8
+from dnsonde.scratch import scratch
 from dnsonde.table._block import Block
 from dnsonde.table.schema import FLOW, TABLES, TEXT, VERDICT, VERSION, Table
 from dnsonde.table.snapshot import parts_in, rows_of, unmoved
@@ -33,6 +36,7 @@ SQL_TYPES = {
     pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
+_numbers = count(1)  # of databases of this process
 MEMORY_MIB = 2048  # of a database that looks at runs and lakes, before it spills to disk
 
 
@@ -163,23 +167,41 @@ def clean(folder: Path) -> int:
 def database(
     *, memory_limit_mib: int | None = None, threads: int | None = None, spill: Path | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """An empty DuckDB, embedded; `spill` is the folder it may use when memory runs short. Never online."""
+    """An empty DuckDB, embedded. Never online.
+
+    spill: the folder that it may use when memory runs short; one among the temporary files where none is given.
+    """
     settings: dict[str, Any] = {
         "autoinstall_known_extensions": False,
         "preserve_insertion_order": False,
+        "temp_directory": str(spill or _spill()),
     }
     if memory_limit_mib is not None:
         settings["memory_limit"] = f"{memory_limit_mib}MiB"
     if threads is not None:
         settings["threads"] = threads
-    if spill is not None:
-        settings["temp_directory"] = str(spill)
     connection = duckdb.connect(config=settings)
     # A name in SQL is a table's, never a variable's of ours.
     connection.execute(
         "SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET python_enable_replacements = false"
     )
     return connection
+
+
+def _spill() -> str:
+    """A place of its own for one database; empty, so that nothing is spilled, where there is no room for one."""
+    room = _room()
+    return room and f"{room}/{os.getpid()}-{next(_numbers)}"
+
+
+@cache
+def _room() -> str:
+    held = ExitStack()
+    atexit.register(held.close)
+    try:
+        return held.enter_context(scratch())
+    except OSError:
+        return ""
 
 
 def create_views(path: Path, connection: duckdb.DuckDBPyConnection, where: Mapping[str, str]) -> list[Path]:

@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -88,6 +89,19 @@ def test_two_folders_share_a_connection(tmp_path: Path) -> None:
     a = store.open_folder(tmp_path / "a", connection)["probe"]
     b = store.open_folder(tmp_path / "b", connection)["probe"]
     assert b.except_(a).project("target_host").fetchall() == [(2,)]
+
+
+def test_what_does_not_fit_into_memory_is_put_among_the_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, other = (store.database(memory_limit_mib=100, threads=1) for _ in range(2))
+    places = [Path(c.sql("SELECT current_setting('temp_directory')").fetchall()[0][0]) for c in (one, other)]
+    assert places[0] != places[1]
+    assert all(place.is_relative_to(tempfile.gettempdir()) for place in places)
+    one.execute("CREATE TABLE t AS SELECT hash(range)::VARCHAR || repeat('x', 50) FROM range(2_000_000)")
+    assert list(places[0].iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_left_out_columns_are_null_where_they_may_be(tmp_path: Path) -> None:
