@@ -305,7 +305,7 @@ def files_of(paths: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Regular files below a folder, by name; each folder once, however links go round."""
+    """Regular files below a folder, by name, but those of lakes; each folder once, however links go round."""
     try:
         status = folder.stat()
         inside = sorted(folder.iterdir())
@@ -316,7 +316,8 @@ def _below(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     seen.add((status.st_dev, status.st_ino))
     for path in inside:
         if path.is_dir():
-            yield from _below(path, seen)
+            if not is_lake(path):
+                yield from _below(path, seen)
         elif path.is_file():
             yield path
 

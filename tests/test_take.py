@@ -14,6 +14,7 @@ from dnsonde import take, watch
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal
 from dnsonde.formats._reading import Reading
+from dnsonde.formats._stream import Stream
 from dnsonde.table import merge
 from dnsonde.table.lake import Lake
 
@@ -148,3 +149,11 @@ def test_who_asks_while_files_come_in_sees_each_as_a_whole(
     assert seen == sorted(seen)
     assert len(seen) > 3
     assert len(Lake(lake).accounts()) == len(paths)
+
+
+def test_files_that_were_named_are_not_read_twice_to_see_that_they_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = captures(tmp_path / "day", 2)
+    monkeypatch.setattr(Stream, "_hash", lambda _: pytest.fail("the whole file is read for that"))
+    assert take.known_of([(path, True) for path in paths]) == [(path, True) for path in paths]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,8 +39,8 @@ class Reading:
 
     Iterating to the end closes the file; so does leaving it as a context.
 
-    account: grows while it is read, complete at the end. `consumed` of `size` octets are read (size 0: unknown).
-    Raises UsageError when the file is of no known format, SystemRefusal when it cannot be opened.
+    `account` grows while it is read, and is complete at the end. `consumed` of `size` octets are read (size 0:
+    unknown). Raises UsageError when the file is of no known format, SystemRefusal when it cannot be opened.
     """
 
     def __init__(self, path: str | Path, options: Options | None = None) -> None:
@@ -50,7 +51,11 @@ class Reading:
         except UsageError:
             self.stream.close()
             raise
-        self.account = Account(self.stream.content_hash, str(path), self.format_name)
+
+    @cached_property
+    def account(self) -> Account:
+        """What became of it; made before the first row, as the file's hash names it."""
+        return Account(self.stream.content_hash, self.stream.path, self.format_name)
 
     @property
     def consumed(self) -> int:

@@ -6,12 +6,12 @@ what stands before a cut or a damage is given out: `damage` then holds a sentenc
 
 import bz2
 import hashlib
-import io
 import lzma
 import os
 import sys
 import zlib
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -112,7 +112,7 @@ class Stream:
         self._member: _Member | None = MEMBERS[self.compression]() if self.compression else None
         self._tail = raw
         self.head = self._fill(HEAD)
-        self.content_hash = self._hash(raw)
+        self._first = raw if not self.size else b""
 
     @property
     def interrupted(self) -> bool:
@@ -133,33 +133,38 @@ class Stream:
         self.size = os.fstat(file.fileno()).st_size
         return file
 
-    def _hash(self, raw: bytes) -> str:
+    @cached_property
+    def content_hash(self) -> str:
         """Of the content, long files by samples and a checksum of all; of a pipe its first octets.
 
-        Of files as long that are alike in all samples one in 2^32 would pass for another by chance.
+        Of files as long that are alike in all samples one in 2^32 would pass for another by chance. The whole file is
+        read for it, once somebody asks; SystemRefusal where it cannot be.
         """
+        try:
+            return self._hash()
+        except OSError as error:
+            raise SystemRefusal(f"{self.path} cannot be read: {error.strerror}") from error
+
+    def _hash(self) -> str:
         found = hashlib.blake2b(digest_size=16)
         if not self.size:
-            found.update(raw)
+            found.update(self._first)
             return found.hexdigest()
-        with Path(self.path).open("rb", buffering=0) as file:
-            found.update(str(self.size).encode())
-            last = -(-self.size // SAMPLE) - 1
-            steps = min(last, SAMPLES - 1)
-            for number in range(steps + 1):
-                file.seek(number * last // max(steps, 1) * SAMPLE)
-                found.update(file.read(SAMPLE))
-            if steps < last:
-                found.update(str(self._checksum(file)).encode())
+        found.update(str(self.size).encode())
+        last = -(-self.size // SAMPLE) - 1
+        steps = min(last, SAMPLES - 1)
+        for number in range(steps + 1):
+            found.update(os.pread(self._file.fileno(), SAMPLE, number * last // max(steps, 1) * SAMPLE))
+        if steps < last:
+            found.update(str(self._checksum()).encode())
         return found.hexdigest()
 
-    def _checksum(self, file: io.RawIOBase) -> int:
+    def _checksum(self) -> int:
         """CRC-32 of the file as it was when it was opened."""
-        file.seek(0)
-        room, found, left = memoryview(bytearray(4 * PIECE)), 0, self.size
-        while left > 0 and (octets := file.readinto(room[:left])):
+        room, found, done = memoryview(bytearray(4 * PIECE)), 0, 0
+        while octets := os.preadv(self._file.fileno(), [room[: self.size - done]], done):
             found = isal_zlib.crc32(room[:octets], found)
-            left -= octets
+            done += octets
         return found
 
     def _input(self, size: int) -> bytes:
