@@ -74,8 +74,8 @@ class Authority:
     """Serves `zone` on every address of `addresses`, UDP and TCP, until told to stop.
 
     Port 0 lets the kernel choose for the first address, and the others follow. sightings: where rows go, closed
-    with the authority; None for none. device: bind to this interface. names: another make of names for probes.
-    Raises SystemRefusal when a socket cannot be had.
+    with the authority, also where that cannot be had; None for none. device: bind to this interface. names: another
+    make of names for probes. Raises SystemRefusal when a socket cannot be had.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Authority:
         try:
             self._open(addresses, port, device)
         except BaseException:
-            self._close_sockets()
+            self.close()
             raise
 
     def _limiter(self) -> PrefixPace | None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -25,12 +26,13 @@ import pytest
 from dnsonde.authority import answer, server
 from dnsonde.authority.answer import Policy
 from dnsonde.authority.server import Authority, Progress, serve
+from dnsonde.authority.sighting import Sightings
 from dnsonde.clock import SystemClock, VirtualClock
-from dnsonde.errors import SystemRefusal
+from dnsonde.errors import PortTaken, SystemRefusal
 from dnsonde.net import _libc
 from dnsonde.net.tcp import TcpServer
 from dnsonde.table.schema import TABLES
-from dnsonde.table.store import open_folder
+from dnsonde.table.store import Writer, open_folder
 from dnsonde.wire.batch import address_pair
 from dnsonde.wire.name import Kind, ProbeNames
 from tests.authority.conftest import KEY, PATIENCE_S, RUN, ZONE, Client, probe_name, served
@@ -393,6 +395,16 @@ def test_while_it_serves_another_thread_may_wait_for_the_disk(tmp_path: Path) ->
             assert len(open_folder(tmp_path)["sighting"]) == before + 1
     with Authority(ZONE, port=0, clock=SystemClock()) as authority:
         assert authority.keep(), "without sightings there is nothing to wait for"
+
+
+def test_an_authority_that_gets_no_port_leaves_nothing_behind(tmp_path: Path) -> None:
+    clock, before = SystemClock(), set(threading.enumerate())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        sightings = Sightings(Writer(TABLES["sighting"], tmp_path), clock)
+        with pytest.raises(PortTaken):
+            Authority(ZONE, port=taken.getsockname()[1], sightings=sightings, clock=clock)
+    assert not set(threading.enumerate()) - before
 
 
 def test_killed_it_comes_back_and_what_was_written_stays(tmp_path: Path) -> None:
