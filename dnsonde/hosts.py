@@ -248,6 +248,8 @@ def _read(mark: str, kinds: Sequence[Any]) -> _Mark | None:
     if isinstance(values, list) and len(values) == len(kinds):
         alike = all(isinstance(v, k) and not isinstance(v, bool) for v, k in zip(values, kinds, strict=True))
         numbers = [v for v in values if not isinstance(v, str)]
-        if alike and all(abs(v) < 1 << 63 if isinstance(v, int) else abs(v) <= 1e300 for v in numbers):
+        if alike and all(
+            -(1 << 63) <= v < 1 << 63 if isinstance(v, int) else abs(v) <= 1e300 for v in numbers
+        ):
             return _Mark(values[:-1], values[-1])
     raise UsageError("that is no place in this table: begin at its first page")

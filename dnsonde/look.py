@@ -16,7 +16,7 @@ from dnsonde.escape import typed
 from dnsonde.lab.truth import TRUTH
 from dnsonde.lang.words import Words, words
 from dnsonde.page import run as page_run
-from dnsonde.page.measurement import measurement, targets
+from dnsonde.page.measurement import asked, measurement, targets
 from dnsonde.page.parts import Part
 from dnsonde.page.run import CHANGED, Before
 from dnsonde.probe import state as states
@@ -175,9 +175,7 @@ def unfinished(folder: Path, texts: Words | None = None) -> str:
     state = states.load(folder)
     if state is None or state.complete:
         return ""
-    return page_run.unfinished(
-        store.row_count(folder, VERDICT), targets(folder, plan_of(folder)), texts or words()
-    )
+    return page_run.unfinished(asked(folder), targets(folder, plan_of(folder)), texts or words())
 
 
 def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:

@@ -33,7 +33,7 @@ from dnsonde.table.finding import SEVERITIES, findings
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.part import TIME
 from dnsonde.table.prefix import Prefix
-from dnsonde.table.readable import readable
+from dnsonde.table.readable import names, readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.table.sides import Seen, between
 from dnsonde.table.texts import JSON
@@ -132,8 +132,10 @@ def detect(
     with scratch() as room:
         if lakes:
             lake = Lake(Path(lakes[0]))
+            there = parts(lake.folder)  # what comes from here on is perhaps looked into, and perhaps not
             taken = Taken(lake.accounts())
         else:
+            there = ""
             files = known_of(files_of(paths))
             lake = Lake(Path(room) / "lake", create=True, durable=False)
             with _in_temporary_room(room):
@@ -152,7 +154,7 @@ def detect(
         ):
             if not lakes:
                 return _look(looker, asked, taken, clock, on_progress)
-            return _look_and_keep(lake, looker, asked, taken, clock, on_progress)
+            return _look_and_keep(lake, there, looker, asked, taken, clock, on_progress)
 
 
 def kept(folder: Path, home: Sequence[Prefix] = ()) -> Found | None:
@@ -180,12 +182,14 @@ def kept(folder: Path, home: Sequence[Prefix] = ()) -> Found | None:
 
 
 def _look_and_keep(
-    lake: Lake, looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress: Told
+    lake: Lake, there: str, looker: Looker, asked: Asked, taken: Taken, clock: Clock, on_progress: Told
 ) -> Found:
-    """Look into a lake that stays, with the home that somebody gave before where none is given now."""
+    """Look into a lake that stays, with the home that somebody gave before where none is given now.
+
+    there: the digest (`parts`) of what there was at the least.
+    """
     before = kept_look(lake.folder)
     remembered = before[0].given if before and not asked.home else ()
-    there = parts(lake.folder)  # what comes while we look was perhaps not looked into
     found = _look(looker, replace(asked, home=asked.home or remembered), taken, clock, on_progress)
     if asked.is_plain:
         look = Look(found.looked_us, there, code(), found.home, found.guessed, found.blind)
@@ -271,11 +275,11 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     it is. UsageError for what is no single SELECT, or one that DuckDB does not understand.
     """
     looked = kept(folder) is not None
-    names = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
+    tables = (*TIME, ACCOUNT.name, ENRICHMENT.name, *([FINDING.name] if looked else []))
     connection = store.database(memory_limit_mib=MEMORY_MIB)
     here = folder.resolve()
     lake = Lake(here)
-    read = lake.create_views(connection, dict.fromkeys(names, "TRUE"))
+    read = lake.create_views(connection, dict.fromkeys(tables, "TRUE"))
     parts = ", ".join(store.quoted(str(part)) for part in read)
     try:
         if [one.type.name for one in connection.extract_statements(sql)] != ["SELECT"]:
@@ -288,24 +292,29 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
         _require_apart(rows.columns)
         columns = zip(count(1), rows.columns, map(str, rows.types), strict=False)
         told = rows.project(", ".join(_sayable(*one) for one in columns))
-        return _while(lake, (told if limit is None else told.limit(limit)).fetch_arrow_reader(BATCH_ROWS))
+        found = (told if limit is None else told.limit(limit)).fetch_arrow_reader(BATCH_ROWS)
     except duckdb.Error as error:
         raise _misunderstood(error, folder) from error
+    _require_apart(names(found.schema))
+    return _while(lake, found)
 
 
 def _while(lake: Lake, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """The rows as people read them, of a lake that is held until the last of them."""
 
     def held() -> Iterator[pa.RecordBatch]:
-        yield from rows
+        try:
+            yield from rows
+        except (OSError, pa.ArrowException) as error:  # of the engine, which Arrow passes on as a text
+            raise UsageError(f"this query cannot be answered: {' '.join(str(error).split())}") from error
         lake.release()
 
     return readable(pa.RecordBatchReader.from_batches(rows.schema, held()))
 
 
-def _require_apart(names: Sequence[str]) -> None:
+def _require_apart(columns: Sequence[str]) -> None:
     """UsageError where two columns have one name, which no format can tell apart."""
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two columns of this query are named {twice!r}: name one of them anew with AS")
 

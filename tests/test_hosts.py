@@ -1,5 +1,6 @@
 """Pages of hosts: in every order, forwards and backwards, they tell each host once, as sorting them all would."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -104,6 +105,14 @@ def test_text_is_an_address_in_any_role_or_words_of_the_reason(verdict: Relation
     assert count(verdict, words) == sum("\u00e4" in r["why"] for r in rows) > 0
     for odd in ("a\0", "'); DROP TABLE verdict; --", "%", "\\"):
         assert count(verdict, Wanted(show="all", text=odd)) == 0
+
+
+def test_a_page_may_begin_at_any_address(verdict: Relation) -> None:
+    lowest = "2001:db8::8000:0:0:0"  # whose lower half is the least of 64 bits
+    mark = json.dumps([*address_pair(lowest), 0])
+    page(verdict, Wanted(show="all", after=mark))
+    with pytest.raises(UsageError, match="no place in this table"):
+        page(verdict, Wanted(show="all", after=mark.replace(str(-(1 << 63)), str(1 << 63))))
 
 
 def test_silent_ones_are_left_out_until_they_are_asked_for(verdict: Relation) -> None:

@@ -239,10 +239,10 @@ def read(taken: "Taken", out: "Console") -> None:
             if row["note"]:
                 out.print(Text(terminal(f"{row['path']}: {row['note']}", keep="")))
     if len(taken.known) > NAMED:
-        out.print(f"{len(taken.known):,} files were read before, their content is in the lake.")
+        out.print(f"{len(taken.known):,} files were left: their content was read before.")
     else:
         for path in taken.known:
-            out.print(Text(terminal(f"{path}: was read before, its content is in the lake", keep="")))
+            out.print(Text(terminal(f"{path}: its content was read before", keep="")))
     for path, why in taken.skipped[:FILES]:
         out.print(Text(terminal(why if path in why else f"{path}: {why}", keep="")))
     if len(taken.skipped) > FILES:

@@ -32,6 +32,8 @@ def show(
     if not summary.targets:
         out.print("No target has a verdict yet.")
         unfinished(measured.unfinished, measured.folder, out, continued_by)
+        if measured.probes:
+            out.print(f"Judge what is there: dnsonde join {typed(measured.folder)}", soft_wrap=True)
         return
     out.print(classes(summary, truth, narrow=out.width < NARROW))
     out.print()

@@ -131,11 +131,14 @@ def _write_rows(form: "FunctionType", view: "View", table: str | None, output: P
 
 
 def _write_mails(view: "View", chosen: dict[str, Any], folder: Path, watcher: "Watch") -> None:
+    from dataclasses import replace
+
     from dnsonde.export.xarf import reports
     from dnsonde.mail import write_mails
 
     of_whom = {"org": "", "contact": ""} | chosen
-    written, left = write_mails(reports(view, **of_whom), folder)
+    told = replace(view, warn=lambda _: None)  # it was said when they were written
+    written, left = write_mails(reports(told, **of_whom), folder)
     watcher.say(f"{written:,} mails are in {folder}; nothing was sent.")
     if left:
         watcher.say(

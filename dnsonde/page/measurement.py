@@ -6,6 +6,8 @@ from dnsonde.page.run import Measurement
 from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan
+from dnsonde.table import store
+from dnsonde.table.schema import PROBE, VERDICT
 from dnsonde.view.open import plan_of
 
 PREFIXES = 12  # of a plan, named in a report
@@ -28,8 +30,9 @@ def measurement(folder: Path, name: str = "") -> Measurement:
         "attempts": str(plan.probe.attempts),
         "contact": plan.identity.contact,
     }
-    asked = targets(folder, plan)
-    if asked is not None:
+    of = targets(folder, plan)
+    finished = kept is None or kept.complete
+    if of is not None:
         each = plan.prefix_pps
         facts |= {
             "addresses": f"{plan.scope().size:,}",
@@ -39,10 +42,18 @@ def measurement(folder: Path, name: str = "") -> Measurement:
     return Measurement(
         name or str(folder),
         delegated=not plan.is_known,
-        finished=kept is None or kept.complete,
-        targets=asked,
+        finished=finished,
+        asked=0 if finished else asked(folder),
+        targets=of,
         facts=tuple((fact, facts[fact]) for fact in FACTS if facts.get(fact)),
     )
+
+
+def asked(folder: Path) -> int:
+    """How many addresses of a run were asked, judged or not yet; in a copy without its probes, those judged."""
+    probes = store.open_folder(folder, tables=[PROBE])["probe"]
+    (once,) = probes.aggregate("count(*) FILTER (kind = 'sweep' AND attempt = 1)").fetchall()
+    return max(int(once[0]), store.row_count(folder, VERDICT))
 
 
 def targets(folder: Path, plan: Plan) -> int | None:

@@ -47,11 +47,15 @@ class Before:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What only the run's folder tells. targets: how many are to be asked, None: unknown; facts: of the plan."""
+    """What only the run's folder tells.
+
+    asked, targets: how many addresses were asked, and are to be, None: unknown; facts: of the plan.
+    """
 
     name: str
     delegated: bool
     finished: bool
+    asked: int = 0
     targets: int | None = None
     facts: tuple[tuple[str, str], ...] = ()
     before: Before | None = None
@@ -111,7 +115,7 @@ def _headline(view: View, found: Summary, told: Measurement, words: Words) -> It
     key = "run.headline" if found.open else "run.headline_none"
     yield Para(words(key, open=found.open, targets=found.targets, share=share), "lead")
     if not told.finished:
-        yield Para(unfinished(found.targets, told.targets, words), "note")
+        yield Para(unfinished(told.asked, told.targets, words), "note")
     answered = sum(c.hosts for c in found.counts if c.name not in SILENT)
     worst = found.worst[0].amplification if found.worst else None
     behind = len(view.tables["verdict"].filter(BEHIND).project("egress_net, egress_host").distinct())

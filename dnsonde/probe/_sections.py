@@ -184,6 +184,9 @@ def _check_values(plan: Sections, where: str) -> None:
         if not low <= value <= high:
             refuse(place, f"{value} is outside {low} to {high}")
 
+    for name, path in (("targets", plan.space.targets), ("exclude_file", plan.space.exclude_file)):
+        if "\0" in path:
+            refuse(f"[scope] {name}", "a path has no NUL in it")
     within("[scope] port", plan.space.port, 1, 65535)
     within("[zone] authority_port", plan.zone.authority_port, 1, 65535)
     within("[probe] attempts", plan.probe.attempts, 1, 15)

@@ -129,7 +129,12 @@ class Lake:
     def accounts(self) -> list[dict[str, Any]]:
         """The rows of `account`, by path."""
         self.hold()
-        rows = [row for part in self._parts(ACCOUNT.name) for row in pq.ParquetFile(part).read().to_pylist()]
+        rows: list[dict[str, Any]] = []
+        for part in self._parts(ACCOUNT.name):
+            try:
+                rows += pq.ParquetFile(part).read().to_pylist()
+            except (OSError, pa.ArrowException) as error:
+                raise unreadable(part, error) from error
         return sorted(rows, key=lambda row: (row["path"], row["file"]))
 
     @contextmanager

@@ -1,6 +1,6 @@
 """Rows as people read them: each pair of address columns as one text, and groups by their names."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,27 @@ def readable(rows: pa.RecordBatchReader, *, columns: Iterable[str] = ()) -> pa.R
 def texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with each address pair as one text column in the pair's place."""
     columns: dict[str, pa.Array] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        role = name.removesuffix("_net")
-        if role != name and f"{role}_host" in batch.schema.names:
-            columns[role] = address_column(column, batch.column(f"{role}_host"))
-        elif (
-            name.removesuffix("_host") == name
-            or f"{name.removesuffix('_host')}_net" not in batch.schema.names
-        ):
-            columns[name] = column
+    for name, first, second in _told(batch.schema):
+        column = batch.column(first)
+        columns[name] = column if second is None else address_column(column, batch.column(second))
     return pa.record_batch(columns)
+
+
+def names(schema: pa.Schema) -> list[str]:
+    """How the columns are named once pairs are texts; a name may be there twice."""
+    return [name for name, *_ in _told(schema)]
+
+
+def _told(schema: pa.Schema) -> Iterator[tuple[str, int, int | None]]:
+    """The columns to be told: name, place, and of an address, whose halves are 64 bits each, the second place."""
+    halves = {field.name: place for place, field in enumerate(schema) if field.type == pa.int64()}
+    for place, field in enumerate(schema):
+        name, role = field.name, field.name.removesuffix("_net")
+        other = f"{name.removesuffix('_host')}_net" if name.endswith("_host") else None
+        if role != name and name in halves and f"{role}_host" in halves:
+            yield role, place, halves[f"{role}_host"]
+        elif not (name in halves and other in halves):
+            yield name, place, None
 
 
 def address_column(net: pa.Array, host: pa.Array) -> pa.Array:

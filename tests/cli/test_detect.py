@@ -224,8 +224,9 @@ def test_a_lake_says_what_its_files_say(dnsonde: Type, capture: Path) -> None:
     for number in range(6):
         shutil.copy(capture, f"copy {number}.pcap")
     again = dnsonde("ingest", ".", "-o", "lake")
-    assert "\n7 files were read before, their content is in the lake.\n" in f"\n{again.stdout}"
+    assert "\n7 files were left: their content was read before.\n" in f"\n{again.stdout}"
     assert "copy" not in again.stdout
+    assert ".parquet" not in again.stdout, "the lake itself lies there, and is nothing to be read"
     rows = found(
         dnsonde(
             "query", "lake", "SELECT count(*) AS n, sum(dns_bytes) AS s FROM message", "--format", "jsonl"
@@ -247,7 +248,7 @@ def test_folders_are_read_with_all_below_them_and_what_is_unknown_is_named(
     said = dnsonde("detect", folder, "--home", HOME)
     flat = " ".join(said.stdout.split())
     assert said.returncode == 0, said.stderr
-    assert "trace.pcap: was read before" in flat, "copy.pcap came first, and has the same content"
+    assert "trace.pcap: its content was read before" in flat, "copy.pcap came first, and has the same content"
     assert "text that begins 'call back on Monday'" in flat
     assert len([line for line in said.stdout.splitlines() if " 50 " in line]) == 1
 
@@ -323,6 +324,36 @@ def test_who_asks_for_an_address_is_told_of_the_pair(dnsonde: Type, capture: Pat
     )
     assert len(told.stderr.splitlines()) == 1
     assert dnsonde("query", "lake", "SELECT src_net, src_host FROM message").stdout.startswith("src\n")
+
+
+@pytest.mark.parametrize(
+    ("sql", "sentence"),
+    [
+        ("SELECT src_net, src_host, 1 AS src FROM message", "two columns of this query are named 'src'"),
+        (
+            "SELECT CASE WHEN range = 400000 THEN 'x' ELSE '1' END::INT AS n FROM range(500000)",
+            "this query cannot be answered: Conversion Error: Could not convert string 'x'",
+        ),
+    ],
+)
+def test_a_query_that_fails_among_its_rows_is_a_sentence(
+    sql: str, sentence: str, dnsonde: Type, capture: Path
+) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    told = dnsonde("query", "lake", sql, "--format", "jsonl")
+    assert told.returncode == 2
+    assert told.stderr.startswith(f"dnsonde: {sentence}")
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_damaged_account_is_named(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    (part,) = (tmp_path / "lake" / "account").iterdir()
+    part.write_bytes(part.read_bytes()[:100])
+    told = dnsonde("detect", "lake", "--home", HOME)
+    assert told.returncode == 3
+    assert f"{part.name} cannot be read" in told.stderr
+    assert len(told.stderr.splitlines()) == 1
 
 
 def test_an_address_is_asked_for_by_its_prefix(dnsonde: Type, capture: Path) -> None:

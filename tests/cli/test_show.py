@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from dnsonde.probe import narrow
 from dnsonde.probe import state as states
 from dnsonde.probe.order import Ranges, Scope
 from dnsonde.table.lake import Lake
+from dnsonde.table.schema import PROBE
+from dnsonde.table.store import Writer
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
 MakeRun = Callable[..., Path]
@@ -228,6 +231,25 @@ def test_a_run_that_is_not_finished_is_told_as_one(
     assert dnsonde("show", "begun", "--open").stderr == told
     ran = dnsonde("diff", "run", "begun")
     assert (ran.stdout, ran.stderr) == ("Nothing changed.\n", f"begun: {told}")
+
+
+def test_a_run_that_was_killed_before_it_was_judged_says_how_far_it_came(
+    dnsonde: Type, make_run: Callable[..., Path], run: Path
+) -> None:
+    begun = make_run(run.parent / "begun")
+    shutil.rmtree(begun / "verdict")
+    with Writer(PROBE, begun) as writer:
+        for attempt in (1, 2):
+            writer.append(
+                {
+                    "target_net": 0, "target_host": list(range(7)), "kind": "sweep", "attempt": attempt,
+                    "time_us": 0, "qname": "n.example", "qtype": 1, "query_bytes": 40, "errno": 0,
+                }
+            )  # fmt: skip
+    states.save(begun, states.fresh("", 0))
+    said = dnsonde("show", "begun")
+    assert "7 of 256 addresses have been asked." in said.stdout
+    assert "Judge what is there: dnsonde join begun\n" in said.stdout
 
 
 def test_closed_outputs_are_no_fault(run: Path) -> None:

@@ -1,9 +1,11 @@
 """A lake keeps what was found in it: what was computed is read again while nothing has changed, and only then."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from dnsonde.clock import VirtualClock
 from dnsonde.errors import UsageError
 from dnsonde.findings import compiled, known, to_sql
 from dnsonde.findings.allow import Allowed
+from dnsonde.findings.engines import opened
 from dnsonde.findings.home import Guess
 from dnsonde.table import kept, store
 from dnsonde.table.lake import Lake
@@ -92,6 +95,23 @@ def test_a_new_file_makes_it_look_again(lake: Path, look: Look) -> None:
     assert not again.kept
     assert again.findings.num_rows == 2
     assert look("192.0.2.0/24").kept
+
+
+def test_a_file_that_comes_while_it_looks_is_not_taken_for_looked_into(
+    lake: Path, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def busy(*asked: Any, **more: Any) -> Iterator[Any]:
+        with opened(*asked, **more) as looker:  # what is looked into is chosen by now
+            taken(lake, "bb" * 16, *scan("192.0.2.67"))
+            yield looker
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch, "opened", busy)
+        assert look().findings.num_rows == 1
+    again = look()
+    assert not again.kept
+    assert again.findings.num_rows == 2
 
 
 def test_a_day_that_was_deleted_makes_it_look_again(lake: Path, look: Look) -> None:

@@ -287,6 +287,11 @@ def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
         plan('targets = "nosuch.txt"', folder=tmp_path).scope()
 
 
+@pytest.mark.parametrize("setting", ["targets", "exclude_file"])
+def test_a_path_that_no_file_can_have_is_refused(setting: str) -> None:
+    assert "a path has no NUL in it" in refusal(f'prefixes = "20.0.0.0/24"\n{setting} = "a\\u0000b"')
+
+
 def test_an_empty_target_file_names_nobody(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("# nothing yet\n")
     with pytest.raises(PlanError, match="names nobody"):
