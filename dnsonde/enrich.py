@@ -14,10 +14,11 @@ import pyarrow as pa
 from dnsonde.errors import RunError, UsageError
 from dnsonde.owners.owner import NOBODY, Address, Owner
 from dnsonde.owners.source import Source, open_source
-from dnsonde.report import ANSWERED, Relation
+from dnsonde.report import ANSWERED
 from dnsonde.scratch import scratch
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
+from dnsonde.table.rows import Relation
 from dnsonde.table.schema import ENRICHMENT, VERDICT
 from dnsonde.wire.batch import address_text
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from dnsonde import report
 from dnsonde.errors import UsageError
-from dnsonde.report import Relation
+from dnsonde.table.readable import readable
+from dnsonde.table.rows import Relation, records, within
 from dnsonde.table.schema import VERDICT
 from dnsonde.table.store import quoted
 from dnsonde.wire.batch import address_pair, address_text
@@ -120,7 +121,7 @@ def page(verdict: Relation, wanted: Wanted, found: int | None = None) -> Hosts:
         rows = rows.filter(_beyond(keys, down, mark.keys, backwards=backwards))
     if wanted.last and found:
         size = (found - 1) % size + 1
-    here = report.records(rows.order(", ".join(order)).limit(size).project(", ".join(COLUMNS)))
+    here = records(rows.order(", ".join(order)).limit(size).project(", ".join(COLUMNS)))
     if backwards:
         here.reverse()
     if not here:
@@ -190,7 +191,7 @@ def chosen(verdict: Relation, wanted: Wanted) -> Relation:
     if not text:
         return rows
     try:
-        parts = [report.within(role, text) for role in ROLES]
+        parts = [within(role, text) for role in ROLES]
     except UsageError:
         return rows.filter(f"contains(lower(why), {quoted(text.lower())})")
     return rows.filter(" OR ".join(parts))
@@ -206,13 +207,13 @@ def one(tables: Mapping[str, Relation], address: str) -> Host | None:
     def about(name: str) -> Relation:
         return tables[name].filter(f"target_net = {net} AND target_host = {host}")
 
-    found = report.readable(about("verdict").limit(1)).read_all().to_pylist()
+    found = readable(about("verdict").limit(1)).read_all().to_pylist()
     if not found:
         return None
     rows, counts = {}, {}
     for name in ("probe", "reply", "sighting"):
         here = about(name)
-        rows[name] = report.readable(here.order("time_us").limit(KEPT)).read_all().to_pylist()
+        rows[name] = readable(here.order("time_us").limit(KEPT)).read_all().to_pylist()
         counts[name] = len(here) if len(rows[name]) == KEPT else len(rows[name])
     return Host(found[0], rows, counts)
 

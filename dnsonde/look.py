@@ -20,9 +20,10 @@ from dnsonde.page.measurement import asked, measurement, targets
 from dnsonde.page.parts import Part
 from dnsonde.page.run import CHANGED, Before
 from dnsonde.probe import state as states
-from dnsonde.report import Relation
 from dnsonde.table import store
 from dnsonde.table.lake import is_lake
+from dnsonde.table.readable import readable
+from dnsonde.table.rows import Relation, joined, value
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.view.open import open_view, plan_of
 from dnsonde.view.view import Network, View
@@ -133,7 +134,7 @@ def difference(
     hosts = connection.table("changes")
     counts = dict.fromkeys(report.CHANGES, 0) | dict(hosts.aggregate("change, count(*)").fetchall())
     earlier, later = old["enrichment"], new["enrichment"]
-    owners = later.union(report.joined(earlier, "address", later, "address", "one.*", "anti"))
+    owners = later.union(joined(earlier, "address", later, "address", "one.*", "anti"))
     return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most), connection)
 
 
@@ -166,7 +167,7 @@ def export(
     if limit is not None:
         left = max(0, len(relation) - limit)
         relation = relation.limit(limit)
-    write(report.readable(relation, columns=columns), name, output)
+    write(readable(relation, columns=columns), name, output)
     return left
 
 
@@ -180,7 +181,7 @@ def unfinished(folder: Path, texts: Words | None = None) -> str:
 
 def _measured(folder: Path, tables: dict[str, Relation]) -> Measured:
     ((first, last),) = tables["probe"].aggregate("min(time_us), max(time_us)").fetchall()
-    reply = report.value(tables["reply"], "max(time_us)")
+    reply = value(tables["reply"], "max(time_us)")
     seconds = 0.0 if first is None else (max(last, reply or last) - first) / 1e6
     return Measured(
         folder=folder,

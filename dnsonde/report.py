@@ -4,20 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-from duckdb import DuckDBPyRelation
-
 from dnsonde.errors import UsageError
-from dnsonde.table.prefix import prefixes as parsed
-from dnsonde.table.prefix import within as prefix_sql
-from dnsonde.table.readable import group_text
-from dnsonde.table.readable import readable as rows_readable
+from dnsonde.table.readable import group_text, readable
+from dnsonde.table.rows import Relation, joined, listed, records, within
 from dnsonde.table.store import quoted
 from dnsonde.wire.batch import MAPPED
 
-Relation = DuckDBPyRelation  # rows that are not computed yet; `filter`, `project` and so on take SQL
 TARGET = "target_net, target_host"
-BATCH_ROWS = 122_880  # in memory at once
 SILENT = ("silent", "not_sent")  # classes of hosts of which nothing came
 ANSWERED = f"class NOT IN {SILENT}"
 BEHIND = "open AND egress_host IS NOT NULL"  # open, and it is known who asks for them
@@ -99,30 +92,6 @@ def meaning(name: str) -> str:
     return CLASSES[name].meaning if name in CLASSES else ""
 
 
-def records(relation: Relation) -> list[dict[str, Any]]:
-    """All rows of a relation of few."""
-    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
-
-
-def value(relation: Relation, expression: str) -> Any:
-    """An aggregate over a relation, as SQL has it."""
-    (one,) = relation.aggregate(expression).fetchall()
-    return one[0]
-
-
-def listed(texts: Iterable[str]) -> str:
-    """SQL: texts in brackets, for IN."""
-    return f"({', '.join(map(quoted, texts))})"
-
-
-def joined(
-    one: Relation, role: str, other: Relation, its_role: str, columns: str, how: str = "left"
-) -> Relation:
-    """Rows of `one` and of `other` where the address in `role` is the one in `its_role`; columns: SQL of what of it."""
-    on = " AND ".join(f"one.{role}_{half} = other.{its_role}_{half}" for half in ("net", "host"))
-    return one.set_alias("one").join(other.set_alias("other"), on, how).project(columns)
-
-
 def summarise(verdict: Relation, *, worst: int = 6) -> Summary:
     """Count a run's verdicts and pick the open hosts that would amplify most."""
     by_class = records(
@@ -160,11 +129,6 @@ def chosen(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[st
         verdict = verdict.filter(f"class IN {listed(named)}")
     inside = [within("target", prefix) for prefix in prefixes]
     return verdict.filter(" OR ".join(inside)) if inside else verdict
-
-
-def within(role: str, prefix: str) -> str:
-    """SQL: the address in `role` lies in `prefix` (text); UsageError when it is no prefix."""
-    return prefix_sql(role, *parsed([prefix]))
 
 
 CHANGES = ("opened", "closed", "changed", "appeared", "gone")
@@ -294,8 +258,3 @@ def confusion(truth: Relation, verdict: Relation) -> Confusion:
     each = "one.class AS real, coalesce(other.class, 'no_verdict') AS told"
     both = joined(truth, "target", verdict, "target", each)
     return Confusion({(real, told): n for real, told, n in both.aggregate("real, told, count(*)").fetchall()})
-
-
-def readable(relation: Relation, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
-    """Run a relation; see `table.readable`."""
-    return rows_readable(relation.fetch_arrow_reader(BATCH_ROWS), columns=columns)

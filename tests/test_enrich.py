@@ -10,8 +10,8 @@ import pytest
 
 from dnsonde.enrich import enrich
 from dnsonde.errors import RunError, SystemRefusal, UsageError
-from dnsonde.report import readable
 from dnsonde.table import store
+from dnsonde.table.readable import readable
 from dnsonde.table.schema import ENRICHMENT, VERDICT
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair

@@ -9,8 +9,8 @@ import pytest
 
 from dnsonde.errors import UsageError
 from dnsonde.hosts import SORTS, Wanted, count, page
-from dnsonde.report import Relation, records
 from dnsonde.table import store
+from dnsonde.table.rows import Relation, records
 from dnsonde.table.schema import VERDICT
 from dnsonde.wire.batch import address_pair, address_text
 

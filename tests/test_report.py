@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from dnsonde import report
 from dnsonde.errors import UsageError
 from dnsonde.probe import _rules
-from dnsonde.report import Relation
 from dnsonde.table import store
+from dnsonde.table.readable import readable
+from dnsonde.table.rows import Relation, within
 from dnsonde.table.schema import ENRICHMENT, VERDICT
 from dnsonde.wire.batch import address_pair
 
@@ -120,7 +121,7 @@ def test_compare_tells_opened_closed_changed_appeared_gone() -> None:
         ("198.51.100.8", "silent", False),
     )
     changes = report.compare(before, after)
-    rows = report.readable(changes.order(report.TARGET)).read_all().to_pylist()
+    rows = readable(changes.order(report.TARGET)).read_all().to_pylist()
     assert [(r["target"], r["change"]) for r in rows] == [
         ("192.0.2.1", "opened"),
         ("192.0.2.2", "closed"),
@@ -187,7 +188,7 @@ def test_within_agrees_with_the_standard_library(address: Any, data: st.DataObje
     rows = verdicts((str(address), "refused", False))
     if getattr(address, "ipv4_mapped", None):
         return  # IPv4 is kept as mapped IPv6
-    inside = len(rows.filter(report.within("target", str(network))))
+    inside = len(rows.filter(within("target", str(network))))
     assert bool(inside) == (address in network)
 
 
@@ -198,5 +199,5 @@ def test_what_is_written_as_ipv6_reaches_no_ipv4(prefix: str) -> None:
 
 
 def addresses(table: Relation) -> list[str]:
-    found: list[str] = report.readable(table).read_all()["target"].to_pylist()
+    found: list[str] = readable(table).read_all()["target"].to_pylist()
     return found

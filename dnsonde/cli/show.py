@@ -10,7 +10,7 @@ from dnsonde.cli import _options
 from dnsonde.cli._groups import CHOICES
 
 if TYPE_CHECKING:
-    from dnsonde.report import Relation
+    from dnsonde.table.rows import Relation
 
 FORMATS = ("table", "jsonl", "csv", "parquet")
 COLUMNS = (

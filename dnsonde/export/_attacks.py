@@ -11,7 +11,8 @@ from typing import Any
 
 from dnsonde.errors import UsageError
 from dnsonde.intel.load import amplifiers
-from dnsonde.report import Relation, readable, records, within
+from dnsonde.table.readable import readable
+from dnsonde.table.rows import Relation, records, within
 from dnsonde.view.view import Incident, Network, View
 
 ATTACKS = ("amplification", "flood", "carpet_flood")  # whose packets go to the subject

@@ -8,7 +8,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from dnsonde.report import readable
+from dnsonde.table.readable import readable
 from dnsonde.view.view import View
 
 COLUMNS = (

@@ -10,7 +10,7 @@ import dns.rdatatype
 from dnsonde.clock import moment
 from dnsonde.export._attacks import FLAGS, TCP, Attack, Vector, attacks, require_lake
 from dnsonde.export._documents import lines
-from dnsonde.report import Relation, within
+from dnsonde.table.rows import Relation, within
 from dnsonde.view.view import View
 
 MEGABYTE = 1_000_000

@@ -8,7 +8,7 @@ from dnsonde.clock import rfc3339
 from dnsonde.errors import UsageError
 from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, during, require_lake, to_target
 from dnsonde.export._contract import require_within
-from dnsonde.report import Relation
+from dnsonde.table.rows import Relation
 from dnsonde.view.view import Incident, Network, View
 
 LANGUAGES = ("exabgp", "nftables")

@@ -7,8 +7,9 @@ from dnsonde.clock import to_the_second
 from dnsonde.lang.words import Words
 from dnsonde.page.content import Bars, Block, Chart, Figures, Para, Section, Sides, Table, cut
 from dnsonde.page.lake import lasted, timeline
-from dnsonde.report import BEHIND, Relation, joined, place, records
+from dnsonde.report import BEHIND, place
 from dnsonde.table.prefix import inside
+from dnsonde.table.rows import Relation, joined, records
 from dnsonde.view.view import Incident, View
 
 SEEN_MOST = 1 << 20  # addresses of a lake that are compared with a run

@@ -28,8 +28,9 @@ from dnsonde.page.content import (
     cut,
     some,
 )
-from dnsonde.report import group_count, grouped, listed, records
+from dnsonde.report import group_count, grouped
 from dnsonde.table.finding import SEVERITIES
+from dnsonde.table.rows import listed, records
 from dnsonde.view.view import Incident, View
 from dnsonde.view.whose import SERIOUS, groups, owner_text
 from dnsonde.wire.batch import address_pair

@@ -7,16 +7,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dnsonde.table.rows import Relation
+from dnsonde.table.store import ROWS_PER_GROUP
 from dnsonde.wire.batch import address_text
 
 UNKNOWN = "-"  # the group of what nobody told of
 
 
-def readable(rows: pa.RecordBatchReader, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
-    """The rows, with every pair `<role>_net`, `<role>_host` as one text column `<role>`.
+def readable(rows: pa.RecordBatchReader | Relation, *, columns: Iterable[str] = ()) -> pa.RecordBatchReader:
+    """The rows, with every pair `<role>_net`, `<role>_host` as one text column `<role>`; a relation is run.
 
     columns: which of the resulting columns, in order; all when none is named.
     """
+    if not isinstance(rows, pa.RecordBatchReader):
+        rows = rows.fetch_arrow_reader(ROWS_PER_GROUP)
     empty = pa.record_batch([pa.nulls(0, f.type) for f in rows.schema], schema=rows.schema)
     schema = texts(empty).schema
     wanted = list(columns) or schema.names

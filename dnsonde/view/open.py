@@ -11,9 +11,11 @@ from dnsonde.errors import RunError, UsageError
 from dnsonde.escape import typed
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import Plan, load_plan
-from dnsonde.report import TARGET, Relation, owned, readable
+from dnsonde.report import TARGET, owned
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
+from dnsonde.table.readable import readable
+from dnsonde.table.rows import Relation
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
 from dnsonde.view.view import Network, View, network
 

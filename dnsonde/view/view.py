@@ -16,7 +16,9 @@ from duckdb import DuckDBPyConnection
 
 from dnsonde.lang.words import KINDS
 from dnsonde.owners.owner import NOBODY, Owner
-from dnsonde.report import ANSWERED, TARGET, Relation, joined, owned, readable, value
+from dnsonde.report import ANSWERED, TARGET, owned
+from dnsonde.table.readable import readable
+from dnsonde.table.rows import Relation, joined, value
 from dnsonde.view.nature import FORGEABLE, Nature, nature
 from dnsonde.wire.batch import address_pair
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from dnsonde import look, report
 from dnsonde.page.content import Para, Section
 from dnsonde.page.run import CHANGED, Before, change_blocks
+from dnsonde.table.readable import readable
 from dnsonde.web._page import Visit, page
 from dnsonde.web._site import in_time
 
@@ -42,7 +43,7 @@ def compare(visit: Visit) -> Response:
             changed = view.connection.from_arrow(hosts)
             rows = changed.filter(f"change = '{change}'") if change else changed
             rows = rows.order(report.TARGET).limit(ROWS, offset=(number - 1) * ROWS)
-            told["rows"] = report.readable(rows).read_all().to_pylist()
+            told["rows"] = readable(rows).read_all().to_pylist()
     elif after:  # the one before it is proposed
         known = site.judged({*site.latest(1), site.entry(after, "run")})
         older = known[: known.index(after)] if after in known else known

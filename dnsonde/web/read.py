@@ -4,7 +4,7 @@ import json
 
 from starlette.responses import Response
 
-from dnsonde.report import records
+from dnsonde.table.rows import records
 from dnsonde.web._page import Visit, page
 
 ROWS = 50

@@ -14,12 +14,13 @@ from types import SimpleNamespace as Labs
 
 import pytest
 
-from dnsonde import report, run
+from dnsonde import run
 from dnsonde.clock import SystemClock
 from dnsonde.lab.scenario import Scenario
 from dnsonde.lab.truth import TRUTH
 from dnsonde.probe.plan import read_plan
 from dnsonde.probe.prober import Prober
+from dnsonde.table.rows import joined, records
 from dnsonde.table.schema import VERDICT
 from dnsonde.table.store import open_folder
 
@@ -64,7 +65,7 @@ characterise = {str(characterise).lower()}
     run.judge(folder)
     tables = open_folder(folder, tables=[VERDICT, TRUTH])
     each = "one.*, other.class AS said, other.subclass AS said_sub, other.open AS said_open, other.egress_host AS seen"
-    joined = report.joined(tables["truth"], "target", tables["verdict"], "target", each)
+    both = joined(tables["truth"], "target", tables["verdict"], "target", each)
     return [
         Judged(
             r["behavior"],
@@ -73,7 +74,7 @@ characterise = {str(characterise).lower()}
             r["egress_host"] is None
             or (r["seen"] is not None and 0 <= r["seen"] - r["egress_host"] < r["egress_count"]),
         )
-        for r in report.records(joined)
+        for r in records(both)
     ]
 
 

@@ -18,8 +18,9 @@ import dns.message
 import dns.query
 import pytest
 
-from dnsonde import report, run
+from dnsonde import run
 from dnsonde.clock import SystemClock
+from dnsonde.table.readable import readable
 from dnsonde.table.store import open_folder
 from tests.servers.root import KNOWN, KNOWN_ADDRESS, Root
 from tests.servers.running import Running, running
@@ -246,10 +247,7 @@ def measured(plan: Path) -> dict[str, list[dict[str, Any]]]:
     )
     assert result.finished
     tables = open_folder(folder)
-    return {
-        name: report.readable(tables[name]).read_all().to_pylist()
-        for name in ("verdict", "reply", "sighting")
-    }
+    return {name: readable(tables[name]).read_all().to_pylist() for name in ("verdict", "reply", "sighting")}
 
 
 @contextmanager
