@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from bench_probe import answering, plan_text
 
+from dnsonde.clock import SystemClock
 from dnsonde.compile import compile_all
 from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.net.udp import Udp
@@ -96,7 +97,10 @@ def measured(
     """Seconds of processor time that a run takes, and the forged replies that it counted."""
     prefix = f"{PREFIX.partition('/')[0]}/{32 - (targets - 1).bit_length()}"
     plan = read_plan(plan_text(scenario, f'prefixes = ["{prefix}"]', pps, 0), folder, "benchmark")
-    prober, shout = Prober(plan, folder / "run", device="lo"), Flood(scenario.authority.zone)
+    prober, shout = (
+        Prober(plan, folder / "run", device="lo", clock=SystemClock()),
+        Flood(scenario.authority.zone),
+    )
 
     def told(_: Progress) -> None:
         begun = state.load(folder / "run")

@@ -92,7 +92,7 @@ def ours(scenario: Scenario, folder: Path, targets: int, pps: float, under_way: 
     plan = read_plan(plan_text(scenario, 'targets = "targets.txt"', pps, under_way), folder, "benchmark")
     plan.scope()
     before, began = time.process_time(), time.perf_counter()
-    done = Prober(plan, folder / "run", device="lo").run()
+    done = Prober(plan, folder / "run", device="lo", clock=SystemClock()).run()
     seconds, processor = time.perf_counter() - began, time.process_time() - before
     if done.answered < targets:
         print(f"  ours: {targets - done.answered} of {targets} unanswered")
@@ -153,7 +153,7 @@ def _measured_memory(line: Any, scenario: Scenario, prefixes: list[str], pps: fl
     with tempfile.TemporaryDirectory() as folder:
         scope = f'prefixes = {json.dumps(prefixes)}\nexclude = ["127.255.255.255"]'  # a broadcast address
         plan = read_plan(plan_text(scenario, scope, pps, 3000), Path(folder), "")
-        done = Prober(plan, Path(folder) / "run", device="lo").run()
+        done = Prober(plan, Path(folder) / "run", device="lo", clock=SystemClock()).run()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         line.send((done.targets, done.sent, done.answered, peak))
 

@@ -14,7 +14,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from dnsonde.errors import DnsondeError, Failure
+from dnsonde.errors import DnsondeError, Failure, Gone
 from dnsonde.stopping import end_lightly
 
 START_S = 120.0  # a cold machine may compile kernels meanwhile
@@ -28,10 +28,6 @@ class Ready(Protocol):
     """What work calls once it serves. keep: puts all that the work has on disk; False where it cannot."""
 
     def __call__(self, keep: Keep | None = None) -> None: ...  # noqa: D102
-
-
-class Gone(Failure):
-    """Nobody answers any more in the child; why, it may have said itself."""
 
 
 class Beside:

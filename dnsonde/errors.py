@@ -1,4 +1,4 @@
-"""Every exception that dnsonde raises, in one place.
+"""The exceptions that people are told of, in one place.
 
 ::
 
@@ -8,6 +8,7 @@
     │   └── OtherLog        a log that lies beside those that are read             exit 2
     └── Failure             the work could not be done                             exit 3
         ├── RunError        a run or lake that is missing, foreign or damaged
+        ├── Gone            a process of ours beside this one no longer answers
         ├── SystemRefusal   the machine said no: permission, route, disk
         │   └── PortTaken   ... a port that another process holds
         └── LabError        the lab could not be built
@@ -42,6 +43,10 @@ class Failure(DnsondeError):
 
 class RunError(Failure):
     """A run or a lake that is missing, from another version, or damaged."""
+
+
+class Gone(Failure):
+    """Nobody answers any more in a child process; why, it may have said itself."""
 
 
 class SystemRefusal(Failure):

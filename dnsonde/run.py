@@ -1,4 +1,4 @@
-"""The use cases of Measure, shared by both faces: measure, serve, join, and the lab that shows them."""
+"""The use cases of Measure: measure, serve, join, and the lab that shows them."""
 
 import json
 import random

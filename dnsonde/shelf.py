@@ -64,7 +64,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The round that a run is in: what it asks, the so-manieth of how many."""
+    """The round that a run is in: what it asks, and which of how many it is."""
 
     kind: str
     attempt: int

@@ -13,10 +13,9 @@ import pyarrow as pa
 from dnsonde import errors
 from dnsonde.clock import Clock
 from dnsonde.errors import DnsondeError, OtherLog, SystemRefusal, UsageError
-from dnsonde.formats._contract import Account, Format, Options
-from dnsonde.formats._reading import PACKAGE, Reading
+from dnsonde.formats._contract import Account, Options
+from dnsonde.formats._reading import Reading
 from dnsonde.net.frames import listens
-from dnsonde.registry import entries
 from dnsonde.stopping import between_waits, deferred
 from dnsonde.table import engine
 from dnsonde.table.lake import Lake, is_lake
@@ -382,8 +381,3 @@ class _Pace:
 
     def done(self, size: int) -> None:
         self._before += size
-
-
-def formats() -> dict[str, Format]:
-    """What can be read, by name."""
-    return entries(PACKAGE, Format)

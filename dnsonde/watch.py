@@ -36,7 +36,6 @@ from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import names, readable
 from dnsonde.table.schema import ACCOUNT, ENRICHMENT, FINDING
 from dnsonde.table.sides import Seen, between
-from dnsonde.table.texts import JSON
 from dnsonde.table.within import create_within
 from dnsonde.take import OPTIONS, STDIN, Progress, Taken, Told, files_of, known_of, take
 
@@ -73,7 +72,7 @@ class Found:
     """Findings (rows of `finding`), worst first; what was read; what was assumed, and what could not be looked for.
 
     home: as given, or where nobody gave one, as it was when the lake was looked into before (`remembered`), or as
-    `guessed`. looked_us: when was looked; kept: that was before, and the same would be found now.
+    `guessed`. looked_us: when it was searched; kept: that was before, and the same would be found now.
     """
 
     findings: pa.Table
@@ -343,26 +342,3 @@ def _misunderstood(error: duckdb.Error, folder: Path) -> UsageError | RunError:
     if no_prefix := NO_PREFIX.search(said):
         return UsageError(no_prefix[1])
     return UsageError(f"this query cannot be answered: {said}")
-
-
-# -- tell -------------------------------------------------------------------------------------------------
-
-
-def rows_of(found: pa.Table) -> pa.RecordBatchReader:
-    """Rows of `finding` as every format writes them: times RFC 3339 in UTC, evidence and references as JSON."""
-    columns: dict[str, pa.Array] = {}
-    fields = []
-    for one in found.schema:
-        column = found[one.name]
-        if one.name in {"first_seen", "last_seen"}:
-            column = _rfc3339(column)
-        about = JSON if one.name in {"evidence", "references"} else None
-        columns[one.name] = column
-        fields.append(pa.field(one.name, column.type, metadata=about))
-    schema = pa.schema(fields)
-    return pa.Table.from_arrays(list(columns.values()), schema=schema).to_reader()
-
-
-def _rfc3339(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    stamps = pc.strftime(times.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
-    return pc.binary_join_element_wise(stamps, "Z", "")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dnsonde.beside import Beside, Gone
-from dnsonde.errors import Failure, SystemRefusal
+from dnsonde.beside import Beside
+from dnsonde.errors import Failure, Gone, SystemRefusal
 
 MODULE = """
 import sys

@@ -334,7 +334,15 @@ def test_what_a_killed_authority_had_not_written_is_asked_again(tmp_path: Path) 
             file = run.lab_plan(lab, tmp_path, "attempts = 1\ncharacterise = false")
             slower = file.read_text().replace("total_pps = 40000.0", "total_pps = 200.0")
             file.write_text(slower.replace("timeout_s = 2.0", "timeout_s = 0.3"))
-            prober = Prober(load_plan(file), tmp_path, lock=lock, device="lo", batch=8, checkpoint_rows=16)
+            prober = Prober(
+                load_plan(file),
+                tmp_path,
+                lock=lock,
+                device="lo",
+                batch=8,
+                checkpoint_rows=16,
+                clock=SystemClock(),
+            )
 
             def told(now: Progress, helper: Beside = helper, *, kill: bool = attempt == "killed") -> None:
                 if kill and now.sent > 130:

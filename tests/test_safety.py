@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dnsonde.clock import SystemClock
 from dnsonde.net.pace import BURST_S
 from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.prober import BATCH, Prober, Progress
@@ -160,7 +161,7 @@ def test_a_million_probes_reach_the_plan_and_nobody_else(
             allowed[start : start + network.num_addresses] = value
     plan = make_plan(tmp_path, prefixes, scope=f'exclude = {excluded}\nexclude_file = "never.txt"')
     listening = capture(1_150_000)
-    done = Prober(plan, tmp_path / "run").run()
+    done = Prober(plan, tmp_path / "run", clock=SystemClock()).run()
     rows, times = listening.packets()
     assert done.sent == len(rows) == np.count_nonzero(allowed) >= 1_000_000
     target = host(rows, "dst")
@@ -179,7 +180,7 @@ def test_a_million_probes_reach_the_plan_and_nobody_else(
 def test_the_named_source_is_the_only_one(capture: Callable[[int], Capture], tmp_path: Path) -> None:
     plan = make_plan(tmp_path, ["127.9.0.0/24"], probe='source = "127.7.7.7"')
     listening = capture(1000)
-    assert Prober(plan, tmp_path / "run").run().sent == 256
+    assert Prober(plan, tmp_path / "run", clock=SystemClock()).run().sent == 256
     rows, _ = listening.packets()
     assert set(host(rows, "src").tolist()) == {0x7F070707}
 
@@ -198,7 +199,7 @@ def test_no_window_holds_more_than_the_ceiling_and_a_batch(
 
     plan = make_plan(tmp_path, [prefix], pace=f"total_pps = {pps}", attempts=attempts)
     listening = capture(40_000)
-    done = Prober(plan, tmp_path / "run").run(stall)
+    done = Prober(plan, tmp_path / "run", clock=SystemClock()).run(stall)
     rows, times = listening.packets()
     assert done.sent == len(rows) == ip_network(prefix).num_addresses * attempts
     batch = max(int(pps * BURST_S), 1)  # what goes at once at this pace
@@ -214,7 +215,7 @@ def test_no_prefix_gets_more_than_its_ceiling_and_a_batch(
     prefixes = [f"127.9.{k}.0/{32 - (hosts - 1).bit_length()}" for k in range(40)]
     plan = make_plan(tmp_path, prefixes, pace=f"prefix_pps = {pps}")
     listening = capture(10_000)
-    done = Prober(plan, tmp_path / "run").run()
+    done = Prober(plan, tmp_path / "run", clock=SystemClock()).run()
     rows, times = listening.packets()
     assert done.sent == len(rows) == 40 * hosts
     network = host(rows, "dst") >> 8

@@ -19,6 +19,7 @@ from dnsonde.findings.engines import OnDuckDB
 from dnsonde.findings.home import Guess, guess
 from dnsonde.table import kept
 from dnsonde.table import lake as lakes
+from dnsonde.table.finding import written
 from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FINDING, FLOW, MESSAGE
 from dnsonde.table.sides import Seen, below
@@ -271,6 +272,6 @@ def test_findings_bear_rfc3339_times() -> None:
     row |= {"evidence": "{}", "references": "[]"}
     times = {"first_seen": 1_700_000_000_000_001, "last_seen": 1_700_000_001_500_000}
     table = pa.Table.from_pylist([row | times | {"confidence": 0.5, "count": 1}], FINDING.schema)
-    (told,) = watch.rows_of(table).read_all().to_pylist()
+    (told,) = written(table).read_all().to_pylist()
     assert told["first_seen"] == "2023-11-14T22:13:20.000001Z"
     assert told["last_seen"] == "2023-11-14T22:13:21.500000Z"

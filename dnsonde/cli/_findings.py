@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dnsonde.watch import Found
 
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "", "info": "dim"}
-SUMMARISED = {"critical", "high", "medium"}  # what asks for something to be done
 FILES = 20  # shown one by one
 TYPED = 3  # files of a command to type next
 SUBJECT_WIDTH = 24
@@ -40,8 +39,8 @@ def tell(
 
     lake: where whose their subjects are may be known; known: how many others are not shown, since they were before.
     """
-    from dnsonde import watch
     from dnsonde.cli._terminal import console
+    from dnsonde.table.finding import written
 
     owners = _owners(lake, found) if lake else {}
     before = _before(known, lake) if known and lake else ""
@@ -51,7 +50,7 @@ def tell(
 
         err = console(stderr=True)
         assumed(found, err)
-        write(watch.rows_of(with_owners(found.findings, owners)), form, output or sys.stdout.buffer)
+        write(written(with_owners(found.findings, owners)), form, output or sys.stdout.buffer)
         if before:
             err.print(before)
         return
@@ -167,6 +166,8 @@ def assumed(found: "Found", out: "Console") -> None:
 
 def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Owner]") -> None:
     """A line a finding, in columns; below it whose the subject is, and the summary where something is to be done."""
+    from dnsonde.view.whose import SERIOUS, owner_text
+
     subject = min(max(len(row["subject"]) for row in rows), SUBJECT_WIDTH)
     count = max(5, *(len(f"{row['count']:,}") for row in rows))
     narrow = out.width < NARROW
@@ -194,11 +195,9 @@ def _table(rows: list[dict[str, Any]], out: "Console", owners: "Mapping[str, Own
             )
             out.print(_line([*told, *map(Text, (since, for_, times, sure))], subject, count))
         if row["subject"] in owners:
-            from dnsonde.view.whose import owner_text
-
             whose = owner_text(owners[row["subject"]])
             out.print(Padding(Text(terminal(whose, keep=""), style="dim"), indent))
-        if row["severity"] in SUMMARISED:
+        if row["severity"] in SERIOUS:
             out.print(Padding(Text(terminal(row["summary"], keep="")), indent))
 
 

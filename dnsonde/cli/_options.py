@@ -1,8 +1,11 @@
 """Options that several commands have, each with one meaning."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import click
+
+BINARY = ("parquet", "pdf", "png")  # formats that are no text
 
 home = click.option(
     "--home",
@@ -26,3 +29,9 @@ output = click.option(
     callback=lambda _context, _option, path: None if path == Path("-") else path,
     help="Write to this file; `-` or none is stdout.",
 )
+
+
+def require_file(form: str | None, output: Path | None, binary: Collection[str] = BINARY) -> None:
+    """Refuse to write to a terminal what is no text."""
+    if output is None and form in binary:
+        raise click.UsageError(f"{form} is no text: name a file with -o.")

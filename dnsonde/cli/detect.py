@@ -110,8 +110,7 @@ def detect(
     from dnsonde.table.lake import is_lake
     from dnsonde.table.prefix import prefixes
 
-    if form == "parquet" and output is None:
-        raise click.UsageError("parquet is no text: name a file with -o.")
+    _options.require_file(form, output)
     lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
     if new and lake is None:
         raise click.UsageError(

@@ -83,8 +83,7 @@ def export(
     from dnsonde.write import form_of, takes_view, write_view
 
     form = form_of(name)
-    if name in {"parquet", "pdf", "png"} and output is None:
-        raise click.UsageError(f"{name} is no text: name a file with -o.")
+    _options.require_file(name, output)
     if mail is not None and name != "xarf":
         raise click.UsageError("--mail goes with --format xarf.")
     chosen = checked(f"the format {name}", parameters(form), _settings(settings))
@@ -120,12 +119,12 @@ def _view(folder: Path, homes: tuple[str, ...], watcher: "Watch", *, looks: bool
 
 
 def _write_rows(form: "FunctionType", view: "View", table: str | None, output: Path | None) -> None:
-    from dnsonde import watch
+    from dnsonde.table.finding import written
     from dnsonde.view.open import table_rows
     from dnsonde.whole import target
 
     chosen = table or ("verdict" if view.kind == "run" else "finding")
-    rows = watch.rows_of(view.findings) if chosen == "finding" else table_rows(view, chosen)
+    rows = written(view.findings) if chosen == "finding" else table_rows(view, chosen)
     with target(output or sys.stdout.buffer) as out:
         form(rows, out)
 

@@ -57,11 +57,12 @@ def check(path: Path, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from dnsonde.cli._terminal import console
+    from dnsonde.clock import SystemClock
     from dnsonde.escape import terminal, typed
     from dnsonde.probe import forecast
     from dnsonde.probe.plan import load_plan
 
-    told = forecast.check(load_plan(path))
+    told = forecast.check(load_plan(path), SystemClock())
     if as_json:
         click.echo(json.dumps(asdict(told)))
         return

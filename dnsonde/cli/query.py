@@ -47,8 +47,7 @@ def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | N
     from dnsonde import watch
     from dnsonde.write import write
 
-    if form == "parquet" and output is None:
-        raise click.UsageError("parquet is no text: name a file with -o.")
+    _options.require_file(form, output)
     most = LIMIT if limit is None and form == "table" and output is None else limit or None
     rows = watch.query(folder, sql, most and most + 1)
     if most is None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from dnsonde.page.parts import Part
 
 FORMATS = ("html", "markdown", "pdf", "png")
-BINARY = ("pdf", "png")
 BY_NAME = {".md": "markdown", ".markdown": "markdown", ".pdf": "pdf", ".png": "png"}
 
 
@@ -65,8 +64,7 @@ def report(
     texts = words(lang)
     lakes = _checked(folders, since)
     chosen = form or BY_NAME.get(output.suffix.lower() if output else "", "html")
-    if output is None and chosen in BINARY:
-        raise click.UsageError(f"{chosen} is no text: name a file with -o.")
+    _options.require_file(chosen, output)
     write = {"html": write_html, "markdown": write_markdown, "pdf": write_pdf, "png": write_png}[chosen]
     with _progress.watch(mode, _progress.reading) as watcher:
         parts = [

@@ -101,8 +101,7 @@ def _lake(folder: Path, name: str, output: Path | None, limit: int | None, by: s
     from dnsonde.errors import RunError
     from dnsonde.escape import typed
 
-    if name == "parquet" and output is None:
-        raise click.UsageError("parquet is no text: name a file with -o.")
+    _options.require_file(name, output)
     found = watch.kept(folder)
     if found is None:
         raise RunError(
@@ -127,8 +126,7 @@ def run_export(
     """Write a relation's rows in a format, to a file or to stdout; a table has only `columns`."""
     from dnsonde import look
 
-    if name == "parquet" and output is None:
-        raise click.UsageError("parquet is no text: name a file with -o.")
+    _options.require_file(name, output)
     most = LIMIT if limit is None and name == "table" and output is None else limit
     left = look.export(
         relation, name, output or sys.stdout.buffer, columns if name == "table" else (), most or None

@@ -8,9 +8,8 @@ from dnsonde.escape import terminal
 from dnsonde.export._campaigns import name_of
 from dnsonde.export._contract import require_within
 from dnsonde.export._documents import LEVELS
-from dnsonde.findings.home import NO_HOST
 from dnsonde.intel.load import relied_on
-from dnsonde.table.prefix import PRIVATE
+from dnsonde.table.prefix import NO_HOST, PRIVATE
 from dnsonde.view.view import Incident, Network, View
 
 KINDS = ("all", "address", "domain")

@@ -5,11 +5,10 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any, BinaryIO
 
-import dns.rdatatype
-
 from dnsonde.clock import moment
 from dnsonde.export._attacks import FLAGS, TCP, Attack, Vector, attacks, require_lake
 from dnsonde.export._documents import lines
+from dnsonde.export._messages import rrtype
 from dnsonde.table.rows import Relation, within
 from dnsonde.view.view import View
 
@@ -91,7 +90,7 @@ def _asked(attack: Attack, view: View) -> dict[str, Any]:
         f"AND time_us BETWEEN {attack.first_us} AND {attack.last_us}"
     )
     names = _shares(mine, "qname")
-    types = {_type(number): share for number, share in _shares(mine, "qtype").items() if number is not None}
+    types = {rrtype(number): share for number, share in _shares(mine, "qtype").items() if number is not None}
     return {"dns_query_name": names or "random", "dns_query_type": types or "random"}
 
 
@@ -99,10 +98,6 @@ def _shares(message: Relation, column: str) -> dict[Any, float]:
     total = len(message)
     each = message.aggregate(f"{column}, count(*) AS n").order(f"n DESC, {column}").limit(TOP)
     return {one: round(n / total, 3) for one, n in each.fetchall() if n >= 0.1 * total}
-
-
-def _type(number: int) -> str:
-    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(number & 0xFFFF))
 
 
 def _tags(attack: Attack) -> list[str]:

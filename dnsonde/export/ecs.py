@@ -9,6 +9,7 @@ from dnsonde.clock import rfc3339
 from dnsonde.export._documents import LEVELS, known, lines, stable_uuid
 from dnsonde.export._messages import dns_rows, opcode, rcode, rrclass, rrtype
 from dnsonde.owners.owner import Owner
+from dnsonde.view.nature import Technique
 from dnsonde.view.view import Host, Incident, View
 
 VERSION = "8.17.0"
@@ -91,7 +92,7 @@ def _of_incident(incident: Incident) -> dict[str, Any]:
         },
     }
     if incident.nature.technique is not None:
-        document["threat"] = _threat(incident.nature.technique.id, incident.nature.technique.name)
+        document["threat"] = _threat(incident.nature.technique)
     if incident.kind == "domain":
         document["dns"] = {"question": {"name": incident.subject, "registered_domain": incident.subject}}
         document["related"] = {"hosts": [incident.subject]}
@@ -152,13 +153,12 @@ def _owner(owner: Owner) -> dict[str, Any]:
     return known(**{"as": system, "geo": known(country_iso_code=owner.country)})
 
 
-def _threat(number: str, name: str) -> dict[str, Any]:
-    parent, dot, _ = number.partition(".")
-    base, _, sub = name.partition(": ")
-    technique: dict[str, Any] = {"id": [parent], "name": [base]}
-    if dot:
-        technique["subtechnique"] = {"id": [number], "name": [sub]}
-    return {"framework": "MITRE ATT&CK", "technique": technique}
+def _threat(technique: Technique) -> dict[str, Any]:
+    (number, name), own = technique.parts
+    told: dict[str, Any] = {"id": [number], "name": [name]}
+    if own is not None:
+        told["subtechnique"] = {"id": [own[0]], "name": [own[1]]}
+    return {"framework": "MITRE ATT&CK", "technique": told}
 
 
 def _version(address: str) -> str:

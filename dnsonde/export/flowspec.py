@@ -6,7 +6,17 @@ from typing import Annotated, BinaryIO
 
 from dnsonde.clock import rfc3339
 from dnsonde.errors import UsageError
-from dnsonde.export._attacks import TCP, UDP, Attack, Vector, attacks, during, require_lake, to_target
+from dnsonde.export._attacks import (
+    PROTOCOLS,
+    TCP,
+    UDP,
+    Attack,
+    Vector,
+    attacks,
+    during,
+    require_lake,
+    to_target,
+)
 from dnsonde.export._contract import require_within
 from dnsonde.table.rows import Relation
 from dnsonde.view.view import Incident, Network, View
@@ -21,7 +31,7 @@ ENDS = MappingProxyType({  # columns of a flow's two ends, and what they are of 
     "src_net": "dst_net", "src_host": "dst_host", "src_port": "dst_port",
     "dst_net": "src_net", "dst_host": "src_host", "dst_port": "src_port",
 })  # fmt: skip
-NAMES = MappingProxyType({1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6"})
+NAMES = MappingProxyType({number: name.lower() for number, name in PROTOCOLS.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,7 @@ def misp(
     lib = library("pymisp", "misp")
     incidents = view.incidents()
     hosts = list(view.hosts(most=hosts_max))
-    left = view.host_count() - len(hosts)
-    if left > 0:
-        view.warn(f"{left:,} open resolvers are left out: `--set hosts_max={view.host_count()}` takes all")
+    view.warn_of_more(hosts_max)
     times = [incident.last_us for incident in incidents] + [host.time_us for host in hosts]
     latest = max(times, default=0)
     event = lib.MISPEvent()

@@ -156,11 +156,10 @@ def _observable(attribute: str, kind: str, subject: str) -> dict[str, Any]:
 
 
 def _attack(technique: Technique) -> dict[str, Any]:
-    parent, dot, _ = technique.id.partition(".")
-    base, _, sub = technique.name.partition(": ")
-    attack: dict[str, Any] = {"version": ATTACK_VERSION, "technique": {"uid": parent, "name": base}}
-    if dot:
-        attack["sub_technique"] = {"uid": technique.id, "name": sub}
+    (number, name), own = technique.parts
+    attack: dict[str, Any] = {"version": ATTACK_VERSION, "technique": {"uid": number, "name": name}}
+    if own is not None:
+        attack["sub_technique"] = {"uid": own[0], "name": own[1]}
     return attack
 
 

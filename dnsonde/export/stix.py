@@ -32,9 +32,7 @@ def stix(
     found: dict[str, Any] = {}
     for thing in _things(view, lib, hosts_max):
         found.setdefault(thing.id, thing)
-    left = view.host_count() - hosts_max
-    if left > 0:
-        view.warn(f"{left:,} open resolvers are left out: `--set hosts_max={view.host_count()}` takes all")
+    view.warn_of_more(hosts_max)
     bundle = lib.Bundle(
         *found.values(), id=f"bundle--{stable_uuid('bundle', *sorted(found))}", allow_custom=True
     )

@@ -25,19 +25,14 @@ import pyarrow as pa
 
 from dnsonde.lang.words import per_cent
 from dnsonde.table.prefix import (
-    LINK_LOCAL,
-    LOOPBACK,
     MAPPED,
-    MULTICAST,
+    NO_HOST,
     PRIVATE,
-    RESERVED,
-    THIS_HOST,
     Prefix,
     inside,
 )
 from dnsonde.wire.batch import address_text
 
-NO_HOST = (*THIS_HOST, *LOOPBACK, *LINK_LOCAL, *MULTICAST, *RESERVED)
 SHARE_PRIVATE = 0.25
 SHARE_ENOUGH = 0.9
 SHARE_LEAST = 0.05

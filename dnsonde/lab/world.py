@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.clock import Clock, SystemClock
+from dnsonde.clock import Clock
 from dnsonde.lab import chain, rewrite
 from dnsonde.lab.behavior import AFTER, ASKS, AT_ONCE, Act, Behavior, Trait, draw
 from dnsonde.lab.cache import Cache
@@ -56,14 +56,14 @@ class World:
         self,
         scenario: Scenario,
         *,
-        clock: Clock | None = None,
+        clock: Clock,
         batch: int = BATCH,
         icmp: bool = True,
         tape: Tape | None = None,
     ) -> None:
         self.scenario = scenario
         self.counters = Counters()
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._behavior = Behavior(scenario)
         self._table: Records | None = None
         if scenario.size <= TABLE_MAX:

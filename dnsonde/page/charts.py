@@ -41,7 +41,7 @@ GAP = 6.0  # between those lines
 
 
 def svg(chart: Chart, number: int) -> Markup:
-    """A chart as an SVG element to stand in a page, as the so-manieth of it."""
+    """A chart as an SVG element to stand in a page, `number` is its place among them."""
     name = f"c{number}"
     shape = chart.shape
     paints = shape.paints if isinstance(shape, Bars) and shape.paints else tuple(PAINTS)

@@ -46,7 +46,6 @@ INFECTED = 40
 FILES = 20
 OWNERS = 15  # systems or countries
 PAINTS = {"critical": "dark", "high": "red", "medium": "orange", "low": "sky", "info": "grey"}
-GRAVE = ("critical", "high", "medium")
 FLOODS = ("amplification", "flood", "carpet_flood", "backscatter", "random_subdomain")
 SENT = ("amplification", "flood")  # whose packets go to the subject
 SENDERS = ("sources", "clients", "reflectors")  # how evidence calls their number
@@ -172,7 +171,7 @@ def _findings(incidents: Sequence[Incident], words: Words) -> Iterator[Block]:
         tuple(_line(i, words, owned=owned) for i in shown),
     )
     yield from _by_owner(incidents, words)
-    for incident in [i for i in shown if i.severity in GRAVE][:EXPLAINED]:
+    for incident in [i for i in shown if i.severity in SERIOUS][:EXPLAINED]:
         title, summary = said(incident, words)
         parts: list[Block] = [Para(summary), evidence(incident, words)]
         if incident.references:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.clock import Clock, SystemClock
+from dnsonde.clock import Clock
 from dnsonde.probe import _special
 from dnsonde.probe._window import USED
 from dnsonde.probe.order import Ranges
@@ -55,7 +55,7 @@ class PlanReport:
     probing_txt: str
 
 
-def check(plan: Plan, clock: Clock | None = None) -> PlanReport:
+def check(plan: Plan, clock: Clock) -> PlanReport:
     """Tell what a plan would send. PlanError where the rules forbid it."""
     scope = plan.scope()
     number, shards = plan.shard
@@ -117,9 +117,9 @@ def most_pps(plan: Plan, prefixes: int | None = None) -> float:
     return min(plan.total_pps, prefixes * plan.prefix_pps)
 
 
-def probing_txt(plan: Plan, clock: Clock | None = None) -> str:
+def probing_txt(plan: Plan, clock: Clock) -> str:
     """The text of /.well-known/probing.txt (RFC 9511, 3), valid for a year from now."""
-    now = datetime.fromtimestamp((clock or SystemClock()).now_us() / 1e6, UTC)
+    now = datetime.fromtimestamp(clock.now_us() / 1e6, UTC)
     expires = (now + timedelta(days=VALID_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
     lines = []
     if plan.identity.url:

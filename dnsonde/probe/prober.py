@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from dnsonde.clock import Clock, SystemClock
+from dnsonde.clock import Clock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.net.pace import Pace
 from dnsonde.net.udp import Udp
@@ -93,7 +93,7 @@ class Prober:
         plan: Plan,
         folder: Path,
         *,
-        clock: Clock | None = None,
+        clock: Clock,
         lock: states.Lock | None = None,
         device: str | None = None,
         names: ProbeNames | None = None,
@@ -104,7 +104,7 @@ class Prober:
     ) -> None:
         self._plan, self._folder, self._device = plan, Path(folder), device
         self._held = lock
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._batch = batch
         self._checkpoint_rows, self._checkpoint_us = checkpoint_rows, int(checkpoint_s * 1e6)
         self._rounds = rounds(plan)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dnsonde.lang.words import Values, words
 from dnsonde.table.schema import FINDING
+from dnsonde.table.texts import JSON
 from dnsonde.wire.batch import address_text
 
 SEVERITIES = ("info", "low", "medium", "high", "critical")
@@ -95,3 +97,23 @@ def _evidence(row: Mapping[str, Any]) -> dict[str, Any]:
         elif not (name.endswith("_host") and f"{name[:-5]}_net" in row):
             evidence[name] = round(value, 4) if isinstance(value, float) else value
     return evidence
+
+
+def written(found: pa.Table) -> pa.RecordBatchReader:
+    """Rows of `finding` as every format writes them: times RFC 3339 in UTC, evidence and references as JSON."""
+    columns: dict[str, pa.Array] = {}
+    fields = []
+    for one in found.schema:
+        column = found[one.name]
+        if one.name in {"first_seen", "last_seen"}:
+            column = _rfc3339(column)
+        about = JSON if one.name in {"evidence", "references"} else None
+        columns[one.name] = column
+        fields.append(pa.field(one.name, column.type, metadata=about))
+    schema = pa.schema(fields)
+    return pa.Table.from_arrays(list(columns.values()), schema=schema).to_reader()
+
+
+def _rfc3339(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    stamps = pc.strftime(times.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
+    return pc.binary_join_element_wise(stamps, "Z", "")

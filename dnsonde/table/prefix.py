@@ -36,6 +36,7 @@ SHARED = prefixes(("100.64.0.0/10",))  # RFC 6598
 LINK_LOCAL = prefixes(("169.254.0.0/16", "fe80::/10"))  # RFC 3927, RFC 4291
 MULTICAST = prefixes(("224.0.0.0/4", "ff00::/8"))  # RFC 1112, RFC 4291
 RESERVED = prefixes(("240.0.0.0/4",))  # RFC 1112; broadcast is in it
+NO_HOST = (*THIS_HOST, *LOOPBACK, *LINK_LOCAL, *MULTICAST, *RESERVED)  # of no host that others can reach
 
 
 def is_about_mapped(prefix: Prefix) -> bool:

@@ -8,10 +8,17 @@ Role = Literal["source", "victim", "asset", "campaign", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Technique:
-    """A technique of MITRE ATT&CK."""
+    """A technique of MITRE ATT&CK, or a sub-technique, whose name begins with that of its technique."""
 
     id: str
     name: str
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], tuple[str, str] | None]:
+        """The technique, and the sub-technique if it is one: their numbers and names."""
+        number, dot, _ = self.id.partition(".")
+        name, _, own = self.name.partition(": ")
+        return (number, name), (self.id, own) if dot else None
 
 
 @dataclass(frozen=True, slots=True)

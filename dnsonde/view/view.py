@@ -219,6 +219,12 @@ class View:
         rows = readable(joined(self.tables["enrichment"], "address", wanted, "its", "one.*", "semi"))
         return {row["address"]: _owner(row) for batch in rows for row in batch.to_pylist()}
 
+    def warn_of_more(self, most: int) -> None:
+        """Warn that open hosts are left out of an export that takes `hosts_max` of them, if any are."""
+        count = self.host_count()
+        if count > most:
+            self.warn(f"{count - most:,} open resolvers are left out: `--set hosts_max={count}` takes all")
+
     def is_home(self, place: Network) -> bool:
         """Whether an address or a prefix lies in the operator's own."""
         return any(place.version == own.version and place.subnet_of(own) for own in self.home)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from dnsonde.web._site import Site
 
 
 def again(site: Site, entries: Sequence[Entry]) -> str:
-    """Another text as soon as one of these is another way: then the page is to be loaded anew."""
+    """A text that changes when one of these does: then the page is to be loaded anew."""
     parts = []
     for entry in entries:
         stands, look = site.standing(entry), site.looks.of(entry.key)

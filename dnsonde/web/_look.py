@@ -18,7 +18,7 @@ from dnsonde.table.prefix import Prefix
 
 @dataclass(slots=True)
 class Look:
-    """How far it is: the detector that is at work, the so-manieth of how many; failed: why it ended, if it did so.
+    """How far it is: the detector that is at work, and which of how many it is; failed: why it ended, if it did so.
 
     phase: `starting`, `preparing` while the detectors' queries are made, once after an installation, or `looking`.
     """

@@ -103,7 +103,7 @@ class Site:
         return found
 
     def latest(self, number: int) -> list[Entry]:
-        """The so-manieth `ROWS` entries, from 1, those first that changed last."""
+        """Page `number`, from 1, of all entries, `ROWS` to a page, the last changed first."""
         every = sorted(self.shelf().entries.values(), key=lambda e: (-shelf.changed_us(e.folder), e.key))
         return every[(number - 1) * ROWS : number * ROWS]
 

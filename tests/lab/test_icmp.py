@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dnsonde.clock import SystemClock
 from dnsonde.lab.icmp import Icmp, checksum
 from dnsonde.net.udp import Udp
 from dnsonde.wire.batch import MAPPED, address_pair
@@ -47,7 +48,7 @@ def test_an_error_names_its_host_and_quotes_the_probe(labs: Labs, kind: str, cod
 def test_a_lab_may_be_told_to_do_without(labs: Labs) -> None:
     from dnsonde.lab.world import World
 
-    with World(labs.of_one_kind("icmp_port"), icmp=False) as world:
+    with World(labs.of_one_kind("icmp_port"), icmp=False, clock=SystemClock()) as world:
         assert not world.icmp
 
 

@@ -10,6 +10,7 @@ import dns.rdatatype
 import numpy as np
 import pytest
 
+from dnsonde.clock import SystemClock
 from dnsonde.errors import SystemRefusal
 from dnsonde.lab.behavior import KIND_NAMES
 from dnsonde.lab.scenario import Link, Network
@@ -222,7 +223,7 @@ def test_forged_answers_are_strays(labs: Labs) -> None:
 def test_a_port_in_use_is_a_sentence(labs: Labs) -> None:
     scenario = labs.of_one_kind("resolver")
     with labs.stepped(scenario), pytest.raises(SystemRefusal, match=str(scenario.port)):
-        World(scenario)
+        World(scenario, clock=SystemClock())
 
 
 def test_a_lab_too_large_for_a_table_is_the_same_lab(labs: Labs) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import dns.message
 import pyarrow.parquet as pq
 
+from dnsonde.clock import SystemClock
 from dnsonde.probe.plan import Plan
 from dnsonde.probe.prober import Prober, Progress
 from dnsonde.wire.batch import address_text
@@ -37,4 +38,5 @@ def asked(rows: Rows) -> Counter[tuple[str, str, int]]:
 
 
 def run(plan: Plan, folder: Path, **more: Any) -> Progress:
-    return Prober(plan, folder, device="lo", **more).run()
+    clock = more.pop("clock", None) or SystemClock()
+    return Prober(plan, folder, clock=clock, device="lo", **more).run()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dnsonde.clock import VirtualClock
-from dnsonde.probe.forecast import check, probing_txt
+from dnsonde.probe import forecast
+from dnsonde.probe.forecast import PlanReport, probing_txt
 from dnsonde.probe.plan import Plan, read_plan
 from dnsonde.probe.rounds import rounds
 from dnsonde.wire.name import ProbeNames
@@ -25,6 +26,10 @@ authority = "9.9.9.9"
 
 def plan(scope: str, more: str = "", base: str = BASE) -> Plan:
     return read_plan(f"{base}[scope]\n{scope}\n{more}", Path())
+
+
+def check(of: Plan) -> PlanReport:
+    return forecast.check(of, VirtualClock())
 
 
 def test_figures_of_a_slash_22() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import dns.message
 import pytest
 
+from dnsonde.clock import SystemClock
 from dnsonde.errors import RunError
 from dnsonde.probe import narrow, prober, state
 from dnsonde.probe.plan import Plan, read_plan
@@ -39,7 +40,7 @@ def plan_of(plan_text: Any, tmp_path: Path) -> Any:
 
 def run(plan: Plan, folder: Path, *, until: int | None = None, **more: Any) -> Progress:
     """Run a plan, to the end or until so many were sent."""
-    measuring = Prober(plan, folder, device="lo", **more)
+    measuring = Prober(plan, folder, device="lo", clock=SystemClock(), **more)
     asked_to: list[Progress] = []
 
     def stop(now: Progress) -> None:

@@ -31,7 +31,9 @@ def test_every_target_is_asked_once_and_every_reply_kept(
 ) -> None:
     responder = respond(refused)
     seen: list[Progress] = []
-    done = Prober(make_plan(responder.port), tmp_path / "run", device="lo").run(seen.append)
+    done = Prober(make_plan(responder.port), tmp_path / "run", device="lo", clock=SystemClock()).run(
+        seen.append
+    )
     assert (done.complete, done.sent, done.answered, done.replies) == (True, 256, 256, 256)
     assert (done.forged, done.malformed, done.mismatched, done.errors, done.dropped) == (0, 0, 0, 0, 0)
     assert done.time_left_s == 0
@@ -51,7 +53,9 @@ def test_the_time_left_shrinks_while_nothing_but_waiting_is_left(
     monkeypatch.setattr(prober, "REPORT_US", 20_000)
     responder = respond(lambda *_: [])
     seen: list[Progress] = []
-    Prober(make_plan(responder.port, attempts=2), tmp_path / "run", device="lo").run(seen.append)
+    Prober(make_plan(responder.port, attempts=2), tmp_path / "run", device="lo", clock=SystemClock()).run(
+        seen.append
+    )
     for attempt in (1, 2):
         waiting = [p.time_left_s for p in seen if p.kind == "sweep" and p.attempt == attempt and p.share == 1]
         assert len(waiting) > 2
@@ -66,7 +70,10 @@ def test_a_slow_pace_is_told_as_it_is_from_the_first_probe(
     responder = respond(refused)
     seen: list[Progress] = []
     slow = Prober(
-        make_plan(responder.port, "127.9.0.0/27", pace="total_pps = 2"), tmp_path / "run", device="lo"
+        make_plan(responder.port, "127.9.0.0/27", pace="total_pps = 2"),
+        tmp_path / "run",
+        device="lo",
+        clock=SystemClock(),
     )
 
     def told(now: Progress) -> None:
@@ -138,7 +145,7 @@ def test_a_plan_without_edns_sends_none_in_any_round(
     assert run(plan, tmp_path / "run").sent == 16
     asked_with = [dns.message.from_wire(query) for query in responder.queries]
     assert {query.payload if query.edns == 0 else None for query in asked_with} == offered
-    assert max(map(len, responder.queries)) + 28 == check(plan).packet_bytes
+    assert max(map(len, responder.queries)) + 28 == check(plan, SystemClock()).packet_bytes
 
 
 def test_only_hosts_that_gave_the_right_answer_are_characterised(
@@ -230,7 +237,7 @@ def test_stopped_run_says_so_and_continues_without_asking_twice(
 ) -> None:
     responder = respond(refused)
     plan = make_plan(responder.port, pace="total_pps = 2000", timeout_s=0.3)
-    first = Prober(plan, tmp_path / "run", device="lo")
+    first = Prober(plan, tmp_path / "run", device="lo", clock=SystemClock())
     asked_to: list[Progress] = []
 
     def stop(now: Progress) -> None:
@@ -263,10 +270,12 @@ def test_probes_have_rows_only_once_the_authority_has_its_own(
         raise SystemRefusal("the authority's disk is full")
 
     with pytest.raises(SystemRefusal, match="authority's disk"):
-        Prober(plan, folder, device="lo").run(keep=fail)
+        Prober(plan, folder, device="lo", clock=SystemClock()).run(keep=fail)
     assert not len(table(folder, "probe"))
     kept: list[int] = []
-    done = Prober(plan, folder, device="lo").run(keep=lambda: kept.append(len(table(folder, "probe"))))
+    done = Prober(plan, folder, device="lo", clock=SystemClock()).run(
+        keep=lambda: kept.append(len(table(folder, "probe")))
+    )
     assert kept[0] == 0
     assert done.complete
     assert set(responder.asked.values()) == {2}, "none was done with before"
@@ -276,8 +285,10 @@ KILLED = """
 import sys
 from pathlib import Path
 from dnsonde.probe.plan import load_plan
+from dnsonde.clock import SystemClock
 from dnsonde.probe.prober import Prober
-Prober(load_plan(Path(sys.argv[1])), Path(sys.argv[2]), device="lo", checkpoint_rows=200, batch=64).run()
+plan, folder = load_plan(Path(sys.argv[1])), Path(sys.argv[2])
+Prober(plan, folder, clock=SystemClock(), device="lo", checkpoint_rows=200, batch=64).run()
 """
 
 
@@ -333,7 +344,7 @@ def test_the_pace_is_kept_across_a_killed_process_and_the_next(
     file.write_text(plan_text(responder.port, "127.9.0.0/29", pace=pace))
     with killed(file, folder):
         responder.wait_until_asked(1)
-    again = Prober(read_plan(file.read_text(), tmp_path), folder, device="lo")
+    again = Prober(read_plan(file.read_text(), tmp_path), folder, device="lo", clock=SystemClock())
 
     def stop(now: Progress) -> None:
         if now.sent:
@@ -464,7 +475,7 @@ def test_a_shard_of_nobody_is_complete_and_asks_nobody(respond: Any, make_plan: 
     responder = respond(refused)
     plan = make_plan(responder.port, prefixes="127.9.0.1", shard='"2/2"', attempts=2)
     told: list[Progress] = []
-    done = Prober(plan, tmp_path / "run", device="lo").run(told.append)
+    done = Prober(plan, tmp_path / "run", device="lo", clock=SystemClock()).run(told.append)
     assert (done.complete, done.targets, done.sent) == (True, 0, 0)
     assert {one.share for one in told} == {1.0}
     assert not responder.asked

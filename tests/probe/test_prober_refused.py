@@ -51,7 +51,7 @@ def test_disk_that_fails_while_more_waits_for_it_ends_the_run(
     monkeypatch.setattr(Recorder, "_write", slow_and_full)
     monkeypatch.setattr(prober, "REPORT_US", 10_000)
     plan = make_plan(respond(refused).port, "127.9.0.0/20", pace="total_pps = 20000")
-    running = Prober(plan, tmp_path / "run", device="lo", checkpoint_rows=64)
+    running = Prober(plan, tmp_path / "run", device="lo", checkpoint_rows=64, clock=SystemClock())
     told: list[Progress] = []
 
     def give_up(now: Progress) -> None:
