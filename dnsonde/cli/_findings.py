@@ -57,19 +57,10 @@ def tell(
     if output is None:
         show(found, console(), limit, owners, before, lake)
         return
-    from rich.console import Console
-
     from dnsonde.whole import whole
 
     text = StringIO()
-    show(
-        found,
-        Console(file=text, width=100, markup=False, highlight=False, emoji=False),
-        limit,
-        owners,
-        before,
-        lake,
-    )
+    show(found, console(file=text), limit, owners, before, lake)
     with whole(output) as file:
         file.write(text.getvalue().encode())
 

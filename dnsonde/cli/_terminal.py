@@ -1,26 +1,47 @@
 """The terminal: one way to make its consoles."""
 
+import re
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TextIO
 
     from rich.console import Console
 
 WIDTH = 100  # of what goes to a file or a pipe
 WIDTH_MAX = 120  # nobody reads longer lines
+BLANKS = re.compile(r" +$", re.MULTILINE)
 NARROW = 60  # columns, below which a list has no columns
 
 
-def console(*, stderr: bool = False) -> "Console":
-    """A rich console that neither guesses markup nor highlights what it is given."""
+def console(*, stderr: bool = False, file: "TextIO | None" = None) -> "Console":
+    """A rich console that neither guesses markup nor highlights what it is given; by itself on standard output."""
     from rich.console import Console
 
-    to_terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    width = min(shutil.get_terminal_size().columns, WIDTH_MAX) if to_terminal else WIDTH
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    file = file or (sys.stderr if stderr else sys.stdout)
+    if file.isatty():
+        width = min(shutil.get_terminal_size().columns, WIDTH_MAX)
+        return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    return Console(
+        file=cast("TextIO", _Trimmed(file)), width=WIDTH, markup=False, highlight=False, emoji=False
+    )
+
+
+class _Trimmed:
+    """A text file whose lines, written whole, end without the blanks that fill the last column."""
+
+    def __init__(self, file: "TextIO") -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> int:
+        """Write whole lines."""
+        return self._file.write(BLANKS.sub("", text))
 
 
 def show_list(out: "Console", headings: tuple[str, ...], rows: "Iterable[tuple[str, ...]]") -> None:

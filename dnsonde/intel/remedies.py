@@ -23,13 +23,17 @@ class Remedy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing to do: for which classes of hosts and which detectors' findings, and how."""
+    """One thing to do: for which classes of hosts and which detectors' findings, and how.
+
+    only_open: of the hosts, those that are open; others of these classes have nothing to close.
+    """
 
     name: str
     classes: tuple[str, ...]
     detectors: tuple[str, ...]
     source: str
     remedy: tuple[Remedy, ...]
+    only_open: bool = False
 
 
 class Remedies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,9 +46,10 @@ class Remedies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """A software by name."""
         return next(one for one in self.software if one.name == name)
 
-    def of_class(self, name: str) -> Measure | None:
+    def of_host(self, name: str, *, is_open: bool) -> Measure | None:
         """The first thing to do about a host of a class."""
-        return next((m for m in self.measure if name in m.classes), None)
+        fitting = (m for m in self.measure if name in m.classes and (is_open or not m.only_open))
+        return next(fitting, None)
 
     def of_detector(self, name: str) -> Measure | None:
         """The first thing to do about a finding of a detector."""

@@ -70,17 +70,20 @@ def alone(view: View, words: Words) -> Page:
 
 def _advice(runs: Sequence[View], lakes: Sequence[View], words: Words) -> Iterator[Section]:
     """What to do about what is there: each measure once, with whom it concerns."""
-    classes: Counter[str] = Counter()
+    hosts: Counter[str] = Counter()
+    of_open: Counter[str] = Counter()
     for view in runs:
         for count in summarise(view.tables["verdict"], worst=0).counts:
-            classes[count.name] += count.hosts
+            hosts[count.name] += count.hosts
+            of_open[count.name] += count.open
     detectors = Counter(i.detector for view in lakes for i in view.incidents())
     blocks: list[Block] = []
     for measure in remedies().measure:
+        counts = of_open if measure.only_open else hosts
         concerns = [
-            words("do.hosts", name=words.named("class", name), n=classes[name])
+            words("do.hosts", name=words.named("class", name), n=counts[name])
             for name in measure.classes
-            if classes[name]
+            if counts[name]
         ]
         concerns += [
             words("do.cases", name=words.named("detector", name), n=detectors[name])
@@ -103,7 +106,7 @@ def advice(measure: Measure, concerns: Sequence[str], words: Words) -> Fold:
         words(f"measure.{measure.name}.title"),
         (
             Para(words(f"measure.{measure.name}.why")),
-            Para(words("do.concerns", what=", ".join(concerns)), "note"),
+            Para(words("do.concerns", what="; ".join(concerns)), "note"),
             *codes,
             Para(f"{words('page.source')}: {measure.source}", "note"),
         ),

@@ -216,7 +216,7 @@ def _first(found: Summary, words: Words) -> Iterator[Block]:
     yield Para(words("first.tells", shown=len(found.worst), open=found.open))
     rows = []
     for host in found.worst:
-        measure = remedies().of_class(host.name)
+        measure = remedies().of_host(host.name, is_open=True)
         todo = Link(words(f"measure.{measure.name}.title"), f"do-{measure.name}") if measure else "-"
         egress = "-" if host.egress in {None, host.address} else str(host.egress)
         rows.append(

@@ -30,7 +30,7 @@ def host(visit: Visit) -> Response:
             raise NotThereError
         owner = view.owners([found.verdict["target"]]).get(found.verdict["target"])
     name, words = found.verdict["class"], visit.words
-    measure = remedies().of_class(name)
+    measure = remedies().of_host(name, is_open=found.verdict["open"])
     return visit.show(
         "host.html",
         title=found.verdict["target"],

@@ -36,7 +36,7 @@ CHECKED = [(m.name, r) for m in remedies().measure for r in m.remedy if r.softwa
 
 
 def test_every_open_class_has_something_to_do() -> None:
-    assert [name for name in OPEN if remedies().of_class(name) is None] == []
+    assert [name for name in OPEN if remedies().of_host(name, is_open=True) is None] == []
 
 
 def test_every_measure_is_about_what_there_is() -> None:
@@ -50,7 +50,7 @@ def test_every_measure_is_about_what_there_is() -> None:
 
 
 def test_closing_recursion_is_told_for_all_software() -> None:
-    measure = remedies().of_class("recursive_resolver")
+    measure = remedies().of_host("recursive_resolver", is_open=True)
     assert measure is not None
     assert [r.software for r in measure.remedy] == [s.name for s in remedies().software]
 
@@ -124,3 +124,9 @@ def _old(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def test_who_is_not_open_is_not_told_to_close() -> None:
+    told = {is_open: remedies().of_host("manipulated", is_open=is_open) for is_open in (True, False)}
+    assert [one and one.name for one in told.values()] == ["close_recursion", "trust_path"]
+    assert remedies().of_host("filtering", is_open=False) is None
