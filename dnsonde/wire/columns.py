@@ -14,6 +14,7 @@ from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import message_columns as messages
 from dnsonde.wire._kernels import packet_columns as packets
 from dnsonde.wire._kernels.answers import SCRATCH
+from dnsonde.wire._keys import KEYS
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.message import MESSAGE
 from dnsonde.wire.packet import PACKET
@@ -165,6 +166,7 @@ def message_columns(batch: Batch) -> MessageColumns:
         frozen(batch.data, np.uint8),
         frozen(batch.offset, np.int64),
         frozen(batch.length, np.int32),
+        KEYS,
         np.zeros(2, MESSAGE),
         np.empty(SCRATCH, np.uint8),
         np.zeros(1 << (2 * count + 1).bit_length(), np.int32),

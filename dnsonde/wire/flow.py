@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import packet_flow as kernel
+from dnsonde.wire._keys import KEYS
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.packet import PACKET
 
@@ -83,7 +84,7 @@ class Meter:
         at = 0
         while at < len(packets):
             at, self._used = kernel.meter(
-                data, offset, rows, times, at, self._window_us, self._slots, self._rows, self._used
+                data, offset, rows, times, at, self._window_us, KEYS, self._slots, self._rows, self._used
             )
             if at == len(packets):
                 break
@@ -121,7 +122,7 @@ class Meter:
         self._used = len(rows)
         self._rows[: self._used].view(OCTETS)[:] = rows
         self._slots[:] = 0
-        kernel.place(self._slots, self._rows, self._used)
+        kernel.place(KEYS, self._slots, self._rows, self._used)
 
 
 def flow_columns(rows: NDArray[np.void]) -> tuple[dict[str, NDArray[Any]], pa.BinaryArray]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import packet_stream as kernel
+from dnsonde.wire._keys import KEYS
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.packet import PACKET
 from dnsonde.wire.text import gather
@@ -252,6 +253,7 @@ class Streams:
         self._counter = kernel.follow(
             frozen(segments.row, PACKET),
             frozen(segments.time_us, np.int64),
+            KEYS,
             self._table,
             self._counter,
             *place,

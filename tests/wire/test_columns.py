@@ -16,6 +16,7 @@ from dnsonde.wire._arrays import frozen
 from dnsonde.wire._kernels import message_columns as messages
 from dnsonde.wire._kernels import packet_columns as packets
 from dnsonde.wire._kernels.answers import SCRATCH
+from dnsonde.wire._keys import KEYS
 from dnsonde.wire.batch import Batch
 from dnsonde.wire.codes import Flag, PacketStatus
 from dnsonde.wire.columns import BITS, NUMBERS, Sorter, message_columns
@@ -133,15 +134,29 @@ def test_names_of_every_length_are_told_apart_by_any_octet(octets: int) -> None:
     compare([question(x) for x in [name, *others, name.upper(), name]])
 
 
+def test_nobody_can_foresee_which_names_collide() -> None:
+    """Names that a hash without a key gives one place, by reckoning it backwards: a table of them would be a list."""
+    whole, prime = (1 << 64) - 1, 0x9E3779B97F4A7C15
+    names = []
+    for number in range(64):
+        first = b"\x0f" + b"%07d" % number
+        state = (17 * prime) & whole
+        state = ((state ^ int.from_bytes(first, "little")) * prime) & whole
+        state ^= state >> 32
+        second = (0x1234567890ABCDEF * pow(prime, -1, 1 << 64)) & whole ^ state
+        names.append(first + second.to_bytes(8, "little") + b"\0")
+    assert len(compare([question(name) for name in names]).name) == 65
+    assert len(set(by_kernel(Batch.of([question(name) for name in names])).names[1:, 2].tolist())) == 64
+
+
 def test_names_are_as_many_as_messages() -> None:
     """The table of names is made for the worst."""
     told = compare([question(b"\x03%03d\0" % number) for number in range(300)])
     assert len(told.name) == 301
 
 
-def test_nothing_is_read_or_written_outside() -> None:
-    """The kernels on arrays of just the size they ask for: `test_bounds` runs this with bounds checking on."""
-    batch = Batch.of([*cases.SAMPLES.values(), question(b"\x01a\0"), question(b"\0")])
+def by_kernel(batch: Batch) -> SimpleNamespace:
+    """What the kernel writes into arrays of just the size that it asks for."""
     count = len(batch)
     wide, narrow, small = (
         np.zeros((6, count), np.int64),
@@ -150,19 +165,27 @@ def test_nothing_is_read_or_written_outside() -> None:
     )
     mark = np.zeros(-(-count // 8) * 8, np.uint32)
     index = np.zeros(count, np.int32)
+    names = np.zeros((count + 1, 3), np.int64)
     found = messages.message_columns(
         frozen(batch.data, np.uint8), frozen(batch.offset, np.int64), frozen(batch.length, np.int32),
-        np.zeros(2, MESSAGE), np.empty(SCRATCH, np.uint8), np.zeros(1 << (2 * count + 1).bit_length(), np.int32),
-        np.zeros((count + 1, 3), np.int64), index, wide, narrow, small, mark,
+        KEYS, np.zeros(2, MESSAGE), np.empty(SCRATCH, np.uint8), np.zeros(1 << (2 * count + 1).bit_length(), np.int32),
+        names, index, wide, narrow, small, mark,
     )  # fmt: skip
-    bits = np.zeros((8 * messages.LANES, len(mark) // 8), np.uint8)
-    messages.spread_bits(mark, bits)
+    return SimpleNamespace(found=found, names=names, index=index, small=small, mark=mark)
+
+
+def test_nothing_is_read_or_written_outside() -> None:
+    """`test_bounds` runs this with bounds checking on."""
+    batch = Batch.of([*cases.SAMPLES.values(), question(b"\x01a\0"), question(b"\0")])
+    got = by_kernel(batch)
+    bits = np.zeros((8 * messages.LANES, len(got.mark) // 8), np.uint8)
+    messages.spread_bits(got.mark, bits)
     told = message_columns(batch)
-    assert found == len(told.name)
-    assert index.tolist() == told.index.tolist()
-    assert small[messages.STATUS].tolist() == told.column["status"].to_pylist()
+    assert got.found == len(told.name)
+    assert got.index.tolist() == told.index.tolist()
+    assert got.small[messages.STATUS].tolist() == told.column["status"].to_pylist()
     for bit in range(8 * messages.LANES):
-        assert np.unpackbits(bits[bit], bitorder="little").tolist() == (mark >> bit & 1).tolist()
+        assert np.unpackbits(bits[bit], bitorder="little").tolist() == (got.mark >> bit & 1).tolist()
 
 
 def some_packets(seed: int, count: int) -> np.ndarray[Any, Any]:

@@ -121,7 +121,7 @@ def _is_at(data, base, owner, octets, position, want, at, want_octets):
     """Whether `owner` is the name `want[at:]`, which stands at `position` in the message (-1: nowhere)."""
     if octets != want_octets:
         return False
-    if u16(data, base + owner) == 0xC000 | position:
+    if position < 0x4000 and u16(data, base + owner) == 0xC000 | position:  # pointers have 14 bits
         return True
     if want[at] == UNWRITTEN:
         expand_name(data, base, position, want, at)

@@ -44,9 +44,9 @@ _OCTET = np.uint64(255)
 
 
 @helper
-def _number(data, at, octets, slots, names, count):
+def _number(data, at, octets, keys, slots, names, count):
     """(number of this name among the `names` seen so far, how many there are now)."""
-    state = name_hash(data, at, octets)
+    state = name_hash(data, at, octets, keys)
     mask = np.uint64(slots.size - 1)
     slot = state & mask
     while True:
@@ -83,13 +83,13 @@ def _marks(rec, headed):
 
 
 @kernel
-def message_columns(data, offset, length, rec, want, slots, names, index, wide, narrow, small, mark):
+def message_columns(data, offset, length, keys, rec, want, slots, names, index, wide, narrow, small, mark):
     """Decode each message of the batch and write its columns; returns how many names there are.
 
-    Scratch: rec (MESSAGE, two rows, the second all zero), want (SCRATCH octets), slots i4 (a power of two and more
-    than the messages, zero). names i8 (n + 1, 3): of each name where it begins in `data`, its octets, its hash;
-    name 0 is none. index i4 (n,): number of each message's name. wide i8, narrow i4, small i2: (columns, at least n),
-    mark u4 (at least n,).
+    keys: u8 (33,), secret. Scratch: rec (MESSAGE, two rows, the second all zero), want (SCRATCH octets), slots i4 (a
+    power of two and more than the messages, zero). names i8 (n + 1, 3): of each name where it begins in `data`, its
+    octets, its hash; name 0 is none. index i4 (n,): number of each message's name. wide i8, narrow i4, small i2:
+    (columns, at least n), mark u4 (at least n,).
     """
     data, want, slots, names = borrowed(data), borrowed(want), borrowed(slots), borrowed(names)
     count = 1
@@ -115,7 +115,7 @@ def message_columns(data, offset, length, rec, want, slots, names, index, wide, 
         if one.qname_length > 0:
             size = np.int64(one.qname_length)
             if size != last_size or not same_octets(data, last_at, base + 12, size):  # as of AAAA behind A
-                last, count = _number(data, base + 12, size, slots, names, count)
+                last, count = _number(data, base + 12, size, keys, slots, names, count)
             number = last
             last_at = base + 12
             last_size = size

@@ -6,6 +6,7 @@
 import numpy as np
 
 from dnsonde.wire._kernels.jit import helper
+from dnsonde.wire._kernels.keyed import finished, product
 from dnsonde.wire.codes import Status
 
 OK = int(Status.OK)
@@ -22,8 +23,7 @@ _HIGH = np.uint64(0x8080808080808080)
 _FROM_A = np.uint64(0x3F3F3F3F3F3F3F3F)  # 0x80 - "A" in each octet
 _PAST_Z = np.uint64(0x2525252525252525)  # 0x7F - "Z"
 _SMALL = np.uint64(0x2020202020202020)
-_0, _2, _8, _32 = np.uint64(0), np.uint64(2), np.uint64(8), np.uint64(32)
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
+_0, _2, _8 = np.uint64(0), np.uint64(2), np.uint64(8)
 
 
 @helper
@@ -84,19 +84,19 @@ def mixed_case(data, at, octets):
 
 
 @helper
-def name_hash(data, at, octets):
-    """Hash of an uncompressed name in a question, case aside."""
-    state = np.uint64(octets) * _PRIME
+def name_hash(data, at, octets, keys):
+    """Hash of an uncompressed name in a question, at most 255 octets, case aside; keys: u8 (33,), see `keyed`."""
+    total = product(octets, keys[32])
     stop = at + octets
+    word_number = 0
     while at + 8 <= stop:
-        state = (state ^ eight_small(data, at)) * _PRIME
-        state ^= state >> _32
+        total += product(eight_small(data, at), keys[word_number])
+        word_number += 1
         at += 8
     if at < stop:
         word = _last(data, stop, octets)
-        state = (state ^ (word | capitals(word) >> _2)) * _PRIME
-        state ^= state >> _32
-    return state
+        total += product(word | capitals(word) >> _2, keys[word_number])
+    return finished(total)
 
 
 @helper

@@ -2,32 +2,17 @@
 
 import numpy as np
 
-from dnsonde.wire._kernels.jit import helper, kernel
+from dnsonde.wire._kernels.jit import kernel
+from dnsonde.wire._kernels.keyed import ends_hash
 
 GRE = 47
-MIX = np.uint64(0x9E3779B97F4A7C15)
-
-
-@helper
-def spread(state, value):
-    """Mix one more number into a hash."""
-    state = (state ^ np.uint64(value)) * MIX
-    return state ^ (state >> np.uint64(29))
-
-
-@helper
-def flow_hash(src_net, src_host, dst_net, dst_host, ports, window):
-    """Hash of a flow's key."""
-    state = spread(spread(MIX, src_host), dst_host)
-    state = spread(spread(state, src_net ^ (dst_net << 1)), ports)
-    return spread(state, window)
 
 
 @kernel
-def meter(data, offset, packets, time_us, first, window_us, slots, rows, used):
+def meter(data, offset, packets, time_us, first, window_us, keys, slots, rows, used):
     """Count packets from `first` on; (next packet, rows used). It ends early where `rows` is full.
 
-    slots: row number + 1, 0 empty, a power of two of them, at least twice the rows.
+    keys: u8 (6,) or more, secret; slots: row number + 1, 0 empty, a power of two of them, at least twice the rows.
     """
     mask = np.uint64(len(slots) - 1)
     for i in range(first, len(packets)):
@@ -48,7 +33,7 @@ def meter(data, offset, packets, time_us, first, window_us, slots, rows, used):
         else:
             src_net, src_host, dst_net, dst_host = p.src_net, p.src_host, p.dst_net, p.dst_host
             ports = np.int64(p.protocol) << 32 | np.int64(p.src_port) << 16 | np.int64(p.dst_port)
-        slot = flow_hash(src_net, src_host, dst_net, dst_host, ports, window) & mask
+        slot = ends_hash(keys, src_net, src_host, dst_net, dst_host, ports, window) & mask
         while True:
             number = slots[slot] - 1
             if number < 0:
@@ -142,12 +127,12 @@ def meter(data, offset, packets, time_us, first, window_us, slots, rows, used):
 
 
 @kernel
-def place(slots, rows, used):
+def place(keys, slots, rows, used):
     """Fill empty slots with these rows, after some were taken away."""
     mask = np.uint64(len(slots) - 1)
     for number in range(used):
         f = rows[number]
-        slot = flow_hash(f.src_net, f.src_host, f.dst_net, f.dst_host, f.ports, f.when) & mask
+        slot = ends_hash(keys, f.src_net, f.src_host, f.dst_net, f.dst_host, f.ports, f.when) & mask
         while slots[slot]:
             slot = (slot + np.uint64(1)) & mask
         slots[slot] = number + 1

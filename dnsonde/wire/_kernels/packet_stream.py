@@ -3,7 +3,7 @@
 import numpy as np
 
 from dnsonde.wire._kernels.jit import helper, kernel
-from dnsonde.wire._kernels.packet_flow import MIX, spread
+from dnsonde.wire._kernels.keyed import ends_hash
 
 WAYS = 8  # slots in which a connection may stand; the one unused for longest gives way
 
@@ -12,7 +12,7 @@ DROP = 0
 
 
 @kernel
-def follow(packets, time_us, table, counter, slot, ident, relative):
+def follow(packets, time_us, keys, table, counter, slot, ident, relative):
     """Give each segment its connection's slot and number, and its place in the stream; returns the last number.
 
     A SYN with another sequence number begins a new connection; a segment without one is taken from its middle.
@@ -20,8 +20,8 @@ def follow(packets, time_us, table, counter, slot, ident, relative):
     sets = np.uint64(len(table) // WAYS)
     for i in range(len(packets)):
         p = packets[i]
-        state = spread(spread(MIX, p.src_host), p.dst_host)
-        state = spread(spread(state, p.src_net ^ (p.dst_net << 1)), int(p.src_port) << 16 | int(p.dst_port))
+        ports = int(p.src_port) << 16 | int(p.dst_port)
+        state = ends_hash(keys, p.src_net, p.src_host, p.dst_net, p.dst_host, ports, 0)
         begin = np.int64(state % sets) * WAYS
         here = -1
         oldest = begin
