@@ -36,6 +36,7 @@ MAGIC = {
     b"\x04\x22\x4d\x18": "lz4",
     b"BZh": "bzip2",
 }
+SKIPPING = ("zstd", "lz4")  # whose data may hold frames of whatever else, of one form (RFC 8878, 3.1.2)
 FAULTS: Any = (
     zlib.error, isal_zlib.error, igzip_lib.error, lzma.LZMAError, zstandard.ZstdError, OSError, RuntimeError, EOFError,
     ValueError,
@@ -108,9 +109,11 @@ class Stream:
             self.compression, self.head, self.content_hash = "", b"", os.urandom(16).hex()
             return
         raw = self._input(PIECE)
-        self.compression = next((name for magic, name in MAGIC.items() if raw.startswith(magic)), "")
-        self._member: _Member | None = MEMBERS[self.compression]() if self.compression else None
+        self.compression = _compression(raw)
         self._tail = raw
+        self._member: _Member | None = None
+        if self.compression:
+            self._begin_member()
         self.head = self._fill(HEAD)
         self._first = raw if not self.size else b""
 
@@ -207,15 +210,9 @@ class Stream:
                 data, self._tail = self._tail, b""
                 return data or self._input(PIECE)
             if self._member.eof:
-                self._tail = self._member.unused_data or self._input(PIECE)
-                if not self._tail.strip(b"\0"):  # the end, or padding
-                    return b""
-                if MAGIC.get(next((m for m in MAGIC if self._tail.startswith(m)), b"")) != self.compression:
-                    self.damage = (
-                        self.damage or f"octets that are not {self.compression} follow the compressed data"
-                    )
-                    return b""
-                self._member = MEMBERS[self.compression]()
+                self._tail = self._member.unused_data or b""
+                self._begin_member()
+                continue
             if self._member.needs_input and not self._tail:
                 self._tail = self._input(PIECE)
                 if not self._tail:
@@ -232,6 +229,38 @@ class Stream:
                 return b""
             if piece:
                 return piece
+
+    def _begin_member(self) -> None:
+        """Begin what comes next of the compressed data, behind padding and frames to be skipped; None at its end."""
+        while True:
+            self._look_ahead(8)
+            if self._tail.startswith(b"\0"):  # of xz (its format, 2.2), and of tapes
+                self._tail = self._tail.lstrip(b"\0")
+            elif self.compression in SKIPPING and _is_skipped(self._tail):
+                self._skip(8 + int.from_bytes(self._tail[4:8], "little"))
+            else:
+                break
+        if MAGIC.get(next((m for m in MAGIC if self._tail.startswith(m)), b"")) == self.compression:
+            self._member = MEMBERS[self.compression]()
+            return
+        if self._tail:
+            self.damage = self.damage or f"octets that are not {self.compression} follow the compressed data"
+        self._member, self._tail, self._input_done = None, b"", True
+
+    def _look_ahead(self, size: int) -> None:
+        """Have so many octets in `_tail`, fewer only at the end."""
+        while len(self._tail) < size and (more := self._input(PIECE)):
+            self._tail += more
+
+    def _skip(self, size: int) -> None:
+        """Leave so many octets out."""
+        while len(self._tail) < size:
+            size -= len(self._tail)
+            self._tail = self._input(PIECE)
+            if not self._tail:
+                self.damage = self.damage or f"the {self.compression} data is cut short"
+                return
+        self._tail = self._tail[size:]
 
     def readinto(self, view: memoryview) -> int:
         """Fill `view`; less than its length only at the end of the input, or of what has come of a live one."""
@@ -301,3 +330,19 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _compression(raw: bytes) -> str:
+    """What compresses data that begins so, by its name; empty where nothing does."""
+    at = 0
+    while _is_skipped(raw[at : at + 8]):
+        at += 8 + int.from_bytes(raw[at + 4 : at + 8], "little")
+    found = next((name for magic, name in MAGIC.items() if raw.startswith(magic, at)), "")
+    if not at:
+        return found
+    return found if found in SKIPPING else SKIPPING[0] if at >= len(raw) else ""
+
+
+def _is_skipped(head: bytes) -> bool:
+    """Whether a frame to be skipped begins so: four octets of magic, and its length."""
+    return len(head) >= 8 and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18"

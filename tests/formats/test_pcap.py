@@ -126,6 +126,40 @@ def test_captures_joined_with_cat_are_read_on(tmp_path: Path) -> None:
     assert tables["message"]["packet"].to_pylist() == [1, 2, 5, 6]
 
 
+@pytest.mark.parametrize("before", [[], PACKETS * (module.PACKETS // len(PACKETS))])
+def test_a_joined_capture_may_begin_where_a_chunk_does(tmp_path: Path, before: list[bytes]) -> None:
+    _, account = read(write(tmp_path, make.pcap(before) + make.pcap([]) + make.pcap(PACKETS)))
+    assert (account.packets, account.notes) == (len(before) + len(PACKETS), [])
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+def test_a_member_may_begin_where_a_read_ends(tmp_path: Path, cut: int) -> None:
+    first = gzip.compress(make.pcap(PACKETS))
+    comment = b"c" * (PIECE - cut - len(first) - 1) + b"\0"  # RFC 1952, 2.3
+    padded = first[:3] + b"\x10" + first[4:10] + comment + first[10:]
+    assert len(padded) == PIECE - cut
+    _, account = read(write(tmp_path, padded + gzip.compress(make.pcap(PACKETS))))
+    assert (account.packets, account.notes) == (8, [])
+
+
+SKIPPED = b"\x5a\x2a\x4d\x18" + struct.pack("<I", PIECE + 5) + bytes(PIECE + 5)  # RFC 8878, 3.1.2
+
+
+@pytest.mark.parametrize(
+    ("kind", "between"), [("xz", bytes(4)), ("gzip", bytes(512)), ("zstd", SKIPPED), ("lz4", 2 * SKIPPED)]
+)
+def test_padding_and_frames_to_be_skipped_end_nothing(tmp_path: Path, kind: str, between: bytes) -> None:
+    one, other = COMPRESS[kind](make.pcap(PACKETS)), COMPRESS[kind](make.pcap(PACKETS))
+    _, account = read(write(tmp_path, one + between + other + between))
+    assert (account.packets, account.notes) == (8, [])
+    short = SKIPPED[:4] + struct.pack("<I", 3) + b"abc"
+    if kind in {"zstd", "lz4"}:
+        _, account = read(write(tmp_path, short + one))
+        assert (account.packets, account.notes) == (4, [])
+        _, account = read(write(tmp_path, one + short[:-1]))
+        assert (account.packets, account.notes) == (4, [f"the {kind} data is cut short"])
+
+
 @pytest.mark.parametrize("kind", COMPRESS)
 def test_what_stands_before_a_cut_is_read(tmp_path: Path, kind: str) -> None:
     chance = np.random.default_rng(1)

@@ -59,7 +59,7 @@ def pcap(data, stop, big, nano, header, most, entry):
             return count, pos, FULL
         if stop - pos < header:
             return count, pos, WAIT
-        if pos > 0 and begins(u32(data, pos, big), u32(data, pos + 4, big)):
+        if begins(u32(data, pos, big), u32(data, pos + 4, big)):
             return count, pos, OTHER
         size = u32(data, pos + 8, big)
         if size > most:

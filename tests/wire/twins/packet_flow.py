@@ -19,11 +19,12 @@ def pcap(
             return found, pos, "WAIT"
         seconds, fraction, size, original = struct.unpack(f"{mark}IIII", rest[:16])
         magic, version = rest[:4], rest[4:8]
-        if (
-            pos
-            and magic in (b"\xa1\xb2\xc3\xd4", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x4d\x3c\xb2\xa1")
-            and version in (b"\0\2\0\4", b"\2\0\4\0")
-        ):
+        if magic in (
+            b"\xa1\xb2\xc3\xd4",
+            b"\xd4\xc3\xb2\xa1",
+            b"\xa1\xb2\x3c\x4d",
+            b"\x4d\x3c\xb2\xa1",
+        ) and version in (b"\0\2\0\4", b"\2\0\4\0"):
             return found, pos, "OTHER"
         if size > most:
             return found, pos, "DAMAGED"
