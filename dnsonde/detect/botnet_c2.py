@@ -33,6 +33,8 @@ from dnsonde.wire.batch import MAPPED, address_pair
 
 HOST = ["host_net", "host_host"]
 ASKED = [*keys("src", "dst"), "time_us", "qname", "registered_domain"]
+CONVERSATION = ["protocol", *keys("src", "dst"), "src_port", "dst_port"]
+SERVICE_PORTS = 1024  # below: who is asked there is the server
 HELLO = "00000001"  # the first that a Mirai bot says
 LOW_32 = 0xFFFF_FFFF
 REPORT_PORT = 48101  # where it reports what it scanned
@@ -223,8 +225,36 @@ def _sent(flow: ir.Table, own: Iterable[Indicator], more: Iterable[Indicator], h
         malware=ibis.cases(*[(hit, malware) for hit, malware, _ in tests]),
         how=ibis.cases(*[(hit, how) for hit, _, how in tests]),
     )
-    out = out.filter(out.malware.notnull())
+    out = _begun(stage(out.filter(out.malware.notnull())), flow)
     return _rows(out, out.start_us, out.end_us, ibis.literal(1), ibis.null("string"), out.dst_port)
+
+
+def _begun(out: ir.Table, flow: ir.Table) -> ir.Table:
+    """Of what home sent, what is of no conversation that the other side began: anybody may, UDP under any address.
+
+    Where its beginning was not seen, a port below 1024 at home alone tells a server.
+    """
+    theirs = flow.filter(~flow.src_home & flow.dst_home & flow.protocol.isin([6, 17]))
+    theirs = theirs.select(
+        "protocol",
+        "syn",
+        "start_us",
+        src_net=theirs.dst_net,
+        src_host=theirs.dst_host,
+        dst_net=theirs.src_net,
+        dst_host=theirs.src_host,
+        src_port=theirs.dst_port,
+        dst_port=theirs.src_port,
+    )
+    theirs = theirs.semi_join(out, CONVERSATION).group_by(CONVERSATION)
+    out = attach(
+        out,
+        theirs.aggregate(their_us=lambda t: t.start_us.min(), their_syn=lambda t: t.syn.sum()),
+        CONVERSATION,
+    )
+    asked = (out.their_us < out.start_us) & ((out.protocol == 17) | (out.their_syn > 0))
+    serves = (out.src_port < SERVICE_PORTS) & (out.dst_port >= SERVICE_PORTS) & (out.syn == 0)
+    return out.filter(~(asked.fill_null(False) | serves))
 
 
 def _handed_at(flow: ir.Table, handed: Iterable[Indicator]) -> ir.Table:

@@ -36,6 +36,33 @@ def test_sending_to_a_listed_address_is_contact_and_being_scanned_by_it_is_not()
     assert found(botnet_c2, flows=scanned) == []
 
 
+def test_who_is_listed_makes_nobody_a_bot_by_asking() -> None:
+    """A query under a forged address is enough for an answer to it; a page that is fetched may take two windows."""
+    bad, minute = "87.246.7.194", 60
+    udp: dict[str, Any] = {"protocol": 17}
+    asked = flow(bad, HOST, src_port=4000, dst_port=5353, time_s=1, **udp)
+    answered = flow(HOST, bad, src_port=5353, dst_port=4000, time_s=2, **udp)
+    assert found(botnet_c2, flows=[asked, answered]) == []
+    assert found(botnet_c2, flows=[flow(HOST, bad, src_port=53, dst_port=4000, **udp)]) == []
+    fetched = [
+        flow(bad, HOST, src_port=5000, dst_port=8080, syn=1, time_s=1),
+        flow(HOST, bad, src_port=8080, dst_port=5000, synack=1, time_s=2),
+        flow(HOST, bad, src_port=8080, dst_port=5000, time_s=minute),
+    ]
+    assert found(botnet_c2, flows=fetched) == []
+    assert found(botnet_c2, flows=[flow(HOST, bad, src_port=80, dst_port=5000)]) == []
+
+
+def test_a_server_that_asks_back_hides_no_contact() -> None:
+    bad = "87.246.7.194"
+    back = flow(bad, HOST, src_port=1312, dst_port=40000, syn=1, time_s=2)
+    began = flow(HOST, bad, src_port=40000, dst_port=1312, syn=1, time_s=1)
+    assert len(found(botnet_c2, flows=[began, back])) == 1
+    assert len(found(botnet_c2, flows=[{**began, "syn": 0}, {**back, "syn": 0}])) == 1, (
+        "its beginning was not seen"
+    )
+
+
 def test_mirais_hello_and_report_need_no_list() -> None:
     hello: dict[str, Any] = {"payload": b"\0\0\0\1", "payload_bytes": 30, "packets": 9, "syn": 1}
     (row,) = found(botnet_c2, flows=[flow(HOST, "203.0.113.9", dst_port=1312, **hello)])
