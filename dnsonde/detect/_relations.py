@@ -17,6 +17,7 @@ from dnsonde.wire.batch import MAPPED
 
 DIGITS = "0123456789"
 SECOND = 1_000_000  # microseconds
+ABOUT_MAX = 80  # octets left of the domain of a name about an address: an IPv6 one by nibbles takes 64
 SAMPLE = 10  # values that a finding shows of many
 SHARES = 256  # that many values are divided into
 
@@ -91,13 +92,13 @@ def responses(message: ir.Table) -> ir.Table:
     return dns(message).filter(lambda t: t.response)
 
 
-def parties(message: ir.Table) -> ir.Table:
+def parties(message: ir.Table, back: ir.BooleanValue | None = None) -> ir.Table:
     """Add `client_*` and `server_*` (net, host, port, home): who asks and who is asked, whichever way a message goes.
 
-    What the name embeds was judged by the packet's direction: `carries` is the same by role: client, server,
-    neighbour or other.
+    back: whether it goes to who asked; responses, if nothing is said. What the name embeds was judged by the packet's
+    direction: `carries` is the same by role: client, server, neighbour or other.
     """
-    back = message.response
+    back = message.response if back is None else back
     roles: dict[str, ir.Value] = {}
     for part in ("net", "host", "port", "home"):
         source, destination = message[f"src_{part}"], message[f"dst_{part}"]
@@ -111,6 +112,16 @@ def parties(message: ir.Table) -> ir.Table:
             else_=relation,
         )
     return message.mutate(**roles)
+
+
+def about_address(message: ir.Table) -> ir.BooleanValue:
+    """Whether a name is about an address that it embeds, as names of probes, of DNSBL and of dialled-in hosts are.
+
+    Not whatever is longer than such names are, nor a word of eight hex digits, which may be any: else who adds an
+    address to his names would hide them.
+    """
+    word = (message.embedded_kind == "hex8") & (message.embedded_relation == "other")
+    return (message.embedded_kind.notnull() & (message.sub_bytes <= ABOUT_MAX) & ~word).fill_null(False)
 
 
 def asked_template(message: ir.Table) -> ir.StringValue:

@@ -14,7 +14,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from dnsonde.detect._relations import dns, halves, numbered
+from dnsonde.detect._relations import about_address, dns, halves, numbered
 from dnsonde.intel.load import markers
 
 HOUR_S = 3600
@@ -86,12 +86,12 @@ def rare_types() -> list[int]:
 def domains(message: ir.Table) -> ir.Table:
     """A row a registered domain: what its messages are, as far as that is told without a look at names.
 
-    below, octets: messages about names below it that embed no address, and the octets left of it, of the longest
+    below, octets: messages about names below it that are about no address, and the octets left of it, of the longest
     `octets_max`, and those of them for CARRIERS and for `rare_types`; templates: messages whose name embeds something;
     `answer_*`: the least and the greatest halves of addresses that answers lead to. Detectors that ask for it share it.
     """
     m = dns(message)
-    plain = (m.sub_hash != 0) & m.embedded_kind.isnull()
+    plain = (m.sub_hash != 0) & ~about_address(m)
     each = m.group_by("registered_domain").aggregate(
         below=plain.cast("int64").sum(),
         octets=plain.ifelse(m.sub_bytes, 0).cast("int64").sum(),
@@ -137,7 +137,7 @@ def busy(message: ir.Table, least: int) -> ir.Table:
 
 
 def names(message: ir.Table, window_s: int, least: int) -> ir.Table:
-    """A row a `number` of `busy`, half window and name below it (`sub_hash`) that embeds no address, shared.
+    """A row a `number` of `busy`, half window and name below it (`sub_hash`) that is about no address, shared.
 
     A name may stand in several rows of one `half`, as windows of other detectors are shorter. rows, queries, answered:
     messages, those that ask, and answers that do not fail; label_max: octets of its longest label; octets left of the
@@ -145,7 +145,7 @@ def names(message: ir.Table, window_s: int, least: int) -> ir.Table:
     """
     share_s = math.gcd(window_s, HOUR_S)
     m = dns(message)
-    m = m.filter((m.sub_hash != 0) & m.embedded_kind.isnull())
+    m = m.filter((m.sub_hash != 0) & ~about_address(m))
     m = m.inner_join(busy(message, least).select("registered_domain", "number"), "registered_domain")
     m = m.select(
         "number",

@@ -6,19 +6,20 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._relations import count_distinct, dns, parties, sample, sample_addresses, window
+from dnsonde.detect._relations import count_distinct, dns, parties, sample, sample_addresses, sessions, window
 from dnsonde.detect._stages import needs, stage
 from dnsonde.table.relations import attach, keys
 
 DOMAIN = ["domain"]
 SERVER = keys("server")
-QUESTION = [*keys("client", "server"), "client_port", "id", "qname", "qtype", "bin"]
+QUESTION = [*keys("client", "server"), "client_port", "id", "qname", "qtype"]
+ONCE = [*QUESTION, "session"]
 ALIKE = ["zone", "server_host", "about"]
 COLUMNS = [
     *QUESTION, "domain", "time_us", "response", "said", "ip_ttl", "answer_net", "answer_host", "key", "zone", "about",
 ]  # fmt: skip
 NXDOMAIN = 3
-TYPES = 1 << 16
+DNS_PORT = 53
 LOW_31 = (1 << 31) - 1
 
 
@@ -39,7 +40,12 @@ def answer_injection(
     message: ir.Table,
     *,
     conflicts_min: Annotated[int, "questions with contradicting answers that make a finding"] = 1,
-    within_s: Annotated[int, "length of the windows in which answers belong to one question"] = 60,
+    within_s: Annotated[
+        int, "seconds after which an answer, or the same question, belongs to another one"
+    ] = 60,
+    around_s: Annotated[
+        int, "length of the windows in which contradictions for one client count together"
+    ] = 3_600,
     ttl_gap: Annotated[int, "difference between IP TTLs that no change of route makes"] = 5,
     steady_min: Annotated[int, "answers after which a server's usual IP TTL is known"] = 20,
     steady_share_min: Annotated[float, "share of its answers that must have that TTL"] = 0.8,
@@ -48,8 +54,9 @@ def answer_injection(
     """Two answers to one question contradict each other, or answers come from nearer or farther than their server.
 
     One question (addresses, port, id, name, type) got more different answers than it was asked times; where no
-    question was captured, the answers must differ in IP TTL as well. Or nearly all answers for a domain have an IP
-    TTL unlike the usual one of the very servers that gave them.
+    question was captured, the answers must differ in IP TTL as well. An answer that goes to port 53, from the port that
+    asked, counts like all others: no server sends it. Or nearly all answers for a domain have an IP TTL unlike the
+    usual one of the very servers that gave them.
 
     **Why it matters** Whoever sits on the way and answers first decides where your users go. Injectors do not stop
     the true answer, which is why two arrive.
@@ -58,14 +65,15 @@ def answer_injection(
     that was captured or sent twice says the same twice. A truncated answer is followed by the whole one, over TCP.
     A changed route moves all domains of a server, not one. An anycast server may have two usual TTLs: then none.
 
-    **Thresholds** `conflicts_min` is 1, as one contradiction is one too many; from 3 on it is medium. `within_s`
-    (60) is longer than any resolver waits; `ttl_gap` (5), `steady_min` (20), `steady_share_min` (0.8) and
+    **Thresholds** `conflicts_min` is 1, as one contradiction is one too many; from 3 on it is medium, of one domain or
+    of all that one client asked for within `around_s` (an hour): who answers everything is no accident of one name.
+    `within_s` (60) is longer than any resolver waits; `ttl_gap` (5), `steady_min` (20), `steady_share_min` (0.8) and
     `out_of_line_min` (3) are ours: routes change by a hop or two.
     """
-    m = parties(dns(message))
+    m = dns(message)
     m = m.filter((m.transport == "udp") & ~m.tc)
+    m = parties(m, back=m.response & ~((m.dst_port == DNS_PORT) & (m.src_port != DNS_PORT)))
     m = m.mutate(
-        bin=window(m.time_us, within_s),
         domain=m.registered_domain.fill_null(m.qname),
         said=((m.rcode == NXDOMAIN).ifelse(ibis.literal(1, "int64"), m.answer_hash)).fill_null(0),
         key=_narrow(m),
@@ -74,7 +82,7 @@ def answer_injection(
     m = m.mutate(about=_about(m)).select(*COLUMNS)
     answers = m.filter(m.response & (m.said != 0))
     mixed, spread = _first(answers, ttl_gap)
-    conflict = _conflicts(m, answers.semi_join(mixed, ALIKE), ttl_gap)
+    conflict = _conflicts(m, answers.semi_join(mixed, ALIKE), ttl_gap, within_s, around_s)
     conflict = conflict.filter(conflict.conflicts >= conflicts_min)
     distance = _out_of_line(answers, spread, ttl_gap, steady_min, steady_share_min)
     distance = distance.filter(distance.out_of_line >= out_of_line_min)
@@ -84,7 +92,11 @@ def answer_injection(
     each = stage(each, needed=True)
     for more in (conflict, distance):
         each = attach(each, more, DOMAIN)
-    each = each.mutate(conflicts=each.conflicts.fill_null(0), out_of_line=each.out_of_line.fill_null(0))
+    each = each.mutate(
+        conflicts=each.conflicts.fill_null(0),
+        conflicts_around=each.conflicts_around.fill_null(0),
+        out_of_line=each.out_of_line.fill_null(0),
+    )
     told = answers.semi_join(each, DOMAIN)
     for more in (
         sample_addresses(told, DOMAIN, "server", "server_hosts"),
@@ -97,7 +109,7 @@ def answer_injection(
     return finding(
         each,
         domain=each.domain,
-        severity=severity(1, each.conflicts, 3),
+        severity=severity(1, ibis.greatest(each.conflicts, each.conflicts_around), 3),
         confidence=proven.ifelse(
             confidence(ibis.greatest(each.conflicts, conflicts_min), conflicts_min),
             confidence(ibis.greatest(each.out_of_line, out_of_line_min), out_of_line_min),
@@ -106,6 +118,7 @@ def answer_injection(
         last_seen=proven.ifelse(each.conflict_last_us, each.ttl_last_us),
         count=proven.ifelse(each.conflicts, each.out_of_line),
         conflicts=each.conflicts,
+        conflicts_around=each.conflicts_around,
         out_of_line=each.out_of_line,
         names=each.names,
         ip_ttls=each.ip_ttls,
@@ -122,12 +135,12 @@ def _narrow(m: ir.Table) -> ir.IntegerValue:
 
 
 def _about(m: ir.Table) -> ir.IntegerValue:
-    """One number for name, type, window and server's network; others below the domain may share it."""
-    return m.sub_hash ^ m.server_net ^ (m.bin * TYPES + m.qtype.cast("int64"))
+    """One number for name, type and server's network; others below the domain may share it."""
+    return m.sub_hash ^ m.server_net ^ m.qtype.cast("int64")
 
 
 def _first(answers: ir.Table, ttl_gap: int) -> tuple[ir.Table, ir.Table]:
-    """What some server answered in two ways to one question in one window, and the servers whose IP TTLs differ."""
+    """What some server answered in two ways to one question, and the servers whose IP TTLs differ."""
     each = answers.group_by(ALIKE).aggregate(
         least=answers.said.min(),
         most=answers.said.max(),
@@ -142,26 +155,34 @@ def _first(answers: ir.Table, ttl_gap: int) -> tuple[ir.Table, ir.Table]:
     return mixed, spread
 
 
-def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int) -> ir.Table:
-    """By domain: how many questions got contradicting answers, and when."""
+def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int, within_s: int, around_s: int) -> ir.Table:
+    """By domain: how many questions got contradicting answers, when, and how many one client's got of all domains."""
     # Nearly every question that is left has one answer: it leaves here, in narrow columns.
     suspect = answers.group_by("key").aggregate(least=answers.said.min(), most=answers.said.max())
     suspect = stage(suspect.filter(suspect.least != suspect.most).select("key"))
     m = m.semi_join(suspect, "key")
+    # The same port and id may serve the same question again.
+    m = stage(sessions(m.mutate(first_us=m.time_us, last_us=m.time_us), QUESTION, within_s))
     said = m.filter(m.response & (m.said != 0))
-    each = said.group_by([*QUESTION, *DOMAIN]).aggregate(
+    each = said.group_by([*ONCE, *DOMAIN]).aggregate(
         first_us=said.time_us.min(),
         last_us=said.time_us.max(),
         ttl_spread=(said.ip_ttl.max() - said.ip_ttl.min()).fill_null(0),
     )
-    each = attach(each, count_distinct(said, QUESTION, ["said"], "different"), QUESTION)
+    each = attach(each, count_distinct(said, ONCE, ["said"], "different"), ONCE)
     asked = m.filter(~m.response)
-    each = attach(each, asked.group_by(QUESTION).aggregate(asked=asked.count()), QUESTION)
+    each = attach(each, asked.group_by(ONCE).aggregate(asked=asked.count()), ONCE)
     times = each.asked.fill_null(0)
     too_many = ((times > 0) & (each.different > times)) | ((times == 0) & (each.ttl_spread >= ttl_gap))
     each = each.filter((each.different > 1) & too_many)
+    each = stage(each.mutate(around=window(each.first_us, around_s)))
+    by_client = [*keys("client"), "around"]
+    each = attach(each, each.group_by(by_client).aggregate(conflicts_around=each.count()), by_client)
     return each.group_by(DOMAIN).aggregate(
-        conflicts=each.count(), conflict_first_us=each.first_us.min(), conflict_last_us=each.last_us.max()
+        conflicts=each.count(),
+        conflicts_around=each.conflicts_around.max(),
+        conflict_first_us=each.first_us.min(),
+        conflict_last_us=each.last_us.max(),
     )
 
 

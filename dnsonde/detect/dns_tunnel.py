@@ -11,6 +11,7 @@ from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import (
     DIGITS,
     SECOND,
+    about_address,
     both_halves,
     count_distinct,
     dns,
@@ -72,7 +73,7 @@ def dns_tunnel(
     length_min: Annotated[float, "least mean octets left of the registered domain"] = 12.0,
     plain_length_min: Annotated[float, "the same for plain types"] = 35.0,
     entropy_min: Annotated[float, "least mean entropy of what is left of the domain, bits an octet"] = 2.5,
-    fresh_min: Annotated[float, "least share of names among the queries: a tunnel asks each but once"] = 0.4,
+    fresh_min: Annotated[float, "least share of names among the queries: a tunnel asks each but once"] = 0.3,
     carriers_min: Annotated[
         float, "least share of queries whose answers carry data (NULL, TXT, CNAME, MX, ...)"
     ] = 0.5,
@@ -96,7 +97,7 @@ def dns_tunnel(
     known (`intel/markers.toml`) are left out. The others come from many clients, a few names from each: seen
     between clients and resolver they are none. Seen behind a resolver they stay below the limits for plain types or
     belong on the allow-list. Lists of addresses (DNSBL, PTR, SPF macros) embed addresses: such names are not
-    counted. Who guesses hosts and asks for their MX or TXT is told that most do not exist: such answers carry nothing,
+    counted, up to 80 octets, which an IPv6 address needs. Who guesses hosts and asks for their MX or TXT is told that most do not exist: such answers carry nothing,
     and the limits are those for plain types. CDN names are short and asked again; DKIM, DMARC and ACME names are few
     for each domain. Names that do not exist are `random_subdomain`'s unless they are long. A capture that keeps 96
     octets of a packet has not the end of a long name, where its domain stands: there, nothing is told.
@@ -104,7 +105,7 @@ def dns_tunnel(
     **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
     iodine and dnscat2 220: `names_min` is 40, `few_names_min` 10 and `octets_min` 1,000, with `carriers_min` (0.5) of
     the queries for types that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and
-    `fresh_min` 0.4 (retries). For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min`
+    `fresh_min` 0.3 (who is not answered asks three times). For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min`
     35.
     """
     few = _few(message, few_names_min)
@@ -121,7 +122,7 @@ def dns_tunnel(
     suspects = suspects.union(_windows(message, window_s, few), distinct=True)
     asked = parties(_of_suspects(message, window_s, suspects))
     direct = asked.qname.startswith(f"{DIRECT}.") & (asked.label_max >= LONG)
-    below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
+    below = (asked.sub_hash != 0) & ~about_address(asked) & asked.registered_domain.notnull()
     asked = asked.mutate(direct=direct).filter(direct | below)
     asked = asked.mutate(
         domain=asked.direct.ifelse(DIRECT, asked.registered_domain),
@@ -290,7 +291,7 @@ def _suspects(
 def _few(message: ir.Table, names_min: int) -> ir.Table:
     """Domains of which few names may tell, and the `tool` that marks give away, if any."""
     asked = dns(message)
-    below = (asked.sub_hash != 0) & asked.embedded_kind.isnull() & asked.registered_domain.notnull()
+    below = (asked.sub_hash != 0) & ~about_address(asked) & asked.registered_domain.notnull()
     # Names are dear to look at: those of long labels alone are.
     asked = asked.filter(below & (asked.label_max >= LONG))
     marks = {known.name: reduce(or_, map(asked.qname.contains, known.within)) for known in markers().tunnel}

@@ -9,6 +9,7 @@ from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._relations import (
     DIGITS,
     SECOND,
+    about_address,
     both_halves,
     count_distinct,
     dns,
@@ -80,9 +81,7 @@ def random_subdomain(
     """
     suspects = _suspects(message, window_s, names_min, failing_min, fresh_min)
     asked = dns(message)
-    asked = asked.filter(
-        asked.registered_domain.notnull() & (asked.sub_hash != 0) & asked.embedded_kind.isnull()
-    )
+    asked = asked.filter(asked.registered_domain.notnull() & (asked.sub_hash != 0) & ~about_address(asked))
     asked = asked.mutate(half=halves(asked.time_us, window_s))
     asked = asked.semi_join(both_halves(suspects, *DOMAIN), [*DOMAIN, "half"])
     asked = stage(asked.select(*COLUMNS))

@@ -43,6 +43,32 @@ def test_three_of_them_are_medium_and_one_finding() -> None:
     assert found(answer_injection, injected(), conflicts_min=2) == []
 
 
+def test_answers_on_both_sides_of_a_minute_contradict_each_other() -> None:
+    asked = question()
+    asked = {**asked, "time_us": START // 60_000_000 * 60_000_000 + 59_500_000}
+    both = [response(asked, "198.18.9.9", after_s=0.1), response(asked, "203.0.113.80", after_s=5)]
+    (row,) = found(answer_injection, [asked, *both])
+    assert row["count"] == 1
+
+
+def test_who_answers_for_every_domain_is_worse_than_one_name() -> None:
+    three = [m for n in range(3) for m in injected(n, name=f"www.n{n}.example")]
+    rows = found(answer_injection, three)
+    assert [(row["severity"], row["evidence"]["conflicts_around"]) for row in rows] == [("medium", 3)] * 3
+    apart = [{**m, "time_us": m["time_us"] + n // 3 * 2 * 3_600_000_000} for n, m in enumerate(three)]
+    assert {row["severity"] for row in found(answer_injection, apart)} == {"low"}
+
+
+def test_an_answer_that_goes_to_the_server_was_put_in() -> None:
+    asked = question()
+    true = response(asked, "203.0.113.80")
+    ends = {part: asked[part] for part in asked if part.startswith(("src_", "dst_"))}
+    forged = {**response(asked, "198.18.9.9", after_s=0.02), **ends}
+    (row,) = found(answer_injection, [asked, true, forged])
+    assert row["evidence"]["answer_examples"] == ["198.18.9.9", "203.0.113.80"]
+    assert found(answer_injection, [asked, true, {**true, **ends}]) == []
+
+
 def test_data_against_nxdomain_is_a_contradiction_too() -> None:
     asked = question()
     both = [response(asked, "198.18.9.9"), response(asked, rcode=NXDOMAIN)]

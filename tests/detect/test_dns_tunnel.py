@@ -38,6 +38,31 @@ def test_names_that_carry_data_are_a_tunnel(qtype: int) -> None:
     assert evidence["bytes_down"] == 60 * 200
 
 
+@pytest.mark.parametrize("more", ["deadbeef", "203-0-113-4", "host-203-0-113-4.dyn"])
+def test_an_address_added_to_its_names_hides_none(more: str) -> None:
+    assert len(found(dns_tunnel, tunnel(60, domain=f"{more}.example.com"))) == 1
+
+
+def test_lists_of_addresses_are_none() -> None:
+    asked = [
+        query(
+            CLIENT,
+            RESOLVER,
+            f"{n & 255}.{n >> 8}.0.203.spam-and-worse.dnsbl.example.com",
+            qtype=TXT,
+            time_s=n,
+        )
+        for n in range(400)
+    ]
+    assert found(dns_tunnel, asked) == []
+
+
+def test_who_is_not_answered_asks_three_times() -> None:
+    asked = [row for row in tunnel(22, octets=130) if not row["response"]]
+    again = [row | {"time_us": row["time_us"] + late * SECOND} for late in (0, 2, 5) for row in asked]
+    assert len(found(dns_tunnel, again)) == 1
+
+
 def test_an_unknown_top_level_domain_has_its_subject_too() -> None:
     (row,) = found(dns_tunnel, tunnel(60, domain="pirate.sea", qtype=NULL))
     assert row["subject"] == "pirate.sea"

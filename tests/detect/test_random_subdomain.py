@@ -34,6 +34,24 @@ def test_random_names_that_fail_are_one_finding() -> None:
     assert row["evidence"]["failing"] == 1.0
 
 
+@pytest.mark.parametrize("digits", [7, 8, 9])
+def test_names_of_eight_hex_digits_are_as_random_as_others(digits: int) -> None:
+    rows = []
+    for n in range(600):
+        name = "".join(random.Random(n).choices("0123456789abcdef", k=digits))
+        asked = query(CLIENT, RESOLVER, f"{name}.victim.example", time_s=n / 50)
+        rows += [asked, response(asked, rcode=NXDOMAIN)]
+    assert len(found(random_subdomain, rows)) == 1
+
+
+def test_addresses_that_are_on_no_list_are_none() -> None:
+    rows = []
+    for n in range(600):
+        asked = query(CLIENT, RESOLVER, f"{n & 255}.{n >> 8}.0.203.dnsbl.example", time_s=n / 50)
+        rows += [asked, response(asked, rcode=NXDOMAIN)]
+    assert found(random_subdomain, rows) == []
+
+
 def test_silence_and_servfail_fail_too_and_speed_is_worse() -> None:
     unanswered = [row for row in storm(600, step_s=0.001) if not row["response"]]
     (row,) = found(random_subdomain, unanswered)
