@@ -2,6 +2,7 @@
 
 import random
 import runpy
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -219,6 +220,30 @@ def test_dnspython_reads_what_we_call_good() -> None:
             assert row["status"] in {Status.BAD_POINTER, Status.BAD_RDATA}, (message, row)
         both += row["status"] == Status.OK
     assert both > 100
+
+
+def test_a_pointer_has_fourteen_bits() -> None:
+    """Over TCP a name may stand where no pointer leads (RFC 1035, 4.1.4): what seems to lead there is another name."""
+
+    def owned(kind: int, data: bytes) -> bytes:
+        return b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
+
+    begin = b"\1q\7example\0\0\1\0\1" + owned(2, b"\1b\7example\0")  # NS, a name as long as the CNAME's
+    place = 12 + len(begin) - 11
+    left, count = (
+        0x4000 - 11 - 12,
+        3,
+    )  # octets of TXT, so that the CNAME's target stands 0x4000 behind that name
+    while left:
+        size = left - 13 if left < 263 else min(250, left - 13 - 14)
+        begin += owned(16, bytes([size]) + b"t" * size)
+        left, count = left - 13 - size, count + 1
+    begin += owned(5, b"\1a\7example\0")
+    address = struct.pack(">HHHIH", 0xC000 | place, 1, 1, 60, 4) + bytes([198, 18, 9, 9])
+    message = struct.pack(">6H", 1, 0x8400, 1, count, 0, 0) + begin + address
+    assert message[place + 0x4000 :].startswith(b"\1a\7example\0")
+    assert decode.decode_messages(Batch.of([message]))["address_count"][0] == 0
+    compare(message)
 
 
 def test_names_in_rdata_are_shown() -> None:
