@@ -44,6 +44,7 @@ UNCOMPRESSED, AUTOREAD = 1, 4  # bits of a block's flags in layout 2
 BLOCK_1, BLOCKS_2 = 2, (3, 4)  # kinds of blocks with records
 RECORD_1, RECORD_2 = 10, 11  # kinds of records that are flows
 GENERIC, IPV4, IPV6, COUNTERS = 1, 2, 3, 5  # elements of layout 2
+ELEMENTS = 64  # of a record that are looked at; nfdump's own have fewer, each kind once
 SIX, WIDE_PACKETS, WIDE_OCTETS = 1, 2, 4  # bits of a record's flags in layout 1
 
 FLOW_1 = [
@@ -198,17 +199,19 @@ def _layout_2(data: bytes, mark: str, account: Account) -> Iterator[pa.RecordBat
     count = _taken(octets, start + 4, [("n", "u2")], mark)["n"].astype(np.int64)
     place = {kind: np.zeros(len(start), np.int64) for kind in (GENERIC, IPV4, IPV6, COUNTERS)}
     size = {GENERIC: 52, IPV4: 12, IPV6: 36, COUNTERS: 28}
-    at = start + 12
-    for number in range(int(count.max(initial=0))):
-        element = _taken(octets, np.minimum(at, len(data)), [("kind", "u2"), ("length", "u2")], mark)
+    left = np.flatnonzero(count)  # records that may have another element
+    at = start[left] + 12
+    for number in range(1, ELEMENTS + 1):
+        element = _taken(octets, at, [("kind", "u2"), ("length", "u2")], mark)
         length = element["length"].astype(np.int64)
-        inside = (number < count) & (length >= 4) & (at + length <= stop)
+        inside = (length >= 4) & (at + length <= stop[left])
         for kind, where in place.items():
             here = inside & (element["kind"] == kind) & (length >= size[kind])
-            where[here] = at[here] + 4
-        if not inside.any():
+            where[left[here]] = at[here] + 4
+        more = inside & (number < count[left])
+        left, at = left[more], (at + length)[more]
+        if not len(left):
             break
-        at = np.where(inside, at + length, stop)
     flow = _taken(octets, place[GENERIC], FLOW_2, mark)
     six = place[IPV6] > 0
     ends = _ends(octets, np.maximum(place[IPV4], place[IPV6]), six, mark)

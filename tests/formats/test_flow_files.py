@@ -250,6 +250,27 @@ def test_a_compressed_block_has_a_bound(tmp_path: Path, monkeypatch: pytest.Monk
         assert account.malformed.total() == 1
 
 
+def test_nfdump_records_of_countless_elements_cost_no_more_than_their_octets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+    taken = nfdump._taken
+
+    def counted(octets: Any, at: Any, kind: Any, mark: str) -> Any:
+        looked_at.append(len(at))
+        return taken(octets, at, kind, mark)
+
+    monkeypatch.setattr(nfdump, "_taken", counted)
+    head = struct.Struct("<HHHHI").pack
+    many = head(11, 12 + 4 * 9000, 9000, 0, 0) + struct.pack("<HH", 99, 4) * 9000
+    none = head(11, 12, 0, 0, 0) * 5000
+    block = bz2.compress(many + none)
+    file = layout_2(packing=2)[:40] + struct.pack("<IIHH", 5001, len(block), 3, 0) + block
+    assert read(tmp_path, file)[2].packets == 5001
+    assert sum(looked_at) < len(many + none)
+    assert len(looked_at) < 100
+
+
 def test_flows_that_are_not_wanted_are_not_made(tmp_path: Path) -> None:
     for data in (text(TCP), layout_1()):
         assert not read(tmp_path, data, Options(tables=("message",)))[1]
