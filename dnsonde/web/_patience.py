@@ -29,7 +29,8 @@ class Patience(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Once a request is there as a whole, wait for its answer."""
         super().data_received(data)
-        if self.cycle is not None and not (self.cycle.more_body or self._answering):
+        cycle = self.cycle  # the last one's, until the next request is there
+        if cycle is not None and not (cycle.more_body or cycle.response_complete or self._answering):
             self._answering = True
             self._wait(self.answer_s)
 

@@ -87,6 +87,23 @@ def test_who_dribbles_has_no_more_time_than_others() -> None:
     on_connection(Short, talk)
 
 
+def test_who_had_an_answer_has_no_more_time_to_ask_again_than_before() -> None:
+    class Generous(Short):
+        answer_s = 2.0 * PATIENCE_S
+
+    async def talk(streams: Streams) -> None:
+        reader, writer = streams
+        writer.write(WHOLE)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        out = asyncio.ensure_future(shown_out(reader))
+        while not out.done():
+            writer.write(b"G")
+            await asyncio.wait([out], timeout=0.05)
+
+    on_connection(Generous, talk)
+
+
 def test_who_takes_no_answer_is_shown_out() -> None:
     async def talk(streams: Streams) -> None:
         _, writer = streams
