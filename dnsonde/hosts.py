@@ -244,6 +244,8 @@ def _read(mark: str, kinds: Sequence[Any]) -> _Mark | None:
         return None
     try:
         values = json.loads(mark) if len(mark) <= MARK_CHARS else None
+        # JSON may spell halves of characters, which no engine takes.
+        json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         values = None
     if isinstance(values, list) and len(values) == len(kinds):

@@ -115,6 +115,13 @@ def test_a_page_may_begin_at_any_address(verdict: Relation) -> None:
         page(verdict, Wanted(show="all", after=mark.replace(str(-(1 << 63)), str(1 << 63))))
 
 
+def test_half_a_character_is_no_place(verdict: Relation) -> None:
+    for sort in ("why", "class"):
+        page(verdict, Wanted(sort=sort, after=r'["\ud83d\ude00",1,1,1]'))
+        with pytest.raises(UsageError, match="no place in this table"):
+            page(verdict, Wanted(sort=sort, after=r'["\ud800",1,1,1]'))
+
+
 def test_silent_ones_are_left_out_until_they_are_asked_for(verdict: Relation) -> None:
     silent = sum(r["class"] == "silent" for r in told(verdict))
     assert count(verdict, Wanted()) == HOSTS - silent
