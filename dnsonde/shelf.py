@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dnsonde.errors import DnsondeError, RunError
+from dnsonde.escape import terminal
 from dnsonde.findings.known import kept
 from dnsonde.probe import state as states
 from dnsonde.probe.narrow import FILE as SCOPE
@@ -270,8 +271,8 @@ def _may_hold(one: "os.DirEntry[str]") -> bool:
 
 
 def _key(path: Path) -> str:
-    """A path as text that a link can carry; octets that are no text are spelled."""
-    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A path as text that a link can carry: what is no sign, such as a newline, and octets of no text are spelled."""
+    return terminal(path.as_posix(), keep="")
 
 
 def _parts(folder: Path) -> Iterator[Path]:

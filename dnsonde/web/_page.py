@@ -110,10 +110,12 @@ class Visit:
     def _here(self) -> Callable[..., str]:
         """The same page with other values in its query; None takes one out."""
         given = [(n, v) for n, v in self.request.query_params.multi_items() if n not in {"lang", "token"}]
+        # Two slashes first would name another host.
+        path = "/" + quote(self.request.scope["path"].lstrip("/"), safe="/")
 
         def here(**changes: Value) -> str:
             kept = [(n, v) for n, v in given if n not in changes]
-            return _address(self.request.url.path, [*kept, *_pairs(changes)])
+            return _address(path, [*kept, *_pairs(changes)])
 
         return here
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -295,6 +296,38 @@ def test_what_is_to_be_typed_means_the_folder_to_a_shell(tmp_path: Path, serve: 
     assert "dnsonde join RUN &#39;" in web.get("/").text
     assert "dnsonde join &#39;" in web.get("/run/run").text
     assert "dnsonde detect &#39;" in web.get("/lake/lake").text
+
+
+@pytest.mark.parametrize("name", ["p%41z", "a b", "q?x", "h#y", "two\nlines", "\u202eback"])
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path, serve: Client) -> None:
+    make_run(tmp_path / name, 8)
+    web = serve(tmp_path)
+    waiting = re.findall(r'href="(/(?:run|hosts)/[^"]*)"', web.get("/").text)
+    assert len(waiting) > 1
+    for link in waiting[:2]:
+        answer = web.get(sent(link))
+        assert answer.status_code == 200, link
+        again = [
+            there
+            for there in re.findall(r'href="([^"#]+)', answer.text)
+            if "lang=" in there or "sort=" in there
+        ]
+        assert len(again) > 1
+        for there in again:
+            assert web.get(sent(there)).status_code == 200, there
+
+
+def test_no_address_makes_a_page_link_to_another_host(web: TestClient) -> None:
+    answer = web.get("http://127.0.0.1:8053//other.example/x")
+    assert answer.status_code == 404
+    assert 'href="/other.example/x?lang=ja"' in answer.text
+    assert 'href="//' not in answer.text
+
+
+def sent(link: str) -> str:
+    """A link as the client takes it, which decodes the path of what it is given twice."""
+    path, _, query = link.replace("&amp;", "&").partition("?")
+    return f"{quote(path)}?{query}"
 
 
 def test_an_empty_folder_says_what_to_type(tmp_path: Path, serve: Client) -> None:
