@@ -23,7 +23,7 @@ def enrich(folder: Path, files: tuple[Path, ...]) -> None:
     RIS and Route Views dump it), prefixes and systems as text (CAIDA's pfx2as, lines of PREFIX ASN, `bgpdump -m`), RPSL
     of a routing registry, or JSON (RDAP answers, or objects with prefix, asn, as_name, country, abuse), plain or packed
     by gzip or bzip2; or a folder of these, in which other files are passed over. The first file that knows a thing
-    tells it.
+    tells it; of the prefixes in a folder the narrowest does, and of equal ones the first file's.
 
     Whatever groups by address (`show`, `diff`, `report`, `export`) then tells it too, and `dnsonde join RUN` judges
     again: a reply from another address of the same system may be the same host's. Again with newer files replaces what

@@ -2,12 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from functools import reduce
+from itertools import groupby
 
 from dnsonde.owners.owner import NOBODY, Address, Entry, Owner
 
 
 class Prefixes:
-    """Ranges within ranges; the narrowest tells, and what it does not know the wider one does."""
+    """Ranges within ranges; the narrowest tells, of equal ones the first; what it does not know the next one does."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         parts: dict[int, list[Entry]] = {4: [], 6: []}
@@ -21,6 +23,11 @@ class Prefixes:
         at = bisect_right(starts, int(address))
         last = starts[at] - 1 if at < len(starts) else (1 << address.max_prefixlen) - 1
         return last, owners[at - 1] if at else NOBODY
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    """Where a range stands: before those that are in it."""
+    return int(entry.first), -int(entry.last)
 
 
 def _flat(entries: list[Entry]) -> tuple[list[int], list[Owner]]:
@@ -41,10 +48,12 @@ def _flat(entries: list[Entry]) -> tuple[list[int], list[Owner]]:
             last, _ = open_.pop()
             change(last + 1, open_[-1][1] if open_ else NOBODY)
 
-    for entry in sorted(entries, key=lambda e: (int(e.first), -int(e.last))):
-        first, last = int(entry.first), int(entry.last)
+    for (first, negative), equal in groupby(sorted(entries, key=_place), _place):
+        last = -negative
         close(first)
-        inside = entry.owner.or_else(open_[-1][1]) if open_ else entry.owner
+        inside = reduce(Owner.or_else, (entry.owner for entry in equal))
+        if open_:
+            inside = inside.or_else(open_[-1][1])
         change(first, inside)
         # Ranges that overlap without one holding the other: the later ends with the earlier.
         open_.append((min(last, open_[-1][0]) if open_ else last, inside))

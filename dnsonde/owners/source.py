@@ -3,7 +3,8 @@
 A MaxMind DB (MaxMind's, IPinfo's and others); a routing table as collectors dump it (MRT, RFC 6396); prefixes and
 systems as text, CAIDA's pfx2as, lines of `PREFIX ASN`, or `bgpdump -m`; RPSL of an Internet routing registry; JSON, one
 object, an array or one a line: RDAP answers (RFC 9083), or objects with `prefix`, `asn`, `as_name`, `country`, `abuse`.
-A folder is read with all files in it. All but a MaxMind DB may be compressed by gzip or bzip2.
+All but a MaxMind DB may be compressed by gzip or bzip2. A folder is read with all files in it, as if they were one: the
+narrowest prefix tells, and of equal ones the first file's.
 """
 
 import bz2

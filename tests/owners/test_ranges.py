@@ -21,6 +21,17 @@ def test_the_narrower_prefix_tells(tmp_path: Path) -> None:
     assert ask(path, "2001:db8::1").asn == 6
 
 
+def test_of_equal_prefixes_the_first_tells_and_the_next_what_it_does_not_know(tmp_path: Path) -> None:
+    wide = '{"prefix": "192.0.2.0/23", "asn": 1, "country": "JP", "abuse": "wide@example.net"}'
+    narrow = '{"prefix": "192.0.2.0/24", "asn": 2}', '{"prefix": "192.0.2.0/24", "asn": 3, "country": "DE"}'
+    for written in ((*narrow, wide), (wide, *narrow)):
+        found = ask(file(tmp_path, "a.json", f"[{', '.join(written)}]"), "192.0.2.1")
+        assert (found.asn, found.country, found.abuse) == (2, "DE", "wide@example.net")
+    routes = "route: 192.0.2.0/24\norigin: AS4\n\nroute: 192.0.2.0/24\norigin: AS5\n"
+    assert ask(file(tmp_path, "b.db", routes), "192.0.2.1").asn == 4
+    assert ask(tmp_path, "192.0.2.1").asn == 2  # the folder: a.json before b.db
+
+
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted), min_size=1, max_size=12)
 
 
