@@ -233,7 +233,7 @@ def _headers(row: NDArray[np.void], size: NDArray[np.int64]) -> tuple[NDArray[np
 class Streams:
     """Takes DNS messages out of TCP segments: in order of sequence, several a segment, across segments.
 
-    lost: connections whose octets were missing, not DNS in the middle, or not there in time.
+    lost: connections whose octets were missing, no DNS from their beginning or midway, or not there in time.
     """
 
     def __init__(self) -> None:

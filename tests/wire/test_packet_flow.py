@@ -348,6 +348,18 @@ def test_after_a_hole_reading_goes_on_at_the_next_message() -> None:
     assert read([stream(pieces[:5] + pieces[8:])]) == MESSAGES[:5] + MESSAGES[8:]
 
 
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_a_stream_that_is_no_dns_any_more_is_told_once(before: int) -> None:
+    pieces = cut(STREAM, [2 + len(m) for m in MESSAGES])[:before]
+    at = sum(len(piece) for _, piece in pieces)
+    other = b"\0\1x" + b"no DNS of any kind, "
+    pieces += [(at + n * len(other), other) for n in range(4)]
+    streams = Streams()
+    batch, _ = streams.add(packets_of(stream(pieces)))
+    streams.finish()
+    assert (len(batch), streams.lost) == (before, 1)
+
+
 def test_two_connections_do_not_mix() -> None:
     one, two = (stream(cut(STREAM, [50] * 40), sport=port) for port in (1000, 2000))
     mixed = [packet for pair in zip(one, two, strict=True) for packet in pair]

@@ -136,6 +136,7 @@ def assemble(data, start, length, slot, ident, relative, time_us, table, too_old
                     break  # too little to tell
                 if octets < 12 or (not c.synced and not plausible(out, begin)):
                     begin = at  # no DNS from here; try again where the next segment begins
+                    lost += c.synced
                     c.synced = 0
                     break
                 if at - begin - 2 < octets:
