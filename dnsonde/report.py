@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dnsonde.errors import UsageError
+from dnsonde.table.prefix import MAPPED, inside
 from dnsonde.table.readable import group_text, readable
 from dnsonde.table.rows import Relation, joined, listed, records, within
 from dnsonde.table.store import quoted
-from dnsonde.wire.batch import MAPPED
 
 TARGET = "target_net, target_host"
 SILENT = ("silent", "not_sent")  # classes of hosts of which nothing came
@@ -207,7 +207,7 @@ def _keyed(hosts: Relation, by: str, enrichment: Relation, role: str) -> tuple[R
     if by != "prefix":
         return owned(hosts, enrichment, role), by
     net, host = f"{role}_net", f"{role}_host"
-    four = f"{net} = 0 AND {host} >= {MAPPED} AND {host} < {MAPPED << 1}"
+    four = inside(role, (MAPPED,))
     halves = (
         f"CASE WHEN {four} THEN {net} ELSE {net} & {-(1 << 16)} END AS prefix_net, "
         f"CASE WHEN {four} THEN {host} & -256 ELSE 0 END AS prefix_host"

@@ -158,6 +158,14 @@ def test_prefixes_of_both_families_are_groups() -> None:
     ] == ["-"]
 
 
+def test_ipv6_just_above_the_addresses_that_stand_for_ipv4_is_grouped_as_ipv6() -> None:
+    rows = verdicts(
+        *((address, "refused", False) for address in ("255.255.255.255", "::1:0:0:1", "::1:0:1:1"))
+    )
+    found = report.grouped(rows, "prefix", owned_by(), {"n": "count(*)"}, first="n")
+    assert [(r["group"], r["n"]) for r in found] == [("::/48", 2), ("255.255.255.0/24", 1)]
+
+
 def test_the_same_run_twice_differs_in_nothing() -> None:
     assert addresses(report.compare(verdicts(*THREE), verdicts(*THREE))) == []
 
