@@ -173,7 +173,7 @@ def test_multicast_and_the_like_are_no_conversation() -> None:
         ("127.0.0.1", 40000, "127.0.0.53", 53),
     )
     assert (names, found.conversations) == ([], 0)
-    assert "no conversations" in found.why
+    assert "no conversations between networks" in found.why
 
 
 def test_an_allow_list_covers_what_is_within_it() -> None:

@@ -62,7 +62,7 @@ class Guess:
     def why(self) -> str:
         """The reason, in a sentence."""
         if not self.conversations:
-            return "there are no conversations between hosts in it"
+            return "there are no conversations between networks in it"
         if not self.prefixes:
             return f"no prefixes have an end in half of its {self.conversations:,} conversations"
         kind = "private addresses, and " if self.private else ""
