@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from dnsonde.wire._arrays import frozen, parts
 from dnsonde.wire._kernels import text as kernel
 from dnsonde.wire.batch import Batch
-from dnsonde.wire.codes import Type
 
 
 def name_text(batch: Batch, messages: NDArray[np.void], *, lower: bool = False) -> pa.StringArray:
@@ -46,24 +45,6 @@ def name_text_into(
     if written < 0:
         raise ValueError("these rows do not belong to this batch")
     return written
-
-
-def record_names(
-    batch: Batch, records: NDArray[np.void], *, rdata: bool = False, lower: bool = False
-) -> pa.StringArray:
-    """The records' owner names as `name_text` gives them; with `rdata` the name in the data instead.
-
-    That is the target of NS, CNAME, DNAME and PTR, the exchange of MX, the primary of SOA; "" for other types.
-    """
-    row = records["message"]
-    start = records["name_start"].astype(np.int64)
-    if rdata:
-        kind = records["type"]
-        named = np.isin(kind, [Type.NS, Type.CNAME, Type.DNAME, Type.PTR, Type.SOA, Type.MX]) & (
-            records["class"] == 1
-        )
-        start = np.where(named, records["rdata_start"] + 2 * (kind == Type.MX), -1)
-    return _names(batch.data, batch.offset[row], batch.length[row], start, 1020 * len(records), lower)
 
 
 def gather(data: NDArray[np.uint8], start: NDArray[np.int64], length: NDArray[np.int32]) -> NDArray[np.uint8]:

@@ -22,7 +22,6 @@ columns.test_columns_say_what_rows_say()
 columns.test_a_name_is_one_name_in_any_case()
 columns.test_nothing_is_read_or_written_outside()
 columns.test_packets_are_sorted_and_told_as_a_loop_would(1)
-decode.test_names_in_rdata_are_shown()
 decode.test_edns_options_are_read()
 for parts in name.near_names(2, 1500):
     name.compare(parts)
