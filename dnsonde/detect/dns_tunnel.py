@@ -94,19 +94,20 @@ def dns_tunnel(
     use a network without paying.
 
     **What looks like it** Antivirus, mail reputation and telemetry put hashes into names by design; those that are
-    known (`intel/markers.toml`) are left out. The others come from many clients, a few names from each: seen
-    between clients and resolver they are none. Seen behind a resolver they stay below the limits for plain types or
-    belong on the allow-list. Lists of addresses (DNSBL, PTR, SPF macros) embed addresses: such names are not
-    counted, up to 80 octets, which an IPv6 address needs. Who guesses hosts and asks for their MX or TXT is told that most do not exist: such answers carry nothing,
-    and the limits are those for plain types. CDN names are short and asked again; DKIM, DMARC and ACME names are few
-    for each domain. Names that do not exist are `random_subdomain`'s unless they are long. A capture that keeps 96
-    octets of a packet has not the end of a long name, where its domain stands: there, nothing is told.
+    known (`intel/markers.toml`) are left out. The others come from many clients, a few names from each: seen between
+    clients and resolver they are none. Seen behind a resolver they stay below the limits for plain types or belong on
+    the allow-list. Lists of addresses (DNSBL, PTR, SPF macros) embed addresses: such names are not counted, up to 80
+    octets, which an IPv6 address needs. Who guesses hosts and asks for their MX or TXT is told that most do not exist:
+    such answers carry nothing, and the limits are those for plain types. CDN names are short and asked again; DKIM,
+    DMARC and ACME names are few for each domain. Names that do not exist are `random_subdomain`'s unless they are long.
+    A capture that keeps 96 octets of a packet has not the end of a long name, where its domain stands: there, nothing
+    is told.
 
     **Thresholds** `window_s` is a day, so that slow tunnels add up; `gap_s` too. A session of dns2tcp has 80 names, of
     iodine and dnscat2 220: `names_min` is 40, `few_names_min` 10 and `octets_min` 1,000, with `carriers_min` (0.5) of
     the queries for types that carry data, `length_min` 12, `entropy_min` 2.5 (base 16 has up to 4, base 32 5) and
-    `fresh_min` 0.3 (who is not answered asks three times). For plain types `plain_names_min` is 200, `plain_octets_min` 7,000 and `plain_length_min`
-    35.
+    `fresh_min` 0.3 (who is not answered asks three times). For plain types `plain_names_min` is 200, `plain_octets_min`
+    7,000 and `plain_length_min` 35.
     """
     few = _few(message, few_names_min)
     suspects = _suspects(
