@@ -91,7 +91,8 @@ def message_columns(data, offset, length, keys, rec, want, slots, names, index, 
     octets, its hash; name 0 is none. index i4 (n,): number of each message's name. wide i8, narrow i4, small i2:
     (columns, at least n), mark u4 (at least n,).
     """
-    data, want, slots, names = borrowed(data), borrowed(want), borrowed(slots), borrowed(names)
+    data, keys, want = borrowed(data), borrowed(keys), borrowed(want)
+    slots, names = borrowed(slots), borrowed(names)
     count = 1
     last = 0
     last_at = np.int64(0)

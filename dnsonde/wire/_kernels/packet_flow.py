@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dnsonde.wire._kernels.jit import kernel
+from dnsonde.wire._kernels.jit import borrowed, kernel
 from dnsonde.wire._kernels.keyed import ends_hash
 
 GRE = 47
@@ -14,6 +14,7 @@ def meter(data, offset, packets, time_us, first, window_us, keys, slots, rows, u
 
     keys: u8 (6,) or more, secret; slots: row number + 1, 0 empty, a power of two of them, at least twice the rows.
     """
+    keys = borrowed(keys)
     mask = np.uint64(len(slots) - 1)
     for i in range(first, len(packets)):
         p = packets[i]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dnsonde.wire._kernels.jit import helper, kernel
+from dnsonde.wire._kernels.jit import borrowed, helper, kernel
 from dnsonde.wire._kernels.keyed import ends_hash
 
 WAYS = 8  # slots in which a connection may stand; the one unused for longest gives way
@@ -17,6 +17,7 @@ def follow(packets, time_us, keys, table, counter, slot, ident, relative):
 
     A SYN with another sequence number begins a new connection; a segment without one is taken from its middle.
     """
+    keys = borrowed(keys)
     sets = np.uint64(len(table) // WAYS)
     for i in range(len(packets)):
         p = packets[i]
