@@ -32,6 +32,9 @@ from dnsonde.table.relations import attach, is_ipv4, keys, pair
 STOMPED = 5  # connections
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
 AGAIN = 2  # SYNs of a client in a minute
+TRIES = (
+    6  # SYNs of a connection in a minute that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298; Linux)
+)
 ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
 
@@ -80,12 +83,13 @@ def flood(
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
-    **What looks like it** Flash crowds complete their handshakes and come with few connections each. Proxies and
-    load balancers make very many to the servers behind them: HTTP from home to home is left out. Speed tests,
-    calls, games, VPN and QUIC go both ways, or stay in few connections: `ack` counts connections of three packets at
-    most. Clients of one network whose service is out of reach send a SYN or two each, as their systems write them: all
-    sources in one /16 (IPv6: /32), and no layout of options in more than half. A port scan spreads over ports, one of
-    IP protocols over protocols: there, only SYNs without options from a thousand ports count, as no scanner sends them.
+    **What looks like it** Flash crowds complete their handshakes and come with few connections each: a flood of SYNs
+    has as many of them as there are connections, at six SYNs each. Proxies and load balancers make very many to the
+    servers behind them: HTTP from home to home is left out. Speed tests, calls, games, VPN and QUIC go both ways, or
+    stay in few connections: `ack` counts connections of three packets at most. Clients of one network whose service is
+    out of reach send a SYN or two each, as their systems write them: all sources in one /16 (IPv6: /32), and no layout
+    of options in more than half. A port scan spreads over ports, one of IP protocols over protocols: there, only SYNs
+    without options from a thousand ports count, as no scanner sends them.
     A log of flows without TCP flags is never taken for a flood of segments that have none, and where an exporter
     samples, it must have seen twenty packets. Pings are answered, and echo replies asked for, by the second: replies
     and errors must find an address that says nothing, and errors must come a hundred from each source, which systems do
@@ -169,16 +173,18 @@ def flood(
     clients = (each.networks == 1) & (each.packets <= AGAIN * each.sources) & (each.alike * 2 <= each.flows)
     # Nobody makes so many connections and has nothing to say.
     empty = spread & (each.flows >= 50 * each.sources) & (each.flows >= 3 * each.used)
+    # Of a flood from few ports a row has very many; a STOMP's are data of one connection.
+    tries = ibis.ifelse(each.vector == "stomp", each.flows, ibis.greatest(each.flows, each.packets // TRIES))
     # How many times the threshold it is; 0 where the vector's own condition fails.
     ratio = ibis.cases(
         # One connection, or two, in which somebody sends much are uploads.
         ((each.vector == "stomp") & (each.flows < STOMPED), 0.0),
         ((each.vector == "syn") & clients, 0.0),
         (crafted, ibis.greatest(slow / syn_s, paced / crafted_min)),
-        (scattered & ~spread & (each.flows >= each.talks), slow / ack_s),
-        (each.vector.isin(["syn", "stomp"]) & spread & (each.flows >= each.talks), slow / syn_s),
+        (scattered & ~spread & (tries >= each.talks), slow / ack_s),
+        (each.vector.isin(["syn", "stomp"]) & spread & (tries >= each.talks), slow / syn_s),
         (each.vector.isin(["syn", "stomp"]), 0.0),
-        (each.vector == "flags", ibis.ifelse(spread & deaf & (each.flows >= each.talks), slow / syn_s, 0.0)),
+        (each.vector == "flags", ibis.ifelse(spread & deaf & (tries >= each.talks), slow / syn_s, 0.0)),
         (
             each.vector.isin(["ack", "fin"]),
             ibis.ifelse(many & (each.flows * 2 >= each.packets), slow / ack_s, 0.0),

@@ -186,6 +186,22 @@ def test_slow_syns_at_many_addresses_of_home_are_a_carpet_floods() -> None:
     assert len(few) == 10
 
 
+def test_a_flood_from_few_ports_is_not_hidden_by_ordinary_use() -> None:
+    """A row of flow is a port: SYNs are compared with connections, six for each, as systems try again."""
+    few: dict[str, Any] = {"sources": 100, "packets": 500, "dst_port": 443, "lasts_s": 10.0}
+    used = crowd(300, step_s=0.03, syn=1, ack=6, packets=8, payload_bytes=600, options=5, dst_port=443)
+    again = crowd(299, step_s=0.03, syn=6, packets=6, options=5, length_max=60, dst_port=443)
+    (row,), (other,), overloaded = apart(
+        flood,
+        [*crowd(100, syn=500, **few), *used],
+        [*crowd(100, fin=500, **few), *used],
+        [*again, *used],
+    )
+    assert (row["evidence"]["vector"], row["severity"], row["count"]) == ("syn", "high", 50_000)
+    assert (other["evidence"]["vector"], other["count"]) == ("flags", 50_000)
+    assert overloaded == []
+
+
 def test_a_flash_crowd_and_a_port_scan_are_not_it() -> None:
     crowded = crowd(3000, syn=1, ack=8, packets=10, payload_bytes=900, payload=b"GET / HTTP/1.1", dst_port=80)
     scan = [flow("203.0.113.9", VICTIM, time_s=n / 500, dst_port=n + 1, syn=1) for n in range(1000)]
