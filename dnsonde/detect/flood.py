@@ -89,13 +89,13 @@ def flood(
     stay in few connections: `ack` counts connections of three packets at most. Clients of one network whose service is
     out of reach send a SYN or two each, as their systems write them: all sources in one /16 (IPv6: /32), and no layout
     of options in more than half. A port scan spreads over ports, one of IP protocols over protocols: there, only SYNs
-    without options from a thousand ports count, as no scanner sends them.
-    A log of flows without TCP flags is never taken for a flood of segments that have none, and where an exporter
-    samples, it must have seen twenty packets. Pings are answered, and echo replies asked for, by the second: replies
-    and errors must find an address that says nothing, and errors must come a hundred from each source, which systems do
-    not send to one that sent so much. GRE between two routers has neither Mirai's mark nor ten sources. A one-way UDP
-    stream of one source (iperf, video) is told from a bot's by nothing but who wants it: it is at most medium; video
-    has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a thousand come.
+    without options from a thousand ports count, as no scanner sends them. A log of flows without TCP flags is never
+    taken for a flood of segments that have none, and where an exporter samples, it must have seen twenty packets. Pings
+    are answered, and echo replies asked for, by the second: replies and errors must find an address that says nothing,
+    and errors must come a hundred from each source, which systems do not send to one that sent so much. GRE between two
+    routers has neither Mirai's mark nor ten sources. A one-way UDP stream of one source (iperf, video) is told from a
+    bot's by nothing but who wants it: it is at most medium; video has 1,316 octets a datagram, Mirai's plain UDP 1,312,
+    which is a mark where a thousand come.
 
     **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources.
     `syn_s` (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000),
