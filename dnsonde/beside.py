@@ -27,7 +27,8 @@ Work = Callable[..., object]
 class Ready(Protocol):
     """What work calls once it serves. keep: puts all that the work has on disk; False where it cannot."""
 
-    def __call__(self, keep: Keep | None = None) -> None: ...  # noqa: D102
+    def __call__(self, keep: Keep | None = None) -> None:
+        """Say that it serves."""
 
 
 class Beside:

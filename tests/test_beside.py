@@ -106,7 +106,7 @@ def test_where_that_cannot_be_the_child_may_say_why(work: Any) -> None:
     with pytest.raises(SystemRefusal, match="the disk is full"), Beside(work.cannot_keep) as child:
         child.keep()
     with Beside(work.stumble) as child:
-        os.kill(child._process.pid or 0, signal.SIGKILL)
+        child._process.kill()
         with pytest.raises(Gone, match=r"ended without a word \(exit code -9\)"):
             child.keep()
 

@@ -1,7 +1,6 @@
 """The use cases on a real lab: sockets, child processes, tables, verdicts."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -346,14 +345,12 @@ def test_what_a_killed_authority_had_not_written_is_asked_again(tmp_path: Path) 
 
             def told(now: Progress, helper: Beside = helper, *, kill: bool = attempt == "killed") -> None:
                 if kill and now.sent > 130:
-                    os.kill(helper._process.pid or 0, signal.SIGKILL)
+                    helper._process.kill()
                     helper._process.join()
                 helper.check()
 
-            ending = (
-                pytest.raises(Failure, match="ended without a word") if attempt == "killed" else nullcontext()
-            )
-            with ending:
+            gone = pytest.raises(Failure, match="ended without a word")
+            with gone if attempt == "killed" else nullcontext():
                 prober.run(told, keep=helper.keep)
     run.judge(tmp_path)
     measured, truth = look.at(tmp_path)

@@ -78,9 +78,8 @@ class Sightings:
         self._queue: SimpleQueue[tuple[_Block, int | None] | None] = SimpleQueue()
         self._free: SimpleQueue[_Block] = SimpleQueue()  # used again: fresh memory costs a fault a page
         self._failure: BaseException | None = None
-        self._changed = (
-            Condition()
-        )  # of the numbers below: wishes (`want`) spoken, handed to the thread, and granted
+        # Wishes (`want`) that were spoken, handed to the thread, and granted; `_changed` when these do.
+        self._changed = Condition()
         self._wanted = self._handed = self._granted = 0
         self._closed = False
         _warm()

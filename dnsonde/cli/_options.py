@@ -1,6 +1,5 @@
 """Options that several commands have, each with one meaning."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -31,7 +30,7 @@ output = click.option(
 )
 
 
-def require_file(form: str | None, output: Path | None, binary: Collection[str] = BINARY) -> None:
-    """Refuse to write to a terminal what is no text."""
-    if output is None and form in binary:
+def require_file(form: str, output: Path | None) -> None:
+    """Refuse to write to standard output what is no text."""
+    if output is None and form in BINARY:
         raise click.UsageError(f"{form} is no text: name a file with -o.")

@@ -32,9 +32,7 @@ from dnsonde.table.relations import attach, is_ipv4, keys, pair
 STOMPED = 5  # connections
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
 AGAIN = 2  # SYNs of a client in a minute
-TRIES = (
-    6  # SYNs of a connection in a minute that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298; Linux)
-)
+TRIES = 6  # SYNs in a minute of a connection that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298)
 ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
 

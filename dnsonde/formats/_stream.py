@@ -240,7 +240,7 @@ class Stream:
                 self._skip(8 + int.from_bytes(self._tail[4:8], "little"))
             else:
                 break
-        if MAGIC.get(next((m for m in MAGIC if self._tail.startswith(m)), b"")) == self.compression:
+        if _named(self._tail) == self.compression:
             self._member = MEMBERS[self.compression]()
             return
         if self._tail:
@@ -332,15 +332,20 @@ class Stream:
         self.close()
 
 
+def _named(raw: bytes, at: int = 0) -> str:
+    """What compresses data that stands there, by its magic number; empty where nothing does."""
+    return next((name for magic, name in MAGIC.items() if raw.startswith(magic, at)), "")
+
+
 def _compression(raw: bytes) -> str:
-    """What compresses data that begins so, by its name; empty where nothing does."""
+    """The same, of a file that begins so; behind frames to be skipped what follows them tells, if it is seen."""
     at = 0
     while _is_skipped(raw[at : at + 8]):
         at += 8 + int.from_bytes(raw[at + 4 : at + 8], "little")
-    found = next((name for magic, name in MAGIC.items() if raw.startswith(magic, at)), "")
-    if not at:
+    found = _named(raw, at)
+    if not at or found in SKIPPING:
         return found
-    return found if found in SKIPPING else SKIPPING[0] if at >= len(raw) else ""
+    return SKIPPING[0] if at >= len(raw) else ""
 
 
 def _is_skipped(head: bytes) -> bool:

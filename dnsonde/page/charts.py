@@ -41,7 +41,7 @@ GAP = 6.0  # between those lines
 
 
 def svg(chart: Chart, number: int) -> Markup:
-    """A chart as an SVG element to stand in a page, `number` is its place among them."""
+    """A chart as an SVG element to stand in a page; number: its place among those of the page."""
     name = f"c{number}"
     shape = chart.shape
     paints = shape.paints if isinstance(shape, Bars) and shape.paints else tuple(PAINTS)

@@ -39,7 +39,7 @@ class Before:
 class Measurement:
     """What only the run's folder tells.
 
-    asked, targets: how many addresses were asked, and are to be, None: unknown; facts: of the plan.
+    asked: addresses that were, where it is not finished; targets: that are to be, None: unknown; facts: of the plan.
     """
 
     name: str

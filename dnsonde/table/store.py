@@ -36,8 +36,9 @@ SQL_TYPES = {
     pa.int64(): "BIGINT", pa.int32(): "INTEGER", pa.int16(): "SMALLINT", pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN", pa.string(): "VARCHAR", pa.binary(): "BLOB",
 }  # fmt: skip
-_numbers = count(1)  # of databases of this process
 MEMORY_MIB = 2048  # of a database that looks at runs and lakes, before it spills to disk
+
+_numbers = count(1)  # of databases of this process
 
 
 class Writer:

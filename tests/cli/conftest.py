@@ -12,6 +12,7 @@ from dnsonde.__main__ import answer
 from dnsonde.table.schema import PROBE, REPLY, VERDICT, Table
 from dnsonde.table.store import Writer
 from dnsonde.wire.batch import address_pair
+from tests.cli.captures import bot, open_resolver, pcap
 
 Ran = subprocess.CompletedProcess[str]
 Type = Callable[..., Ran]
@@ -95,3 +96,9 @@ def _write(folder: Path, table: Table, rows: list[dict[str, Any]]) -> None:
             full = [blank | row for row in rows]
             names = sorted({name for row in full for name in row})
             writer.append({name: pa.array([row.get(name) for row in full]) for name in names})
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """A bot and an open resolver at home, captured."""
+    return pcap(tmp_path / "trace.pcap", *sorted([*bot(), *open_resolver()]))

@@ -1,4 +1,4 @@
-"""`dnsonde detect`, `ingest`, `query` and what explains them: from files to findings, as people type it."""
+"""`dnsonde detect`, `ingest`, and what explains them: from files to findings, as people type it."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,86 +19,23 @@ from rich.console import Console
 from dnsonde import watch
 from dnsonde.cli import _findings
 from dnsonde.clock import VirtualClock
+from tests.cli.captures import (
+    address,
+    datagram,
+    found,
+    open_resolver,
+    pcap,
+    syn,
+)
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
 
 HOME = "192.0.2.0/24"
-START = 1_700_000_000
 COLUMNS = [
     "detector", "threat", "subject", "subject_kind", "severity", "confidence", "first_seen", "last_seen", "count",
     "title", "summary", "evidence", "references",
 ]  # fmt: skip
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-HOSTILE = b"\x1b[31m<b>=cmd"
-
-
-def address(text: str) -> bytes:
-    return bytes(int(part) for part in text.split("."))
-
-
-def datagram(src: str, dst: str, ports: tuple[int, int], payload: bytes, ttl: int = 57) -> bytes:
-    udp = b"".join(p.to_bytes(2, "big") for p in (*ports, 8 + len(payload), 0)) + payload
-    head = b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + b"\0\1\0\0" + bytes([ttl, 17]) + b"\0\0"
-    return bytes.fromhex("0200000000010200000000020800") + head + address(src) + address(dst) + udp
-
-
-def syn(src: str, dst: str, port: int, sequence: bytes) -> bytes:
-    tcp = (
-        (40000).to_bytes(2, "big")
-        + port.to_bytes(2, "big")
-        + sequence
-        + bytes(4)
-        + b"\x50\x02\x10\0"
-        + bytes(4)
-    )
-    head = b"\x45\0\0\x28\0\1\0\0\x40\x06\0\0"
-    return bytes.fromhex("0200000000010200000000020800") + head + address(src) + address(dst) + tcp
-
-
-def question(label: bytes, *, answer: str = "", number: int = 7) -> bytes:
-    name = bytes([len(label)]) + label + b"\7example\3net\0"
-    flags, count = (b"\x81\x80", 1) if answer else (b"\x01\0", 0)
-    head = number.to_bytes(2, "big") + flags + b"\0\1" + count.to_bytes(2, "big") + bytes(4)
-    record = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4" + address(answer) if answer else b""
-    return head + name + b"\0\1\0\1" + record
-
-
-def pcap(path: Path, *frames: tuple[float, bytes]) -> Path:
-    """Write a capture: (seconds after START, frame)."""
-    out = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
-    for time_s, frame in frames:
-        micros = round((START + time_s) * 1e6)
-        stamp = (micros // 1_000_000, micros % 1_000_000, len(frame), len(frame))
-        out += b"".join(field.to_bytes(4, "little") for field in stamp) + frame
-    path.write_bytes(out)
-    return path
-
-
-def bot() -> Iterator[tuple[float, bytes]]:
-    """A host at home that scans as Mirai does."""
-    for n in range(40):
-        target = f"198.51.{n}.{n + 1}"
-        yield n / 10, syn("192.0.2.66", target, 23, address(target))
-
-
-def open_resolver() -> Iterator[tuple[float, bytes]]:
-    """A host at home that answers a stranger, whose names would steer a terminal."""
-    for n in range(5):
-        label = HOSTILE + b"%d" % n
-        asked = question(label, number=n)
-        yield n, datagram("203.0.113.9", "192.0.2.53", (40000 + n, 53), asked)
-        answered = question(label, answer="198.51.100.7", number=n)
-        yield n + 0.01, datagram("192.0.2.53", "203.0.113.9", (53, 40000 + n), answered)
-
-
-@pytest.fixture
-def capture(tmp_path: Path) -> Path:
-    return pcap(tmp_path / "trace.pcap", *sorted([*bot(), *open_resolver()]))
-
-
-def found(said: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert said.returncode in {0, 1}, said.stderr
-    return [json.loads(line) for line in said.stdout.splitlines()]
 
 
 def test_findings_stand_worst_first_and_every_packet_is_accounted_for(dnsonde: Type, capture: Path) -> None:
@@ -281,71 +218,6 @@ def test_indicators_of_ones_own_are_looked_for(dnsonde: Type, tmp_path: Path) ->
         assert len(found(dnsonde(*base, "--intel", "ours.json"))) == findings
 
 
-@pytest.mark.parametrize(
-    ("sql", "code"),
-    [
-        ("SELECT 1", 0),
-        ("WITH a AS (FROM flow) SELECT count(*) FROM a", 0),
-        ("SELECT src_net, src_host FROM flow", 0),
-        ("SELECT * FROM read_text('/etc/hostname')", 2),
-        ("SELECT * FROM '/etc/hostname'", 2),
-        ("COPY flow TO 'out.csv'", 2),
-        ("SELECT 1; SELECT 2", 2),
-        ("DROP VIEW flow", 2),
-        ("SET enable_external_access = true", 2),
-        ("ATTACH 'x.db'", 2),
-        ("INSTALL httpfs", 2),
-        ("EXPLAIN ANALYZE COPY flow TO 'out.csv'", 2),
-        ("SELECT nonsense FROM flow", 2),
-        ("SELECT 1 AS a, 2 AS a", 2),
-        ("SELEC", 2),
-        ("", 2),
-    ],
-)
-def test_a_query_reads_the_lake_and_nothing_else(
-    sql: str, code: int, dnsonde: Type, capture: Path, tmp_path: Path
-) -> None:
-    dnsonde("ingest", capture, "-o", "lake")
-    before = {p.name for p in tmp_path.iterdir()}
-    said = dnsonde("query", "lake", sql, "--format", "jsonl")
-    assert said.returncode == code, said.stderr
-    assert len(said.stderr.splitlines()) == (code != 0), said.stderr
-    assert {p.name for p in tmp_path.iterdir()} == before
-    if sql.startswith("SELECT src_net"):
-        assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
-
-
-def test_who_asks_for_an_address_is_told_of_the_pair(dnsonde: Type, capture: Path) -> None:
-    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
-    told = dnsonde("query", "lake", "SELECT src FROM message")
-    assert told.returncode == 2
-    assert told.stderr.startswith(
-        "dnsonde: an address is a pair of columns: ask for src_net, src_host, shown as src,"
-    )
-    assert len(told.stderr.splitlines()) == 1
-    assert dnsonde("query", "lake", "SELECT src_net, src_host FROM message").stdout.startswith("src\n")
-
-
-@pytest.mark.parametrize(
-    ("sql", "sentence"),
-    [
-        ("SELECT src_net, src_host, 1 AS src FROM message", "two columns of this query are named 'src'"),
-        (
-            "SELECT CASE WHEN range = 400000 THEN 'x' ELSE '1' END::INT AS n FROM range(500000)",
-            "this query cannot be answered: Conversion Error: Could not convert string 'x'",
-        ),
-    ],
-)
-def test_a_query_that_fails_among_its_rows_is_a_sentence(
-    sql: str, sentence: str, dnsonde: Type, capture: Path
-) -> None:
-    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
-    told = dnsonde("query", "lake", sql, "--format", "jsonl")
-    assert told.returncode == 2
-    assert told.stderr.startswith(f"dnsonde: {sentence}")
-    assert len(told.stderr.splitlines()) == 1
-
-
 def test_a_damaged_account_is_named(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
     assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
     (part,) = (tmp_path / "lake" / "account").iterdir()
@@ -354,51 +226,6 @@ def test_a_damaged_account_is_named(dnsonde: Type, capture: Path, tmp_path: Path
     assert told.returncode == 3
     assert f"{part.name} cannot be read" in told.stderr
     assert len(told.stderr.splitlines()) == 1
-
-
-def test_an_address_is_asked_for_by_its_prefix(dnsonde: Type, capture: Path) -> None:
-    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
-    query = "SELECT DISTINCT src_net, src_host FROM message WHERE within(src_net, src_host, '{}')"
-    rows = found(dnsonde("query", "lake", query.format("203.0.113.0/24"), "--format", "jsonl"))
-    assert rows == [{"src": "203.0.113.9"}]
-    assert found(dnsonde("query", "lake", query.format("::/0"), "--format", "jsonl")) == []
-    told = dnsonde("query", "lake", query.format("example.com"))
-    assert (told.returncode, told.stderr) == (
-        2,
-        "dnsonde: 'example.com' is neither an address nor a prefix\n",
-    )
-
-
-def test_a_table_says_that_there_is_more_and_machines_get_all(dnsonde: Type, capture: Path) -> None:
-    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
-    query = ("query", "lake", "SELECT * FROM range(60)")
-    told = dnsonde(*query)
-    assert told.stdout.splitlines()[-1].strip() == "49"
-    assert (
-        told.stderr == "... and more than these 50: --limit 0 shows all, --format csv -o FILE keeps them.\n"
-    )
-    for more in (("--limit", "0"), ("--limit", "60"), ("--format", "csv"), ("-o", "-", "--limit", "0")):
-        told = dnsonde(*query, *more)
-        assert told.stdout.splitlines()[-1].strip() == "59"
-        assert told.stderr == ""
-    assert len(found(dnsonde(*query, "--format", "jsonl", "--limit", "3"))) == 3
-    assert dnsonde("query", "lake", "SELECT * FROM range(50)").stderr == ""
-
-
-def test_a_query_may_give_columns_of_whatever_type(dnsonde: Type, capture: Path) -> None:
-    dnsonde("ingest", capture, "-o", "lake")
-    values = (
-        'INTERVAL 1 DAY AS "how ""long"""',
-        "'101'::BIT AS b",
-        "[1, 2] AS l",
-        "{'i': INTERVAL 1 HOUR} AS s",
-    )
-    sql = f"SELECT {', '.join(values)}, NULL AS n"
-    (row,) = found(dnsonde("query", "lake", sql, "--format", "jsonl"))
-    assert row == {'how "long"': "1 day", "b": "101", "l": [1, 2], "s": "{'i': '01:00:00'}", "n": None}
-    for form in ("csv", "json", "table"):
-        said = dnsonde("query", "lake", sql, "--format", form)
-        assert (said.returncode, "[1, 2]" in said.stdout or form == "json") == (0, True), said.stderr
 
 
 def test_all_logs_of_a_day_may_be_named_though_only_some_are_read(dnsonde: Type, tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def meter(data, offset, packets, time_us, first, window_us, keys, slots, rows, u
 @kernel
 def place(keys, slots, rows, used):
     """Fill empty slots with these rows, after some were taken away."""
+    keys = borrowed(keys)
     mask = np.uint64(len(slots) - 1)
     for number in range(used):
         f = rows[number]
