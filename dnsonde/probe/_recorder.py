@@ -1,8 +1,8 @@
 """Rows on their way to disk, beside the loop that sends: first the replies, then the probes that they answer.
 
-A probe becomes a row only when its time is up, or its round over, and the replies until then are on disk, and what an
-authority of ours saw. So rows are the checkpoint: a target with a row is done with, one without is asked again,
-whichever process was killed, and wherever.
+Before either, what an authority of ours saw is. A probe becomes a row only when its time is up, or its round over, and
+the replies until then are on disk. So rows are the checkpoint: a target with a row is done with, one without is asked
+again, whichever process was killed, and wherever.
 """
 
 from collections import deque
@@ -145,6 +145,8 @@ class Recorder:
                 self._waiting.popleft()
 
     def _write(self, asked: Asked, probes: list[Rows], replies: list[Rows], state: State) -> None:
+        if self._keep is not None:
+            self._keep()  # before the replies, too: a late one is to a probe that has its row
         for chunk in replies:
             sorts = chunk["outcome"].astype(np.uint16) << np.uint16(8) | chunk["kind"]
             if (sorts == sorts[0]).all():
@@ -154,8 +156,6 @@ class Recorder:
                     self._replies.append(reply_columns(chunk[sorts == sort]))
             self._chunks.give_back(chunk)
         self._replies.flush()
-        if probes and self._keep is not None:
-            self._keep()
         octets = [part.view(np.uint8) for part in probes]  # NumPy copies records a field at a time
         settled = np.concatenate([np.zeros(0, np.uint8), *octets]).view(SENT)
         for start in range(0, len(settled), CHUNK):
