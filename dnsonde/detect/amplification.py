@@ -121,12 +121,7 @@ def amplification(
         request_lengths=each.request_longest.max() - each.request_shortest.min(),
         ours=each.src_home.cast("int64").max(),
     )
-    hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
-    hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
-    hits = attach(hits, _heard(rows, hits), [*DST, "window"])
     hits = attach(hits, _fragments(rows, each), by)
-    hits = stage(hits)
-    hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
     hits = hits.mutate(
         whole=hits.packets,
         fragments=hits.fragments.fill_null(0),
@@ -135,8 +130,13 @@ def amplification(
         payload=hits.payload + hits.fragment_octets.fill_null(0),
         last_us=ibis.greatest(hits.last_us, hits.fragment_us.fill_null(hits.last_us)),
     )
-    hits = hits.filter(hits.packets >= packets_min)
-    hits = stage(seen(attach(hits, busiest(each, by), by), each, flow, by), needed=True)
+    hits = stage(hits.filter(hits.packets >= packets_min), needed=True)
+    hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
+    hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
+    hits = attach(hits, _heard(rows, hits), [*DST, "window"])
+    hits = stage(hits)
+    hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
+    hits = stage(attach(hits, busiest(each, by), by))
 
     def of(value: str, rows: ir.Table = hits) -> ir.NumericValue:
         return ibis.cases(*[(rows.service == s.protocol, float(getattr(s, value))) for s in known], else_=0.0)
@@ -164,8 +164,8 @@ def amplification(
     # So many servers answer nobody who did not ask them, however short.
     short = (hits.service == "dns") & hits.questions.notnull() & blind
     short = short & (hits.reflectors >= MANY) & (hits.heard.notnull() | sudden)
-    hits = hits.filter(sign & same & (large | short | (hits.service == TCP)))
-    hits = stage(hits, needed=True)
+    hits = stage(hits.filter(sign & same & (large | short | (hits.service == TCP))), needed=True)
+    hits = stage(seen(hits, each, flow, by), needed=True)
     hits = hits.mutate(packets_s=rate(hits.packets, hits, 0.1), mbit_s=rate(hits.octets * 8 / 1e6, hits, 0.1))
     hits = stage(sessions(hits, [*DST, "service"], gap_s))
     held = [*DST, "service", "session"]

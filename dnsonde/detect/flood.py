@@ -132,6 +132,8 @@ def flood(
         *keys("src"),
         "protocol",
         "options",
+        "file",
+        "packets",
         network=network(few.src_net, few.src_host),
         port=few.dst_port.cast("int64"),
         bare=bare.fill_null(False).cast("int64"),
@@ -146,9 +148,9 @@ def flood(
     each = attach(each, count_distinct(few, by, ["origin"], "origins"), by)
     each = attach(each, _layouts(few, by), by)
     each = each.filter(each.sources.notnull())
+    each = stage(each.mutate(slow=peak(each, 1.0), packets_s=peak(each, 0.1)), needed=True)
 
-    slow = peak(each, 1.0)
-    fast = peak(each, 0.1)
+    slow, fast = each.slow, each.packets_s
     megabits = fast * (each.octets * 8 / 1_000_000) / each.packets
     deaf = each.answers <= each.packets * answers_max
     spread = (each.packets >= 10 * each.port_count) | (each.sources >= 50)
@@ -205,9 +207,10 @@ def flood(
         (each.vector == "fragments", ibis.ifelse(many & whole, plain, 0.0)),
         else_=ibis.ifelse(many, plain, 0.0),
     )
-    each = each.mutate(ratio=ratio, packets_s=fast, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
+    each = each.mutate(ratio=ratio, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
+    each = stage(each, needed=True)
     each = stage(_alone(each, syn_s), needed=True)
-    each = stage(seen(each, rows, flow, by), needed=True)
+    each = stage(seen(each, few, flow, by), needed=True)
     held = [*DST, "vector"]
     each = stage(sessions(each, held, gap_s))
     few = attach(few.semi_join(each, by), each.select(*by, "session"), by)
