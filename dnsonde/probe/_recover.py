@@ -16,6 +16,7 @@ from dnsonde.probe._window import Window
 from dnsonde.probe.order import Scope
 from dnsonde.probe.rounds import KINDS
 from dnsonde.table.schema import PROBE, REPLY, Table
+from dnsonde.table.store import keep_rows
 from dnsonde.wire.batch import ADDRESS
 from dnsonde.wire.replied import NO_KIND, REPLIED, Fresh, Outcome, learn
 
@@ -74,47 +75,63 @@ class Marks:
 def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int) -> dict[str, int]:
     """Fill `marks` from the parts in `folder`; `kind` and `attempt`: the round that is on.
 
+    A reply whose probe has no row is of those under way when a process was killed. Its target is asked again, and may
+    then say something else, as a forwarder with several egresses does: the first reply goes, lest it look injected.
+
     Returns how many rows there are of probes (`sent`, and `errors` that could not be) and replies (`answered`, `icmp`).
     """
     counts = dict.fromkeys(("sent", "errors", "answered", "icmp"), 0)
-    for batch in _batches(folder, PROBE, ["target_net", "target_host", "kind", "attempt", "errno"]):
-        index = scope.index(_targets(batch))
-        mine = _equal(batch["kind"], KINDS[kind]) & (batch["attempt"].to_numpy() == attempt)
-        marks.done.set(index[mine & (index >= 0)])
-        refused = batch["errno"].to_numpy() != 0
-        marks.refuse(index[refused & (index >= 0)])
-        counts["errors"] += int(refused.sum())
-        counts["sent"] += int((~refused).sum())
-    for batch in _batches(folder, REPLY, ["outcome", "kind", "target_net", "target_host", *_REPLY_COLUMNS]):
-        rows = np.zeros(len(batch), REPLIED)
-        rows["target"] = _targets(batch)
-        rows["index"] = scope.index(np.ascontiguousarray(rows["target"]))
-        rows["outcome"], rows["kind"] = Outcome.MISMATCHED, NO_KIND
-        for outcome in (Outcome.ANSWERED, Outcome.ICMP):
-            rows["outcome"][_equal(batch["outcome"], outcome.name.lower())] = outcome
-        for number, name in enumerate(KINDS):
-            rows["kind"][_equal(batch["kind"], name)] = number
-        for name in _REPLY_COLUMNS:
-            rows[name] = batch[name].fill_null(False if pa.types.is_boolean(batch[name].type) else 0)
-        known = rows["index"] >= 0
-        # A reply whose probe has no row yet is of the batch that was lost: its target is asked again.
-        of_round = known & (rows["kind"] == kind) & (rows["attempt"] == attempt)
-        known[of_round] = marks.done.get(rows["index"][of_round])
-        marks.take(rows[known])
-        for outcome in (Outcome.ANSWERED, Outcome.ICMP):
-            counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"] == outcome))
+    for part in _parts(folder, PROBE):
+        for batch in _batches(part, ["target_net", "target_host", "kind", "attempt", "errno"]):
+            index = scope.index(_targets(batch))
+            mine = _equal(batch["kind"], KINDS[kind]) & (batch["attempt"].to_numpy() == attempt)
+            marks.done.set(index[mine & (index >= 0)])
+            refused = batch["errno"].to_numpy() != 0
+            marks.refuse(index[refused & (index >= 0)])
+            counts["errors"] += int(refused.sum())
+            counts["sent"] += int((~refused).sum())
+    for part in _parts(folder, REPLY):
+        kept = []
+        for batch in _batches(part, ["outcome", "kind", "target_net", "target_host", *_REPLY_COLUMNS]):
+            rows = _replies(batch, scope)
+            known = rows["index"] >= 0
+            lost = known & (rows["kind"] == kind) & (rows["attempt"] == attempt)
+            lost[lost] = ~marks.done.get(rows["index"][lost])
+            kept.append(~lost)
+            rows = rows[~lost]
+            marks.take(rows[rows["index"] >= 0])
+            for outcome in (Outcome.ANSWERED, Outcome.ICMP):
+                counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"] == outcome))
+        keep_rows(REPLY, part, np.concatenate(kept) if kept else np.zeros(0, np.bool_))
     return counts
 
 
-def _batches(folder: Path, table: Table, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    for part in sorted((folder / table.name).glob("part-*.parquet")):
-        try:
-            with pq.ParquetFile(part) as file:
-                yield from file.iter_batches(ROWS, columns=columns)
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise RunError(
-                f"{part} cannot be read: the run cannot continue; restore it, or start again in another folder"
-            ) from error
+def _replies(batch: pa.RecordBatch, scope: Scope) -> NDArray[np.void]:
+    rows = np.zeros(len(batch), REPLIED)
+    rows["target"] = _targets(batch)
+    rows["index"] = scope.index(np.ascontiguousarray(rows["target"]))
+    rows["outcome"], rows["kind"] = Outcome.MISMATCHED, NO_KIND
+    for outcome in (Outcome.ANSWERED, Outcome.ICMP):
+        rows["outcome"][_equal(batch["outcome"], outcome.name.lower())] = outcome
+    for number, name in enumerate(KINDS):
+        rows["kind"][_equal(batch["kind"], name)] = number
+    for name in _REPLY_COLUMNS:
+        rows[name] = batch[name].fill_null(False if pa.types.is_boolean(batch[name].type) else 0)
+    return rows
+
+
+def _parts(folder: Path, table: Table) -> list[Path]:
+    return sorted((folder / table.name).glob("part-*.parquet"))
+
+
+def _batches(part: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(part) as file:
+            yield from file.iter_batches(ROWS, columns=columns)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise RunError(
+            f"{part} cannot be read: the run cannot continue; restore it, or start again in another folder"
+        ) from error
 
 
 def _targets(batch: pa.RecordBatch) -> NDArray[np.void]:

@@ -17,8 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import utf8
@@ -139,6 +141,26 @@ def replace(
     except OSError as error:
         raise refusal(place, error) from error
     return path
+
+
+def keep_rows(table: Table, part: Path, kept: NDArray[np.bool_]) -> None:
+    """Of the rows of a part, in their order, keep these; one without any goes. Readers see the old part or the new.
+
+    RunError where it cannot be read, SystemRefusal where it cannot be written.
+    """
+    if kept.all():
+        return
+    try:
+        rows = pq.read_table(part, schema=table.schema).filter(pa.array(kept))
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(part, error) from error
+    try:
+        if len(rows):
+            _write_part(table, part.parent, _number(part), [rows], replace=True)
+        else:
+            part.unlink()
+    except OSError as error:
+        raise refusal(part.parent, error) from error
 
 
 def facts(folder: Path, table: Table) -> dict[str, str]:
@@ -281,8 +303,13 @@ def unreadable(part: Path, error: Exception) -> RunError:
 
 
 def _highest(folder: Path) -> int:
-    numbers = [p.name[5:-8] for p in folder.glob("part-*.parquet")]
-    return max((int(n) for n in numbers if n.isdecimal()), default=0)
+    return max((_number(part) for part in folder.glob("part-*.parquet")), default=0)
+
+
+def _number(part: Path) -> int:
+    """The number of `part-000001.parquet`; 0 where it has another name."""
+    name = part.name[5:-8]
+    return int(name) if name.isdecimal() else 0
 
 
 def require_utf8(folder: Path) -> None:

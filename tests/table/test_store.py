@@ -375,6 +375,19 @@ def test_save_replaces_the_whole_table(tmp_path: Path) -> None:
     assert store.row_count(tmp_path, PROBE) == 3
 
 
+def test_rows_of_a_part_are_dropped_and_an_empty_part_goes(tmp_path: Path) -> None:
+    for start in (0, 10, 20):
+        with store.Writer(PROBE, tmp_path) as writer:
+            writer.append(probes(10, start))
+    first, second, third = sorted((tmp_path / "probe").iterdir())
+    before = first.stat()
+    store.keep_rows(PROBE, first, np.ones(10, np.bool_))
+    store.keep_rows(PROBE, second, np.arange(10) % 2 == 0)
+    store.keep_rows(PROBE, third, np.zeros(10, np.bool_))
+    assert hosts(tmp_path) == [*range(10), 10, 12, 14, 16, 18]
+    assert (first.stat().st_ino, sorted((tmp_path / "probe").iterdir())) == (before.st_ino, [first, second])
+
+
 def test_add_leaves_what_is_there(tmp_path: Path) -> None:
     with store.Writer(PROBE, tmp_path) as writer:
         writer.append(probes(2))
