@@ -3,6 +3,7 @@
 Names of kinds in malware are often wrong: bytes, flags and lengths decide.
 """
 
+from collections import defaultdict
 from functools import reduce
 from operator import or_
 
@@ -15,6 +16,7 @@ from dnsonde.intel.load import amplifiers, markers
 from dnsonde.table.relations import attach, keys
 
 DST = keys("dst")
+PARTS = ("net", "host", "port")
 WINDOW_S = 60  # of a flow row
 SEEN = 20  # packets of a sample that a rate may be reckoned of
 LOG_RECORDS = 100  # of a log of flows, that tell whether it is a sample
@@ -26,8 +28,10 @@ HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
 GAMES = {"samp": "53414D50", "ts3init1": "545333494E495431"}  # "SAMP", "TS3INIT1"
 MARKED = ("vse", "raknet", "fivem", "ncp", "samp", "ts3init1")
 TALK, REFLECTED = "talk", "reflected"  # vectors that are no flood
+SERVED, EMPTY = "udp_service", "udp_empty"  # from a port that services reflect from, or without payload
 CONNECT = "connect"  # a connection that was made, and over which its source sent nothing
 CONNECT_PACKETS = 10
+EMPTY_LENGTH = 48  # of an IPv6 and a UDP header: in what is longer and tells no payload, there may be one
 ERRORS = "icmp_error"
 ETHERNET_IN_GRE = "6558"
 IPV4, MULTICAST6 = 0xFFFF_0000_0000, -(1 << 56)  # ::ffff:0:0 as a host's half, ff00::/8 as a network's
@@ -85,6 +89,23 @@ def seen(each: ir.Table, rows: ir.Table, flow: ir.Table, by: list[str]) -> ir.Ta
     return each.semi_join(sums.filter((sums.grain == 1) | (sums.seen >= SEEN)), by)
 
 
+def talking() -> list[int]:
+    """Ports of services that also carry conversations."""
+    return sorted({port for service in amplifiers() if service.session for port in service.ports})
+
+
+def large(flow: ir.Table) -> ir.BooleanValue:
+    """The datagrams are as large as what the service of their port reflects."""
+    least: dict[int, list[int]] = defaultdict(list)
+    for service in amplifiers():
+        least[service.payload_min].extend(service.ports)
+    tests = [
+        flow.src_port.isin(sorted(ports)) & (flow.payload_bytes >= flow.packets * octets)
+        for octets, ports in least.items()
+    ]
+    return reduce(or_, tests).fill_null(False)
+
+
 def told(flow: ir.Table) -> ir.BooleanValue:
     """The row's TCP flags are known: it was made of packets, or says FIN. Logs may tell none at all."""
     return (flow.fin > 0) | flow.ttl_min.notnull()
@@ -105,7 +126,8 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE and plain UDP in `mark`.
 
     Rows of vector `talk` are TCP connections that were made, and those of `reflected` what services may have
-    reflected, for comparison: these and fragments are of the vector `reflected_as`, where that is told.
+    reflected, for comparison: these and fragments are of the vector `reflected_as`, where that is told, and empty
+    datagrams are then none of their own.
     """
     f = flow.mutate(begin=octets_hex(flow.payload))
     bare = (f.syn > 0) & (f.ack == 0) & (f.synack == 0)
@@ -126,6 +148,8 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     empty = empty & f.ttl_min.notnull()  # logs may not tell the payload
     reflected = f.src_port.isin(sorted({port for service in amplifiers() for port in service.ports}))
     pieces = (f.src_port == 0) & (f.dst_port == 0)
+    hollow = (f.payload_bytes == 0) & (f.fragments == 0) & f.ttl_min.notnull() & ~pieces
+    hollow = hollow & (f.length_max <= EMPTY_LENGTH)
     gre = (f.begin.substr(4, 4) == ETHERNET_IN_GRE).ifelse("gre_eth", "gre_ip")
     tcp = ibis.cases(
         (http, "http"),
@@ -144,6 +168,7 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
         *[(test, name) for name, test in _by_payload(f)],
         ((f.dst_port == 53) & _queries(f), "dns"),
         (f.dst_port == 389, "ldap"),
+        *([] if reflected_as else [(hollow, EMPTY)]),
         (pieces, reflected_as or "fragments"),
         (reflected, reflected_as or REFLECTED),
         else_="udp_plain",
@@ -196,6 +221,29 @@ def _queries(flow: ir.Table) -> ir.BooleanValue:
     """The first datagram asks one question, or what it says is not known (RFC 1035 4.1.1)."""
     untold = (flow.begin == "") & ((flow.payload_bytes > 0) | flow.ttl_min.isnull())
     return untold | (flow.begin.substr(8, 4) == "0001")
+
+
+def unexplained(flow: ir.Table) -> ir.BooleanValue:
+    """Datagrams from a service's port may be a flood by themselves: not what the service says, or may reflect.
+
+    Of a conversation a log may have one direction, and of a sample mostly has. What is as large as reflections are is
+    `amplification`'s to judge, but from ports of conversations and of clients, where it takes many strangers.
+    """
+    shared = sorted({port for one in amplifiers() if one.session or one.ephemeral for port in one.ports})
+    logged = flow.ttl_min.isnull() & flow.src_port.isin(talking())
+    return (flow.protocol == 17) & ~logged & ~(large(flow) & ~flow.src_port.isin(shared)) & ~_speech(flow)
+
+
+def _speech(flow: ir.Table) -> ir.BooleanValue:
+    """From the ports of DNS and NTP what servers say there, or what it is is not known (RFC 1035 4.1.1, RFC 5905 7.3).
+
+    A response repeats one question or none; a time has 48 octets, and with a signature 20 or 24 more.
+    """
+    begin = octets_hex(flow.payload)
+    reply = (begin.substr(4, 1) >= "8") & begin.substr(8, 4).isin(["0000", "0001"])
+    time = reduce(or_, [flow.payload_bytes == flow.packets * octets for octets in (48, 68, 72)])
+    unknown = (begin == "") | flow.ttl_min.isnull()
+    return ((flow.src_port == 53) & (reply | unknown)) | ((flow.src_port == 123) & (time | unknown))
 
 
 def _plain(flow: ir.Table) -> ir.BooleanValue:
@@ -258,6 +306,27 @@ def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:
     some = flow.filter(~_errors(flow)).mutate(window=window(flow.start_us, WINDOW_S))
     sent = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
     return sent.rename(dst_net="src_net", dst_host="src_host")
+
+
+def unasked(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
+    """The rows without datagrams that the addresses of `each` (by `vector` and window) asked for, or may have.
+
+    Those are datagrams to whose sender, and between the same ports, something went back (for empty ones an empty one:
+    both sides may keep a way open), and those from ports of conversations to an address of which nothing that it sends
+    was captured.
+    """
+    by = [*DST, "vector", "window"]
+    each = each.filter(each.vector.isin([REFLECTED, EMPTY])).select(*by)
+    turned = {f"{a}_{part}": f"{b}_{part}" for a, b in (("src", "dst"), ("dst", "src")) for part in PARTS}
+    sent = flow.select("protocol", "payload_bytes", **turned, window=window(flow.start_us, WINDOW_S))
+    sent = sent.inner_join(each, [*DST, "window"])
+    way = [*turned, "vector", "window"]
+    alike = (sent.vector != EMPTY) | (sent.payload_bytes == 0)
+    asked = stage(sent.filter((sent.protocol == 17) & alike).select(*way).distinct())
+    heard = stage(sent.select(*by).distinct().mutate(heard=ibis.literal(True)))
+    rows = attach(rows.anti_join(asked, way), heard, by)
+    talk = (rows.vector == REFLECTED) & rows.src_port.isin(talking())
+    return rows.filter(~talk | rows.heard.notnull()).drop("heard")
 
 
 def rate(count: ir.NumericValue, table: ir.Table, least_s: float) -> ir.FloatingValue:

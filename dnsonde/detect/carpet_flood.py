@@ -21,10 +21,10 @@ from dnsonde.detect._floods import (
     kinds,
     peak,
     seen,
+    talking,
 )
 from dnsonde.detect._relations import count_distinct, home_prefix, sample_addresses, sessions
 from dnsonde.detect._stages import stage
-from dnsonde.intel.load import amplifiers
 from dnsonde.table.relations import attach, keys, pair
 
 SRC = keys("src")
@@ -197,9 +197,8 @@ def _unasked(rows: ir.Table, flow: ir.Table) -> ir.Table:
         src_net="dst_net", src_host="dst_host", dst_net="src_net", dst_host="src_host"
     ).distinct()
     heard = asked.select(*DST).distinct()
-    ports = sorted({port for service in amplifiers() if service.session for port in service.ports})
     # In one pass: what tells kinds is long, and a union of parts would have it once for each.
     rows = attach(rows, asked.mutate(asked=ibis.literal(True)), [*SRC, *DST])
     rows = attach(rows, heard.mutate(heard=ibis.literal(True)), DST)
-    unasked = rows.asked.isnull() & (~rows.src_port.isin(ports) | rows.heard.notnull())
+    unasked = rows.asked.isnull() & (~rows.src_port.isin(talking()) | rows.heard.notnull())
     return rows.filter((rows.vector != REFLECTION) | unasked).drop("asked", "heard")

@@ -12,9 +12,11 @@ from dnsonde.detect._floods import (
     CARPET_S,
     CONNECT,
     DST,
+    EMPTY,
     ERRORS,
     MARKED,
     REFLECTED,
+    SERVED,
     TALK,
     WINDOW_S,
     amounts,
@@ -22,8 +24,11 @@ from dnsonde.detect._floods import (
     arrivals,
     arrived,
     kinds,
+    large,
     peak,
     seen,
+    unasked,
+    unexplained,
 )
 from dnsonde.detect._relations import count_distinct, home_prefix, network, sample, sample_addresses, sessions
 from dnsonde.detect._stages import stage
@@ -33,6 +38,11 @@ STOMPED = 5  # connections
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
 AGAIN = 2  # SYNs of a client in a minute
 TRIES = 6  # SYNs in a minute of a connection that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298)
+REFLECTORS = 10  # from which on `amplification` tells what comes from ports of conversations
+COLUMNS = [
+    *DST, "vector", "window", *keys("src"), "network", "protocol", "port", "origin", "ports", "options", "bare",
+    "heavy", "start_us", "end_us", "packets", "bytes", "mark", "src_home", "dst_home", "file",
+]  # fmt: skip
 ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
 
@@ -62,6 +72,9 @@ def flood(
     crafted_min: Annotated[
         int, "SYNs in a minute that have no options, which every system sends, or half of them as fast"
     ] = 500,
+    empty_min: Annotated[
+        int, "UDP datagrams without payload in a minute of one source to one port, where no such go back"
+    ] = 500,
     dns_s: Annotated[int, "DNS queries a second that stay without an answer"] = 2000,
     udp_s: Annotated[int, "other UDP or GRE packets a second that stay without an answer"] = 10_000,
     udp_mbit: Annotated[float, "the same as megabits a second"] = 100.0,
@@ -73,11 +86,12 @@ def flood(
     """An address gets very many packets of one kind, which belong to no conversation.
 
     `evidence.vector` says which kind, by bytes: syn, ack, stomp (a SYN without options, then data), connect (handshakes
-    after which nothing is said), flags (neither SYN nor ACK, or both with FIN), fin, rst, http, udp_plain, dns, vse,
-    raknet, fivem, samp, ts3init1, ncp, ldap, icmp, icmp_error, icmp_reply, gre_ip, gre_eth, ip_protocol (protocols that
-    nothing uses), fragments (of which the first, with its ports, never came). Rates are over the time that the packets
-    really took, so that an attack of a fifth of a second is seen as one, or over the busiest ten seconds of a minute,
-    so that what trickles on does not hide it. What services reflect is `amplification`'s, and so are its fragments.
+    after which nothing is said), flags (neither SYN nor ACK, or both with FIN), fin, rst, http, udp_plain, udp_service
+    (from a port that services reflect from), udp_empty (without payload), dns, vse, raknet, fivem, samp, ts3init1, ncp,
+    ldap, icmp, icmp_error, icmp_reply, gre_ip, gre_eth, ip_protocol (protocols that nothing uses), fragments (of which
+    the first, with its ports, never came). Rates are over the time that the packets really took, so that an attack of a
+    fifth of a second is seen as one, or over the busiest ten seconds of a minute, so that what trickles on does not
+    hide it. What services reflect is `amplification`'s, and so are its fragments.
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
@@ -91,72 +105,51 @@ def flood(
     taken for a flood of segments that have none, and where an exporter samples, it must have seen twenty packets. Pings
     are answered, and echo replies asked for, by the second: replies and errors must find an address that says nothing,
     and errors must come a hundred from each source, which systems do not send to one that sent so much. GRE between two
-    routers has neither Mirai's mark nor ten sources. A one-way UDP stream of one source (iperf, video) is told from a
-    bot's by nothing but who wants it: it is at most medium; video has 1,316 octets a datagram, Mirai's plain UDP 1,312,
-    which is a mark where a thousand come.
+    routers has neither Mirai's mark nor ten sources. A resolver, a client of time servers and a download by QUIC get
+    as much from services' ports, but something goes back between the same two ports, and that is left out; so are DNS
+    responses, times and ports of conversations where nothing of what the address sends was captured, and the latter in
+    logs. A one-way UDP stream of one source (iperf, video) is told from a bot's by nothing but who wants it: it is at
+    most medium; video has 1,316 octets a datagram, Mirai's plain UDP 1,312, which is a mark where a thousand come.
 
     **Thresholds** `udp_s` (10,000) is half of FastNetMon's and `udp_mbit` (100) Akvorado's for many sources.
     `syn_s` (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000),
-    `crafted_min` (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real captured floods
-    begin at 280 SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at most medium.
-    Such captures are short, and windows cut them: half of `crafted_min` is enough at the pace of all. Such slow
-    ones at many addresses of a home prefix are one `carpet_flood`. `gap_s` is five minutes.
+    `crafted_min` (500), `empty_min` (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real
+    captured floods begin at 280 SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at
+    most medium. Such captures are short, and windows cut them: half of `crafted_min` is enough at the pace of all. Such
+    slow ones at many addresses of a home prefix are one `carpet_flood`. The same tool's datagrams are empty, at most
+    medium below `udp_s` and `udp_mbit`; what is no flood had at most 96 of them. `gap_s` is five minutes.
     """
     least = min(syn_s, marked_s, icmp_s)
     few = arrivals(flow)
     few = stage(few.filter(few.packets >= least), needed=True)
     rows = kinds(arrived(flow, few))
     each = stage(amounts(rows))
-    beside = each.filter(each.vector.isin([TALK, CONNECT, REFLECTED]))
-    beside = beside.group_by([*DST, "window"]).aggregate(
-        talks=beside.flows.sum(where=beside.vector.isin([TALK, CONNECT])),
-        used=beside.flows.sum(where=beside.vector == TALK),
-        reflected=beside.packets.sum(where=beside.vector == REFLECTED),
-    )
-    each = each.filter(~each.vector.isin([TALK, REFLECTED]) & (each.packets >= least))
-    each = stage(each, needed=True)
+    beside = _beside(each)
+    # Of services' ports few packets are no flood, and most were asked for.
+    many = (_bulk(each, udp_s, udp_mbit) >= 1) | ((each.flows >= crowd_min) & (peak(each, 0.1) >= ack_s))
+    each = each.filter((each.vector != TALK) & (each.packets >= least))
+    each = stage(each.filter((each.vector != REFLECTED) | many), needed=True)
+    by = [*DST, "vector", "window"]
+    few = stage(_closer(rows.semi_join(each, by), each, flow))
+    served = amounts(few.filter(few.vector.isin([SERVED, EMPTY])))
+    each = stage(each.filter(~each.vector.isin([REFLECTED, EMPTY])).union(served), needed=True)
     each = attach(each, answers(flow, each), [*DST, "window"])
     each = attach(each, beside, [*DST, "window"])
     each = each.mutate(
         **{name: each[name].fill_null(0) for name in ("answers", "talks", "used", "reflected")}
     )
-    by = [*DST, "vector", "window"]
-    few = rows.semi_join(each, by)
-    # A log tells no options, and a snap length may end before them: then headers are longer.
-    header = is_ipv4(*pair(few, "dst")).ifelse(40, 60)
-    bare = (few.options == 0) & few.ttl_min.notnull() & (few.length_max <= header)
-    # Fragments have none, and ICMP's are its codes.
-    ported = few.protocol.isin([6, 17]) & (few.vector != "fragments")
-    few = few.select(
-        *by,
-        *keys("src"),
-        "protocol",
-        "options",
-        "file",
-        "packets",
-        network=network(few.src_net, few.src_host),
-        port=few.dst_port.cast("int64"),
-        bare=bare.fill_null(False).cast("int64"),
-        origin=few.src_port.cast("int64"),
-        ports=ported.ifelse(few.dst_port.cast("int64"), ibis.null("int64")),
-    )
-    few = stage(few)
-    each = attach(each, count_distinct(few, by, keys("src"), "sources"), by)
-    each = attach(each, count_distinct(few, by, ["port"], "port_count"), by)
-    each = attach(each, count_distinct(few, by, ["protocol"], "protocols"), by)
-    each = attach(each, count_distinct(few, by, ["network"], "networks"), by)
-    each = attach(each, count_distinct(few, by, ["origin"], "origins"), by)
-    each = attach(each, _layouts(few, by), by)
-    each = each.filter(each.sources.notnull())
+    each = _counted(each, few, by)
+    # So many who send so much are reflectors, as `amplification` tells.
+    reflectors = (each.vector == SERVED) & (each.sources >= REFLECTORS) & (each.heavy * 2 >= each.packets)
+    each = each.filter(each.sources.notnull() & ~reflectors)
     each = stage(each.mutate(slow=peak(each, 1.0), packets_s=peak(each, 0.1)), needed=True)
 
-    slow, fast = each.slow, each.packets_s
-    megabits = fast * (each.octets * 8 / 1_000_000) / each.packets
+    slow = each.slow
     deaf = each.answers <= each.packets * answers_max
     spread = (each.packets >= 10 * each.port_count) | (each.sources >= 50)
     gre = each.vector.isin(["gre_ip", "gre_eth"])
     exact = (each.vector == "udp_plain") & (each.marks * 2 >= each.flows)
-    bulk = ibis.greatest(fast / udp_s, megabits / udp_mbit)
+    bulk = _bulk(each, udp_s, udp_mbit)
     many = (each.packets >= 1000) & deaf
     # Nobody asks an address so little from so many places, and gets no answer.
     crowd = (each.sources >= crowd_min) & (each.packets <= 4 * each.sources)
@@ -175,6 +168,7 @@ def flood(
     empty = spread & (each.flows >= 50 * each.sources) & (each.flows >= 3 * each.used)
     # Of a flood from few ports a row has very many; a STOMP's are data of one connection.
     tries = ibis.ifelse(each.vector == "stomp", each.flows, ibis.greatest(each.flows, each.packets // TRIES))
+    firm = many.ifelse(plain, 0.0)
     # How many times the threshold it is; 0 where the vector's own condition fails.
     ratio = ibis.cases(
         # One connection, or two, in which somebody sends much are uploads.
@@ -205,9 +199,10 @@ def flood(
         (gre & (each.sources < 10), 0.0),
         (exact, ibis.ifelse(many, ibis.greatest(bulk, slow / marked_s), 0.0)),
         (each.vector == "fragments", ibis.ifelse(many & whole, plain, 0.0)),
-        else_=ibis.ifelse(many, plain, 0.0),
+        (each.vector == EMPTY, ibis.greatest(firm, each.most / empty_min)),
+        else_=firm,
     )
-    each = each.mutate(ratio=ratio, mbit_s=megabits).filter(lambda t: t.ratio >= 1.0)
+    each = each.mutate(ratio=ratio, firm=firm, mbit_s=_megabits(each)).filter(lambda t: t.ratio >= 1.0)
     each = stage(each, needed=True)
     each = stage(_alone(each, syn_s), needed=True)
     each = stage(seen(each, few, flow, by), needed=True)
@@ -223,6 +218,7 @@ def flood(
         marks=each.marks.sum(),
         ours=each.ours.max(),
         ratio=each.ratio.max(),
+        firm=each.firm.max(),
         packets_s=each.packets_s.max(),
         mbit_s=each.mbit_s.max(),
     )
@@ -233,14 +229,15 @@ def flood(
     ):
         attacks = attach(attacks, more, held)
     touched = attacks.dst_home | (attacks.ours == 1)
-    lone = (attacks.vector == "udp_plain") & (attacks.sources == 1)
+    lone = attacks.vector.isin(["udp_plain", SERVED, EMPTY]) & (attacks.sources == 1)
     weak = (attacks.vector == "syn") & (attacks.packets_s < syn_s)
-    large = ((attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)) & (attacks.packets >= 1000)
+    weak = weak | ((attacks.vector == EMPTY) & (attacks.firm < 1.0))
+    huge = ((attacks.packets_s >= 100_000) | (attacks.mbit_s >= 1000)) & (attacks.packets >= 1000)
     return finding(
         attacks,
         address=pair(attacks, "dst"),
         severity=ibis.ifelse(
-            lone | weak, 2, severity(2, touched.cast("int64") + (touched & large).cast("int64"), 1, 2)
+            lone | weak, 2, severity(2, touched.cast("int64") + (touched & huge).cast("int64"), 1, 2)
         ),
         confidence=confidence(attacks.ratio, 1.0),
         first_seen=attacks.first_us,
@@ -255,6 +252,65 @@ def flood(
         ports=attacks.ports,
         mirai_marks=(attacks.marks > 0).ifelse(attacks.marks, ibis.null("int64")),
     )
+
+
+def _beside(each: ir.Table) -> ir.Table:
+    """What else each address got in a window that is no flood, for comparison."""
+    beside = each.filter(each.vector.isin([TALK, CONNECT, REFLECTED]))
+    return beside.group_by([*DST, "window"]).aggregate(
+        talks=beside.flows.sum(where=beside.vector.isin([TALK, CONNECT])),
+        used=beside.flows.sum(where=beside.vector == TALK),
+        reflected=beside.packets.sum(where=beside.vector == REFLECTED),
+    )
+
+
+def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
+    """What a closer look needs of the `rows` of `each`; of services' ports only what is of vector `udp_service`.
+
+    bare: SYNs without TCP options; heavy: as large as reflections are.
+    """
+    # A log tells no options, and a snap length may end before them: then headers are longer.
+    header = is_ipv4(*pair(rows, "dst")).ifelse(40, 60)
+    bare = (rows.options == 0) & rows.ttl_min.notnull() & (rows.length_max <= header)
+    # Fragments have no ports, and ICMP's are its codes.
+    ported = rows.protocol.isin([6, 17]) & (rows.vector != "fragments")
+    rows = rows.mutate(
+        network=network(rows.src_net, rows.src_host),
+        port=rows.dst_port.cast("int64"),
+        origin=rows.src_port.cast("int64"),
+        ports=ported.ifelse(rows.dst_port.cast("int64"), ibis.null("int64")),
+        bare=bare.fill_null(False).cast("int64"),
+        heavy=(large(rows) & (rows.vector == REFLECTED)).ifelse(rows.packets, 0),
+    )
+    rows = unasked(rows.filter((rows.vector != REFLECTED) | unexplained(rows)), each, flow)
+    return rows.mutate(vector=(rows.vector == REFLECTED).ifelse(SERVED, rows.vector)).select(*COLUMNS)
+
+
+def _counted(each: ir.Table, few: ir.Table, by: list[str]) -> ir.Table:
+    """With how many different sources, ports and so on there are in `few`, by `by`."""
+    for name, what in (
+        ("sources", keys("src")),
+        ("port_count", ["port"]),
+        ("protocols", ["protocol"]),
+        ("networks", ["network"]),
+        ("origins", ["origin"]),
+    ):
+        each = attach(each, count_distinct(few, by, what, name), by)
+    each = attach(each, _layouts(few, by), by)
+    each = attach(each, few.group_by(by).aggregate(heavy=few.heavy.sum()), by)
+    empty = few.filter(few.vector == EMPTY)
+    ways = empty.group_by([*by, *keys("src"), "port"]).aggregate(packets=empty.packets.sum())
+    return attach(each, ways.group_by(by).aggregate(most=ways.packets.max()), by)
+
+
+def _megabits(each: ir.Table) -> ir.FloatingValue:
+    """Megabits a second, as `peak` has packets."""
+    return peak(each, 0.1) * (each.octets * 8 / 1_000_000) / each.packets
+
+
+def _bulk(each: ir.Table, udp_s: int, udp_mbit: float) -> ir.FloatingValue:
+    """How many times the limits for what fills a link."""
+    return ibis.greatest(peak(each, 0.1) / udp_s, _megabits(each) / udp_mbit)
 
 
 def _alone(each: ir.Table, syn_s: int) -> ir.Table:

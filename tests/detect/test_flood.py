@@ -26,6 +26,22 @@ def crowd(
     ]
 
 
+def served(port: int, rows: int, sources: int, **more: Any) -> list[Row]:
+    """So many flow rows of datagrams from a service's port, in five seconds."""
+    one: dict[str, Any] = {"protocol": 17, "payload": b"\xa5" * 32, **more}
+    return [
+        row | {"src_port": port, "dst_port": 40_000 + n}
+        for n, row in enumerate(crowd(rows, step_s=5 / rows, sources=sources, **one))
+    ]
+
+
+def back(rows: list[Row], packets: int = 1) -> list[Row]:
+    """What goes the other way between the same ports."""
+    turned = [("src", "dst"), ("dst", "src")]
+    way = {f"{one}_{part}": f"{other}_{part}" for one, other in turned for part in ("net", "host", "port")}
+    return [{**row, **{name: row[other] for name, other in way.items()}, "packets": packets} for row in rows]
+
+
 VECTORS: list[tuple[str, dict[str, Any]]] = [
     ("syn", {"syn": 1, "dst_port": 443}),
     ("ack", {"ack": 1, "bytes": 552, "payload_bytes": 512, "payload": b"\x8f" * 32}),
@@ -154,7 +170,7 @@ def test_a_crowd_that_sends_port_53_what_is_no_query_is_a_flood_of_datagrams(pay
     asks = crowd(1000, payload=ASKS, payload_bytes=30, **one)
     cut = crowd(1000, payload=b"", payload_bytes=30, **one)
     (row,), *others = apart(flood, junk, asks, cut)
-    assert (row["evidence"]["vector"], row["count"]) == ("udp_plain", 1000)
+    assert (row["evidence"]["vector"], row["count"]) == ("udp_plain" if payload else "udp_empty", 1000)
     assert others == [[], []]
 
 
@@ -248,6 +264,71 @@ def test_datagrams_of_a_crowd_need_no_high_rate() -> None:
     assert others == [[], []]
 
 
+HEARD = flow(VICTIM, "198.18.0.1", protocol=17, dst_port=9999)
+MANY = {"packets": 100, "bytes": 9200, "payload_bytes": 6400}
+LARGE = {"packets": 30_000, "bytes": 36_840_000, "payload_bytes": 36_000_000, "lasts_s": 5.0}
+
+
+def test_a_services_port_does_not_hide_a_flood() -> None:
+    """20,000 datagrams a second of what no service says, or 190 Mbit/s of three sources that nothing went to."""
+    cases = [
+        served(53, 1000, 200, **MANY),
+        [*served(53, 1000, 200, **MANY), HEARD],
+        served(123, 1000, 200, **MANY),
+        served(1900, 1000, 2, **MANY),
+        [*served(443, 3, 3, **LARGE), HEARD],
+    ]
+    for case, told in zip(cases, apart(flood, *cases), strict=True):
+        (row,) = told
+        assert (row["evidence"]["vector"], row["severity"]) == ("udp_service", "high")
+        assert row["count"] == sum(one["packets"] for one in case if one is not HEARD)
+    assert found(amplification, flows=cases[0]) == []
+
+
+def test_what_services_say_to_those_who_ask_is_no_flood() -> None:
+    """A resolver's 20,000 answers a second, a download by QUIC with few packets back, and what one side of each has."""
+    answer = {"payload": b"\xbe\xef\x81\x80\0\1\0\1\0\0\0\0" + ASKS[12:]}
+    answers = served(53, 1000, 200, **(MANY | answer))
+    clocks = served(123, 1000, 200, **(MANY | {"payload_bytes": 4800}))
+    download = served(443, 3, 3, **LARGE)
+    log: dict[str, Any] = {"ttl_min": None, "ttl_max": None}
+    others = apart(
+        flood,
+        [*answers, *back(answers, 100)],
+        [*answers, *back(answers)],
+        answers,
+        [*clocks, *back(clocks, 100)],
+        clocks,
+        [*download, *back(download, 1500)],
+        [*download, *back(download, 6000)],
+        download,
+        [*(row | log for row in download), HEARD | log],
+        [*served(1900, 1000, 200, **MANY), *back(served(1900, 1000, 200, **MANY))],
+    )
+    assert others == [[]] * 10
+
+
+def test_of_many_asked_for_the_unasked_alone_are_counted() -> None:
+    download = served(443, 3, 3, **LARGE)
+    attack = [row | {"dst_port": 80} for row in served(53, 1000, 200, **MANY)]
+    (row,) = found(flood, flows=[*download, *back(download, 600), *attack])
+    assert (row["count"], row["evidence"]["sources"], row["evidence"]["ports"]) == (100_000, 200, [80])
+
+
+def test_what_amplification_tells_is_no_flood_too() -> None:
+    large = served(123, 1000, 200, **(MANY | {"payload_bytes": 46_800, "bytes": 49_600}))
+    talking = [*served(443, 1000, 200, **(MANY | {"payload_bytes": 46_800, "bytes": 49_600})), HEARD]
+    for reflected in (large, talking):
+        assert len(found(amplification, flows=reflected)) == 1
+        assert found(flood, flows=reflected) == []
+    some = [row | {"packets": 1, "payload_bytes": 468} for row in large[:200]]
+    attack = [*served(53, 1000, 200, **MANY), *some]
+    (row,) = found(amplification, flows=attack)
+    assert (row["evidence"]["protocol"], row["count"]) == ("ntp", 200)
+    (row,) = found(flood, flows=attack)  # what is a five-hundredth of it does not explain it
+    assert row["evidence"]["vector"] == "udp_service"
+
+
 def test_what_is_reflected_explains_fragments_and_resets() -> None:
     piece: dict[str, Any] = {"protocol": 17, "dst_port": 0, "fragments": 50, "packets": 50, "bytes": 75_000}
     pieces = [row | {"src_port": 0} for row in crowd(300, **piece)]
@@ -300,8 +381,7 @@ def test_options_that_were_not_captured_make_no_stomp() -> None:
 def test_a_resolver_that_everybody_asks_answers() -> None:
     """A flash crowd at a name server: as many queries as a flood has, with an answer for each."""
     asks = crowd(1200, protocol=17, dst_port=53, packets=3, bytes=180)
-    answers = [flow(VICTIM, "203.0.113.9", protocol=17, src_port=53, packets=3000, bytes=300_000)]
-    assert found(flood, flows=[*asks, *answers]) == []
+    assert found(flood, flows=[*asks, *back(asks)]) == []
 
 
 def test_errors_are_limited_but_by_who_means_harm() -> None:
@@ -309,7 +389,7 @@ def test_errors_are_limited_but_by_who_means_harm() -> None:
     error: dict[str, Any] = {"protocol": 1, "dst_port": 3, "packets": 100, "bytes": 5600}
     flows = [row | {"src_port": 3} for row in crowd(20, step_s=0.05, sources=4, **error)]
     many = [row | {"src_port": 3} for row in crowd(2000, **(error | {"packets": 1}))]
-    scan = [flow(VICTIM, "203.0.113.9", lasts_s=1, protocol=17, packets=2000, dst_port=9)]
+    scan = [flow(VICTIM, "203.0.113.9", lasts_s=1, protocol=17, packets=2000, bytes=200_000, dst_port=9)]
     (row,), *others = apart(flood, flows, many, [*flows, *scan])
     assert (row["evidence"]["vector"], row["evidence"]["sources"]) == ("icmp_error", 4)
     assert "ports" not in row["evidence"]
@@ -380,6 +460,35 @@ def test_syns_that_no_system_sends_are_told_at_a_low_rate() -> None:
     assert (row["severity"], row["evidence"]["vector"]) == ("medium", "syn")
     assert other["severity"] == "medium"
     assert others == [[], [], []]
+
+
+def test_datagrams_without_payload_are_told_at_a_low_rate() -> None:
+    """hping3 --udp sends nothing else, also where it is answered; who keeps a way open from both sides is none."""
+    one: dict[str, Any] = {"protocol": 17, "dst_port": 9955, "bytes": 28, "step_s": 0.06, "sources": 1}
+    slow = crowd(600, **one)
+    service = [
+        row | {"src_port": 53, "dst_port": 53}
+        for row in crowd(1, **(one | {"packets": 4000, "lasts_s": 1.0}))
+    ]
+    fast = crowd(1200, **(one | {"packets": 20, "step_s": 0.001, "bytes": 560, "sources": 200}))
+    (row,), (other,), (large,), (said,), *others = apart(
+        flood,
+        slow,
+        service,
+        fast,
+        [*slow, *(one | {"payload_bytes": 32, "bytes": 60} for one in back(slow))],
+        slow[:499],
+        [row | {"payload_bytes": 1, "bytes": 29} for row in slow],
+        [*slow, *back(slow)],
+        [row | {"dst_port": 1000 + n} for n, row in enumerate(slow)],
+        crowd(600, **(one | {"sources": 2})),
+        [row | {"ttl_min": None, "ttl_max": None} for row in slow],
+    )
+    assert (row["evidence"]["vector"], row["severity"], row["count"]) == ("udp_empty", "medium", 600)
+    assert (other["evidence"]["vector"], other["severity"], other["count"]) == ("udp_empty", "medium", 4000)
+    assert (said["subject"], said["severity"], said["count"]) == (VICTIM, "medium", 600)
+    assert (large["evidence"]["vector"], large["severity"], large["count"]) == ("udp_empty", "high", 24_000)
+    assert others == [[]] * 6
 
 
 @pytest.mark.parametrize("detector", [flood, amplification])
