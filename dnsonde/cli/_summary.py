@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnsonde.cli._progress import duration
+from dnsonde.cli._terminal import counted
 from dnsonde.escape import terminal, typed
 from dnsonde.lang.words import share_of
 from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
@@ -40,7 +41,9 @@ def show(
     if truth is not None:
         accuracy(truth, out)
     share = share_of(summary.open, summary.targets)
-    out.print(Text(f"{summary.open:,} of {summary.targets:,} hosts are open ({share}).", style="bold"))
+    hosts = "hosts" if summary.targets != 1 else "host"
+    found = f"{summary.open:,} of {summary.targets:,} {hosts}"
+    out.print(Text(f"{found} {'is' if summary.open == 1 else 'are'} open ({share}).", style="bold"))
     unfinished(measured.unfinished, measured.folder, out, continued_by)
     if summary.worst:
         out.print("The strongest amplifiers among them:")
@@ -129,11 +132,6 @@ def accuracy(found: Confusion, out: "Console") -> None:
             table.add_row(truth, taken, f"{hosts:,}")
         out.print(table)
     out.print()
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """A number and its noun."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def following(measured: "Measured") -> str:

@@ -44,6 +44,11 @@ class _Trimmed:
         return self._file.write(BLANKS.sub("", text))
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number and its noun."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def show_list(out: "Console", headings: tuple[str, ...], rows: "Iterable[tuple[str, ...]]") -> None:
     """A name, what it is of if anything, and a sentence, in columns; where narrow, the sentence below the others."""
     from rich.padding import Padding

@@ -43,7 +43,7 @@ def authority(path: Path, folder: Path, listen: tuple[str, ...], per_second: flo
     limits what it sends to those that have not shown that their address is theirs.
     """
     from dnsonde import run
-    from dnsonde.cli._summary import counted
+    from dnsonde.cli._terminal import counted
     from dnsonde.clock import SystemClock
     from dnsonde.compile import MEASURING, compile_once
     from dnsonde.escape import typed

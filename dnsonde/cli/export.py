@@ -132,17 +132,17 @@ def _write_rows(form: "FunctionType", view: "View", table: str | None, output: P
 def _write_mails(view: "View", chosen: dict[str, Any], folder: Path, watcher: "Watch") -> None:
     from dataclasses import replace
 
+    from dnsonde.cli._terminal import counted
     from dnsonde.export.xarf import reports
     from dnsonde.mail import write_mails
 
     of_whom = {"org": "", "contact": ""} | chosen
     told = replace(view, warn=lambda _: None)  # it was said when they were written
     written, left = write_mails(reports(told, **of_whom), folder)
-    watcher.say(f"{written:,} mails are in {folder}; nothing was sent.")
+    watcher.say(f"{counted(written, 'mail is', 'mails are')} in {folder}; nothing was sent.")
     if left:
-        watcher.say(
-            f"{left:,} reports have no abuse contact: `dnsonde enrich` learns it from an RDAP or IRR cache."
-        )
+        without = counted(left, "report has", "reports have")
+        watcher.say(f"{without} no abuse contact: `dnsonde enrich` learns it from an RDAP or IRR cache.")
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, str]:

@@ -125,7 +125,7 @@ def traffic(name: str | None, output: Path | None) -> None:
     Each threat that dnsonde finds, over traffic that means no harm. What is true of it goes to FILE.truth.jsonl.
     Nothing is ever sent. SCENARIO is a name or a .toml file.
     """
-    from dnsonde.cli._terminal import console, show_list
+    from dnsonde.cli._terminal import console, counted, show_list
     from dnsonde.clock import VirtualClock
     from dnsonde.escape import typed
     from dnsonde.lab.traffic import HOME, load_traffic, record, scenario_names, write_truth
@@ -142,9 +142,8 @@ def traffic(name: str | None, output: Path | None) -> None:
     truth = output.with_suffix(".truth.jsonl")
     write_truth(capture, truth)
     expected = [label for label in capture.labels if label.expected]
-    click.echo(
-        f"{typed(output)}: {capture.packets:,} packets; {typed(truth)}: {len(expected)} things to find."
-    )
+    things = counted(len(expected), "thing", "things")
+    click.echo(f"{typed(output)}: {capture.packets:,} packets; {typed(truth)}: {things} to find.")
     for label in expected:
         click.echo(f"  {label.detector:22} {label.subject}")
     click.echo(f"Next: dnsonde detect {typed(output)} {' '.join(f'--home {prefix}' for prefix in HOME)}")
@@ -161,7 +160,7 @@ def evaluate(names: tuple[str, ...]) -> None:
     from rich.table import Table
 
     from dnsonde import escape
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, counted
     from dnsonde.compile import compile_once
     from dnsonde.lab import evaluate as judge
     from dnsonde.watch import Asked, to_prepare
@@ -186,6 +185,7 @@ def evaluate(names: tuple[str, ...]) -> None:
         line = f"{fault.kind:9} {fault.detector} {fault.subject} in {fault.scenario}{detail}"
         out.print(escape.terminal(line), soft_wrap=True)
     out.print(
-        f"{result.scenarios} captures, {result.packets:,} packets; {len(result.alarms)} findings of medium "
-        "severity or more where there is nothing to find."
+        f"{counted(result.scenarios, 'capture', 'captures')}, {result.packets:,} packets; "
+        f"{counted(len(result.alarms), 'finding', 'findings')} of medium severity or more where there is nothing to "
+        "find."
     )

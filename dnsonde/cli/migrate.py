@@ -13,7 +13,9 @@ def migrate(folder: Path) -> None:
     Needed only where another command says so. Files are rewritten in their place, one after the other; stopped half
     way, the same command goes on. An older dnsonde does not read it any more: keep a copy if you need one.
     """
+    from dnsonde.cli._terminal import counted
     from dnsonde.table.migrate import migrate as bring
 
     rewritten = bring(folder)
-    click.echo(f"{folder}: {rewritten:,} files rewritten." if rewritten else f"{folder} is of this version.")
+    done = counted(rewritten, "file", "files")
+    click.echo(f"{folder}: {done} rewritten." if rewritten else f"{folder} is of this version.")

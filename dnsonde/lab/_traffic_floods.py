@@ -17,27 +17,12 @@ MADE_UP_OPTIONS = bytes.fromhex("020405b40101040201030308")
 PORTS = {
     "syn": 443, "ack": 443, "stomp": 80, "udp_plain": 9_307, "vse": 27_015, "raknet": 19_132, "fivem": 30_120,
     "http": 80, "dns": 53, "ncp": 524, "samp": 7_777, "ts3init1": 9_987, "udp": 0,
+    "udp_empty": 9_955,
 }  # fmt: skip
 NAMED = {
-    "syn",
-    "ack",
-    "stomp",
-    "udp_plain",
-    "vse",
-    "raknet",
-    "fivem",
-    "gre_ip",
-    "gre_eth",
-    "http",
-    "dns",
-    "ncp",
-    "fin",
-    "rst",
-    "icmp",
-    "icmp_reply",
-    "fragments",
-    "ip_protocol",
-}
+    "syn", "ack", "stomp", "udp_plain", "udp_service", "udp_empty", "vse", "raknet", "fivem", "gre_ip", "gre_eth",
+    "http", "dns", "ncp", "fin", "rst", "icmp", "icmp_reply", "fragments", "ip_protocol",
+}  # fmt: skip
 BARE = {"rst": RST, "fin": FIN | ACK}
 
 
@@ -85,6 +70,8 @@ def _source(rand: Random, sources: str, number: int) -> bytes:
 def _packet(tape: Tape, at_s: float, vector: str, src: bytes, dst: bytes, size: int) -> None:
     rand = tape.random
     sport, port = rand.randrange(1_024, 65_000), PORTS.get(vector, 0)
+    if vector == "udp_service":
+        sport = rand.choice((53, 123, 1_900))
     if vector == "syn":
         tape.tcp(at_s, src, sport, dst, port, SYN, options=MADE_UP_OPTIONS)
     elif vector == "ack":
@@ -127,6 +114,8 @@ def datagram(rand: Random, vector: str, size: int) -> bytes:
         return b"SAMP" + rand.randbytes(6) + b"i"
     if vector == "ts3init1":
         return b"TS3INIT1\0e\0\0\x88" + rand.randbytes(21)
+    if vector == "udp_empty":
+        return b""
     if vector == "udp_plain":
         return rand.randbytes(1_312)
     return rand.randbytes(size or 512)
