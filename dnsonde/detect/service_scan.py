@@ -85,8 +85,7 @@ def service_scan(
     often = sources(flow, rows=least)
     some = flow.semi_join(often.filter(often.rows >= least), SRC)
     rows = _rows(some, packets_max, gap_s, addresses_min, ports_min)
-    # Sources of so few rows, and then of so few pairs, need no further look.
-    pairs = stage(_pairs(rows.semi_join(stage(_active(rows, least), needed=True), SRC)))
+    pairs = stage(_pairs(rows))
     pairs = stage(pairs.semi_join(_active(pairs, least), SRC), needed=True)
     pairs = stage(_unanswered(pairs, flow))
     buckets = pairs.group_by([*SRC, "bucket"]).aggregate(
