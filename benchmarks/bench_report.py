@@ -29,9 +29,9 @@ import pyarrow as pa
 from bench_detect import HOME, processor_s, write_lake
 from bench_web import PLAN, write_run
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.findings.about import detector_names
 from dnsonde.findings.known import Look, code, keep, parts
-from dnsonde.table.finding import SEVERITIES
 from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import ENRICHMENT, FINDING, PROBE, VERDICT
 from dnsonde.table.store import Writer

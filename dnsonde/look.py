@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from duckdb import DuckDBPyConnection
 
 from dnsonde import report
+from dnsonde.choices import CHANGES
 from dnsonde.errors import RunError
 from dnsonde.escape import typed
 from dnsonde.lab.truth import TRUTH
@@ -132,7 +133,7 @@ def difference(
     was, now = (report.chosen(tables["verdict"], prefixes=chosen) for tables in (old, new))
     report.compare(was, now).create("changes")
     hosts = connection.table("changes")
-    counts = dict.fromkeys(report.CHANGES, 0) | dict(hosts.aggregate("change, count(*)").fetchall())
+    counts = dict.fromkeys(CHANGES, 0) | dict(hosts.aggregate("change, count(*)").fetchall())
     earlier, later = old["enrichment"], new["enrichment"]
     owners = later.union(joined(earlier, "address", later, "address", "one.*", "anti"))
     return Difference(hosts, counts, by, report.changes_by(hosts, by, owners, most), connection)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dnsonde.choices import CHANGES
 from dnsonde.errors import UsageError
 from dnsonde.table.prefix import MAPPED, inside
 from dnsonde.table.readable import group_text, readable
@@ -129,9 +130,6 @@ def chosen(verdict: Relation, classes: Iterable[str] = (), prefixes: Iterable[st
         verdict = verdict.filter(f"class IN {listed(named)}")
     inside = [within("target", prefix) for prefix in prefixes]
     return verdict.filter(" OR ".join(inside)) if inside else verdict
-
-
-CHANGES = ("opened", "closed", "changed", "appeared", "gone")
 
 
 def compare(before: Relation, after: Relation) -> Relation:

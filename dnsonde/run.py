@@ -92,7 +92,7 @@ def measure(
                 "and join its sightings afterwards."
             )
 
-    def narrowed(more: states.Exclusion) -> None:
+    def narrowed(more: states.Narrowing) -> None:
         _keep_plan(plan_path, folder, again=True)
         say(f"{narrow.sentence(more)}.")
 
@@ -109,7 +109,7 @@ def _prober(
     folder: Path,
     clock: Clock,
     lock: states.Lock,
-    on_narrowed: Callable[[states.Exclusion], None] | None = None,
+    on_narrowed: Callable[[states.Narrowing], None] | None = None,
 ) -> Prober:
     """The prober of a run whose lock we hold."""
     # A lab's probes cannot leave the machine, whatever its routes say.

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.clock import Clock
 from dnsonde.errors import RunError, SystemRefusal, UsageError
 from dnsonde.escape import typed
@@ -29,7 +30,7 @@ from dnsonde.findings.known import kept as kept_look
 from dnsonde.formats._contract import Options
 from dnsonde.scratch import scratch
 from dnsonde.table import store
-from dnsonde.table.finding import SEVERITIES, findings
+from dnsonde.table.finding import findings
 from dnsonde.table.lake import Lake, is_lake
 from dnsonde.table.part import TIME
 from dnsonde.table.prefix import Prefix

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSE = ROOT / "dnsonde"
 
 FLOORS = (
-    {"errors", "clock", "registry", "escape", "scratch", "stopping", "utf8"},
+    {"errors", "clock", "registry", "choices", "escape", "scratch", "stopping", "utf8"},
     {"wire", "settings", "whole", "lang", "extra"},
     {"table", "net", "beside", "intel", "owners", "compile"},
     {"formats", "authority", "probe", "detect"},

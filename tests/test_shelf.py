@@ -30,6 +30,6 @@ def test_how_many_a_run_has_to_ask_is_told_as_soon_as_it_keeps_its_scope_and_aft
     narrow.keep(run, load_plan(run / "plan.toml").scope())
     assert standing(entry).targets == 2
     kept = state.fresh("d", 0)
-    kept.exclusions.append(state.Exclusion(0, 1, ["127.1.0.2"]))
+    kept.exclusions.append(state.Narrowing(0, 1, ["127.1.0.2"]))
     state.save(run, kept)
     assert standing(entry).targets == 1

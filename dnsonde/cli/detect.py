@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.cli import _look, _options, _progress
 from dnsonde.clock import EPOCH
 from dnsonde.table.engine import ENGINES
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from dnsonde.clock import Clock
 
 FORMATS = ("table", "jsonl", "json", "csv", "parquet")
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 LIMIT = 50
 AGO = re.compile(r"[0-9]{1,9}[smhdw]")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

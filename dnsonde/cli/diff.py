@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from dnsonde.choices import CHANGES
 from dnsonde.cli import _groups, _options
 from dnsonde.cli.show import FORMATS, LIMIT, run_export
 
 COLUMNS = ("target", "change", "class_before", "class_after", "egress", "why")
-CHANGES = ("opened", "closed", "changed", "appeared", "gone")
 
 
 @click.command()

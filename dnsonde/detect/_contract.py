@@ -24,8 +24,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.settings import Parameter, checked, parameters
-from dnsonde.table.finding import SEVERITIES, SubjectKind, Wording
+from dnsonde.table.finding import SubjectKind, Wording
 
 CERTAIN = 0.99
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
-from dnsonde.table.finding import SEVERITIES
+from dnsonde.choices import SEVERITIES
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://dnsonde.invalid/export")
 LEVELS = {name: number for number, name in enumerate(SEVERITIES, 1)}  # 1 to 5

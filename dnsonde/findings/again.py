@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.clock import moment
 from dnsonde.findings.about import About
 from dnsonde.lang.words import KINDS
-from dnsonde.table.finding import SEVERITIES
 from dnsonde.table.store import refusal
 from dnsonde.whole import put
 

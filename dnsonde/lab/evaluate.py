@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.clock import VirtualClock
 from dnsonde.findings.about import detector_names
 from dnsonde.findings.compiled import query_of
@@ -21,7 +22,7 @@ from dnsonde.formats._reading import Reading
 from dnsonde.lab.traffic import HOME, Capture, Label, load_traffic, record, scenario_names
 from dnsonde.scratch import scratch
 from dnsonde.table import store
-from dnsonde.table.finding import SEVERITIES, findings
+from dnsonde.table.finding import findings
 from dnsonde.table.prefix import prefixes
 from dnsonde.table.schema import FLOW, MESSAGE
 from dnsonde.table.sides import Seen

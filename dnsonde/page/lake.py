@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.clock import spoken, to_the_second
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import Words, per_cent
@@ -29,7 +30,6 @@ from dnsonde.page.content import (
     some,
 )
 from dnsonde.report import group_count, grouped
-from dnsonde.table.finding import SEVERITIES
 from dnsonde.table.rows import listed, records
 from dnsonde.view.view import Incident, View
 from dnsonde.view.whose import SERIOUS, groups, owner_text

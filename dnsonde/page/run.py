@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dnsonde.choices import CHANGES
 from dnsonde.clock import to_the_second
 from dnsonde.intel.remedies import remedies
 from dnsonde.lang.words import DEFAULT, Words, per_cent, share_of
 from dnsonde.page.content import Bars, Block, Chart, Figures, Link, Para, Section, Table, cut, some
-from dnsonde.report import BEHIND, CHANGES, CLASSES, SILENT, Summary, group_count, grouped, summarise
+from dnsonde.report import BEHIND, CLASSES, SILENT, Summary, group_count, grouped, summarise
 from dnsonde.table.readable import readable
 from dnsonde.table.rows import Relation, records
 from dnsonde.table.store import quoted

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dnsonde.errors import RunError
 from dnsonde.probe.order import Ranges, Scope
 from dnsonde.probe.plan import Plan
-from dnsonde.probe.state import Exclusion, State, load
+from dnsonde.probe.state import Narrowing, State, load
 from dnsonde.table.store import refusal
 from dnsonde.whole import put
 
@@ -68,7 +68,7 @@ def settle(folder: Path, plan: Plan) -> bool:
     return True
 
 
-def agree(folder: Path, plan: Plan, state: State, now_us: int) -> tuple[Scope, Exclusion | None]:
+def agree(folder: Path, plan: Plan, state: State, now_us: int) -> tuple[Scope, Narrowing | None]:
     """The scope whose order the run goes by, and what the plan excludes that it did not exclude before.
 
     RunError where the plan is another one: anything else of what makes probes has changed, or somebody is named who
@@ -92,7 +92,7 @@ def agree(folder: Path, plan: Plan, state: State, now_us: int) -> tuple[Scope, E
     gone = left.without(wanted)
     if not gone.count():
         return began, None
-    return began, Exclusion(now_us, gone.count(), _texts(gone))
+    return began, Narrowing(now_us, gone.count(), _texts(gone))
 
 
 def excluded(state: State) -> Ranges:
@@ -111,13 +111,13 @@ def positions(scope: Scope, ranges: Ranges) -> Iterable[NDArray[np.int64]]:
             yield first + np.arange(start, min(start + CHUNK, size), dtype=np.int64)
 
 
-def sentence(exclusion: Exclusion) -> str:
+def sentence(narrowing: Narrowing) -> str:
     """What a new exclusion means, for the person who made it."""
-    named = exclusion.prefixes[:NAMED]
-    more = len(exclusion.prefixes) - len(named)
+    named = narrowing.prefixes[:NAMED]
+    more = len(narrowing.prefixes) - len(named)
     where = ", ".join(named) + (f" and {more:,} more prefixes" if more else "")
-    many = exclusion.addresses > 1
-    who = f"{exclusion.addresses:,} addresses are" if many else "1 address is"
+    many = narrowing.addresses > 1
+    who = f"{narrowing.addresses:,} addresses are" if many else "1 address is"
     they, have = ("they are", "they") if many else ("it is", "it")
     return (
         f"Note: {who} excluded since the run began ({where}): {they} asked no more. "

@@ -100,7 +100,7 @@ class Prober:
         batch: int = BATCH,
         checkpoint_rows: int = CHECKPOINT_ROWS,
         checkpoint_s: float = CHECKPOINT_S,
-        on_narrowed: Callable[[states.Exclusion], None] | None = None,
+        on_narrowed: Callable[[states.Narrowing], None] | None = None,
     ) -> None:
         self._plan, self._folder, self._device = plan, Path(folder), device
         self._held = lock

@@ -28,7 +28,7 @@ TURN = "join.lock"  # whose turn it is of those who join
 STAMP_US = 250_000  # a process that sends says so for so long in advance
 
 
-class Exclusion(msgspec.Struct):
+class Narrowing(msgspec.Struct):
     """Addresses that a plan has excluded since the run began: when that was noticed, how many, in which prefixes."""
 
     time_us: int
@@ -51,7 +51,7 @@ class State(msgspec.Struct):
     round: int = 0
     complete: bool = False
     counts: dict[str, int] = msgspec.field(default_factory=dict)
-    exclusions: list[Exclusion] = msgspec.field(default_factory=list)
+    exclusions: list[Narrowing] = msgspec.field(default_factory=list)
     version: int = VERSION
 
     @property

@@ -11,12 +11,11 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.lang.words import Values, words
 from dnsonde.table.schema import FINDING
 from dnsonde.table.texts import JSON
 from dnsonde.wire.batch import address_text
-
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 BATCH_ROWS = 8192
 

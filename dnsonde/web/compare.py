@@ -8,6 +8,7 @@ import pyarrow as pa
 from starlette.responses import Response
 
 from dnsonde import look, report
+from dnsonde.choices import CHANGES
 from dnsonde.page.content import Para, Section
 from dnsonde.page.run import CHANGED, Before, change_blocks
 from dnsonde.table.readable import readable
@@ -15,7 +16,7 @@ from dnsonde.web._page import Visit, page
 from dnsonde.web._site import in_time
 
 ROWS = 50
-CHANGES = ("", *report.CHANGES)
+CHOSEN = ("", *CHANGES)
 
 
 @page("/compare")
@@ -24,7 +25,7 @@ def compare(visit: Visit) -> Response:
     words, site = visit.words, visit.site
     every = sorted(entry.key for entry in site.shelf().entries.values() if entry.kind == "run")
     before, after = visit.text("before"), visit.text("after")
-    change, number = visit.choice("change", CHANGES), visit.number("page")
+    change, number = visit.choice("change", CHOSEN), visit.number("page")
     told: dict[str, Any] = {"sections": (), "rows": [], "total": 0}
     if before and after:
         old, new = site.open(site.entry(before, "run")), site.open(site.entry(after, "run"))
@@ -55,7 +56,7 @@ def compare(visit: Visit) -> Response:
         before=before,
         after=after,
         change=change,
-        changes=CHANGES,
+        changes=CHOSEN,
         number=number,
         pages=-(-told["total"] // ROWS),
         size=ROWS,

@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.page.lake import lasted, said
-from dnsonde.table.finding import SEVERITIES
 from dnsonde.view.view import Incident
 from dnsonde.web._findings import key_of
 from dnsonde.web._page import Visit, page

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from ibis.config import Config
 
+from dnsonde.choices import SEVERITIES
 from dnsonde.detect._contract import Detector, confidence, finding, severity
 from dnsonde.errors import UsageError
 from dnsonde.table import schema
-from dnsonde.table.finding import COLUMNS, SEVERITIES
+from dnsonde.table.finding import COLUMNS
 from tests.detect.rows import found
 
 KNOWN_TABLES = {"message", "flow"}

@@ -68,7 +68,7 @@ def test_excluded_targets_are_left_out_and_the_others_asked_once(
     begun = run(plan_of(responder.port, pace=pace), folder, until=50)
     before = excluded(responder.targets())
     assert 50 <= begun.sent < 256
-    told: list[state.Exclusion] = []
+    told: list[state.Narrowing] = []
     plan = plan_of(responder.port, EXCLUDED, pace=pace)
     done = run(plan, folder, on_narrowed=told.append)
     asked = responder.targets()
