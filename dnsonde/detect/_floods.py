@@ -13,10 +13,9 @@ import ibis.expr.types as ir
 from dnsonde.detect._relations import SECOND, window
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers, markers
-from dnsonde.table.relations import attach, keys
+from dnsonde.table.relations import attach, keys, turned
 
 DST = keys("dst")
-PARTS = ("net", "host", "port")
 WINDOW_S = 60  # of a flow row
 SEEN = 20  # packets of a sample that a rate may be reckoned of
 LOG_RECORDS = 100  # of a log of flows, that tell whether it is a sample
@@ -317,14 +316,14 @@ def unasked(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
     """
     by = [*DST, "vector", "window"]
     each = each.filter(each.vector.isin([REFLECTED, EMPTY])).select(*by)
-    turned = {f"{a}_{part}": f"{b}_{part}" for a, b in (("src", "dst"), ("dst", "src")) for part in PARTS}
-    sent = flow.select("protocol", "payload_bytes", **turned, window=window(flow.start_us, WINDOW_S))
+    way = turned("net", "host", "port")
+    sent = flow.select("protocol", "payload_bytes", **way, window=window(flow.start_us, WINDOW_S))
     sent = sent.inner_join(each, [*DST, "window"])
-    way = [*turned, "vector", "window"]
+    same = [*way, "vector", "window"]
     alike = (sent.vector != EMPTY) | (sent.payload_bytes == 0)
-    asked = stage(sent.filter((sent.protocol == 17) & alike).select(*way).distinct())
+    asked = stage(sent.filter((sent.protocol == 17) & alike).select(*same).distinct())
     heard = stage(sent.select(*by).distinct().mutate(heard=ibis.literal(True)))
-    rows = attach(rows.anti_join(asked, way), heard, by)
+    rows = attach(rows.anti_join(asked, same), heard, by)
     talk = (rows.vector == REFLECTED) & rows.src_port.isin(talking())
     return rows.filter(~talk | rows.heard.notnull()).drop("heard")
 

@@ -10,10 +10,9 @@ from dnsonde.detect._floods import DST, busiest, peak, rate, replied, seen
 from dnsonde.detect._relations import count_distinct, responses, sample, sample_addresses, sessions, window
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
-from dnsonde.table.relations import attach, keys, pair
+from dnsonde.table.relations import attach, keys, pair, turned
 
 SRC = keys("src")
-PARTS = ("net", "host", "port")
 SNMP = "snmp"
 ANY = 255  # the type
 TCP = "tcp"  # SYN-ACKs
@@ -221,13 +220,7 @@ def amplification(
 
 def _asked(rows: ir.Table, sent: ir.Table) -> ir.Table:
     """What the victims (or whoever used their names) sent to the reflectors, turned round to match the responses."""
-    back = rows.rename(
-        {
-            f"{one}_{part}": f"{other}_{part}"
-            for one, other in (("src", "dst"), ("dst", "src"))
-            for part in PARTS
-        }
-    )
+    back = rows.rename(turned("net", "host", "port"))
     asks = (back.protocol != 6) | (back.syn > 0)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     back = back.filter(asks).semi_join(sent.select(*way).distinct(), way)

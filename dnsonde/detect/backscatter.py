@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._relations import SECOND, count_distinct, sample, sessions, window
 from dnsonde.detect._stages import sources, stage
-from dnsonde.table.relations import attach, keys, pair
+from dnsonde.table.relations import attach, keys, pair, turned
 
 SRC = keys("src")
 DST = keys("dst")
@@ -124,6 +124,4 @@ def _asked(flow: ir.Table, sent: ir.Table) -> ir.Table:
     out = flow.filter(flow.src_home & ~flow.dst_home & (flow.packets > flow.rst))
     errors = ((out.protocol == 1) & (out.src_port != 8)) | ((out.protocol == 58) & (out.src_port != 128))
     out = out.filter(~errors)
-    return out.select(
-        src_net=out.dst_net, src_host=out.dst_host, dst_net=out.src_net, dst_host=out.src_host
-    ).distinct()
+    return out.select(**turned("net", "host")).distinct()

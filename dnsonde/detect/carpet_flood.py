@@ -25,7 +25,7 @@ from dnsonde.detect._floods import (
 )
 from dnsonde.detect._relations import count_distinct, home_prefix, sample_addresses, sessions
 from dnsonde.detect._stages import stage
-from dnsonde.table.relations import attach, keys, pair
+from dnsonde.table.relations import attach, keys, pair, turned
 
 SRC = keys("src")
 REFLECTION = "reflection"
@@ -193,9 +193,7 @@ def _unasked(rows: ir.Table, flow: ir.Table) -> ir.Table:
     were not captured, an address that says nothing at all may have asked.
     """
     out = flow.filter(flow.src_home & ~flow.dst_home)
-    asked = out.select(
-        src_net="dst_net", src_host="dst_host", dst_net="src_net", dst_host="src_host"
-    ).distinct()
+    asked = out.select(**turned("net", "host")).distinct()
     heard = asked.select(*DST).distinct()
     # In one pass: what tells kinds is long, and a union of parts would have it once for each.
     rows = attach(rows, asked.mutate(asked=ibis.literal(True)), [*SRC, *DST])

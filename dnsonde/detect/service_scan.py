@@ -9,7 +9,7 @@ from dnsonde.detect._contract import confidence, detector, finding
 from dnsonde.detect._floods import USUAL_PROTOCOLS, told
 from dnsonde.detect._relations import count_distinct, sample, sessions, window
 from dnsonde.detect._stages import sources, stage
-from dnsonde.table.relations import attach, keys, pair
+from dnsonde.table.relations import attach, keys, pair, turned
 
 SRC = keys("src")
 DST = keys("dst")
@@ -232,10 +232,8 @@ def _pairs(rows: ir.Table) -> ir.Table:
 def _unanswered(pairs: ir.Table, flow: ir.Table) -> ir.Table:
     """Ports of UDP that sent something to the source are talked with: it answers them, or they it."""
     udp = flow.filter(flow.protocol == 17)
-    said = udp.select(
-        src_net="dst_net", src_host="dst_host", dst_net="src_net", dst_host="src_host",
-        protocol=udp.protocol.cast("int64"), port=udp.src_port.cast("int64"),
-    )  # fmt: skip
+    port = udp.src_port.cast("int64")
+    said = udp.select(**turned("net", "host"), protocol=udp.protocol.cast("int64"), port=port)
     by = [*SRC, *DST, "protocol", "port"]
     said = said.semi_join(pairs, by).distinct().mutate(said=ibis.literal(1, "int64"))
     pairs = attach(pairs, said, by)

@@ -24,6 +24,11 @@ def keys(*roles: str) -> list[str]:
     return [f"{role}_{half}" for role in roles for half in ("net", "host")]
 
 
+def turned(*parts: str) -> dict[str, str]:
+    """For `select` or `rename`: `src` and `dst` in each other's place, in columns that end with these parts."""
+    return {f"{a}_{part}": f"{b}_{part}" for a, b in (("src", "dst"), ("dst", "src")) for part in parts}
+
+
 def same(one: Pair, other: Pair) -> ir.BooleanValue:
     """Two addresses are one."""
     return (one[0] == other[0]) & (one[1] == other[1])
