@@ -73,7 +73,7 @@ def flood(
         int, "SYNs in a minute that have no options, which every system sends, or half of them as fast"
     ] = 500,
     empty_min: Annotated[
-        int, "UDP datagrams without payload in a minute of one source to one port, where no such go back"
+        int, "UDP datagrams without payload in a minute of one source to one port, or half of them as fast"
     ] = 500,
     dns_s: Annotated[int, "DNS queries a second that stay without an answer"] = 2000,
     udp_s: Annotated[int, "other UDP or GRE packets a second that stay without an answer"] = 10_000,
@@ -115,9 +115,9 @@ def flood(
     `syn_s` (100), `ack_s` (500), `marked_s` (100), `icmp_s` (500), `dns_s` (2,000), `requests_min` (1,000),
     `crafted_min` (500), `empty_min` (500), `answers_max` (0.2), `crowd_min` (200), `protocols_min` (10) are ours: real
     captured floods begin at 280 SYNs a second, those of courses at ten, by a tool that sends no options (hping3): at
-    most medium. Such captures are short, and windows cut them: half of `crafted_min` is enough at the pace of all. Such
-    slow ones at many addresses of a home prefix are one `carpet_flood`. The same tool's datagrams are empty, at most
-    medium below `udp_s` and `udp_mbit`; what is no flood had at most 96 of them. `gap_s` is five minutes.
+    most medium. The same tool's datagrams are empty, at most medium below `udp_s` and `udp_mbit`; what is no flood had
+    at most 96 of them. Such captures are short, and windows cut them: half of `crafted_min` or `empty_min` is enough at
+    the pace of all. Such slow SYNs at many addresses of a home prefix are one `carpet_flood`. `gap_s` is five minutes.
     """
     least = min(syn_s, marked_s, icmp_s)
     few = arrivals(flow)
@@ -160,8 +160,6 @@ def flood(
     odd = mixed.ifelse(slow / syn_s, bulk)
     crafted = (each.vector == "syn") & spread & (each.bare * 2 >= each.flows) & (each.flows >= each.talks)
     crafted = crafted & (each.flows * 2 >= each.packets)  # each from a port of its own
-    paced = (each.packets * 2 >= crafted_min).ifelse(slow * WINDOW_S, 0.0)
-    paced = ibis.greatest(each.packets.cast("float64"), paced)
     scattered = (each.vector == "syn") & (each.origins >= ORIGINS) & (each.bare * 2 >= each.flows)
     clients = (each.networks == 1) & (each.packets <= AGAIN * each.sources) & (each.alike * 2 <= each.flows)
     # Nobody makes so many connections and has nothing to say.
@@ -174,7 +172,7 @@ def flood(
         # One connection, or two, in which somebody sends much are uploads.
         ((each.vector == "stomp") & (each.flows < STOMPED), 0.0),
         ((each.vector == "syn") & clients, 0.0),
-        (crafted, ibis.greatest(slow / syn_s, paced / crafted_min)),
+        (crafted, ibis.greatest(slow / syn_s, _paced(each, each.packets, crafted_min))),
         (scattered & ~spread & (tries >= each.talks), slow / ack_s),
         (each.vector.isin(["syn", "stomp"]) & spread & (tries >= each.talks), slow / syn_s),
         (each.vector.isin(["syn", "stomp"]), 0.0),
@@ -199,7 +197,7 @@ def flood(
         (gre & (each.sources < 10), 0.0),
         (exact, ibis.ifelse(many, ibis.greatest(bulk, slow / marked_s), 0.0)),
         (each.vector == "fragments", ibis.ifelse(many & whole, plain, 0.0)),
-        (each.vector == EMPTY, ibis.greatest(firm, each.most / empty_min)),
+        (each.vector == EMPTY, ibis.greatest(firm, _paced(each, each.most, empty_min))),
         else_=firm,
     )
     each = each.mutate(ratio=ratio, firm=firm, mbit_s=_megabits(each)).filter(lambda t: t.ratio >= 1.0)
@@ -311,6 +309,12 @@ def _megabits(each: ir.Table) -> ir.FloatingValue:
 def _bulk(each: ir.Table, udp_s: int, udp_mbit: float) -> ir.FloatingValue:
     """How many times the limits for what fills a link."""
     return ibis.greatest(peak(each, 0.1) / udp_s, _megabits(each) / udp_mbit)
+
+
+def _paced(each: ir.Table, packets: ir.IntegerValue, least: int) -> ir.FloatingValue:
+    """How many times `least` a minute these `packets` of a window are, or half of them and more at the pace of all."""
+    a_minute = each.slow * WINDOW_S * packets / each.packets
+    return ibis.greatest(packets / 1.0, (packets * 2 >= least).ifelse(a_minute, 0.0)) / least
 
 
 def _alone(each: ir.Table, syn_s: int) -> ir.Table:

@@ -258,7 +258,7 @@ def test_many_unusual_protocols_are_a_flood_at_a_low_rate_and_one_of_them_is_not
 def test_datagrams_of_a_crowd_need_no_high_rate() -> None:
     one: dict[str, Any] = {"protocol": 17, "dst_port": 4444, "bytes": 60}
     asked = crowd(1000, sources=250, **one)
-    said = [flow(VICTIM, "203.0.113.9", src_port=4444, protocol=17, packets=300)]
+    said = [flow(VICTIM, "203.0.113.9", src_port=4444, protocol=17, packets=300, bytes=18_000)]
     (row,), *others = apart(flood, asked, crowd(1000, sources=199, **one), [*asked, *said])
     assert (row["evidence"]["vector"], row["evidence"]["sources"]) == ("udp_plain", 250)
     assert others == [[], []]
@@ -471,20 +471,22 @@ def test_datagrams_without_payload_are_told_at_a_low_rate() -> None:
         for row in crowd(1, **(one | {"packets": 4000, "lasts_s": 1.0}))
     ]
     fast = crowd(1200, **(one | {"packets": 20, "step_s": 0.001, "bytes": 560, "sources": 200}))
-    (row,), (other,), (large,), (said,), *others = apart(
+    (row,), (half,), (other,), (large,), (said,), *others = apart(
         flood,
         slow,
+        slow[:250],
         service,
         fast,
         [*slow, *(one | {"payload_bytes": 32, "bytes": 60} for one in back(slow))],
-        slow[:499],
+        slow[:249],
         [row | {"payload_bytes": 1, "bytes": 29} for row in slow],
         [*slow, *back(slow)],
         [row | {"dst_port": 1000 + n} for n, row in enumerate(slow)],
-        crowd(600, **(one | {"sources": 2})),
+        crowd(498, **(one | {"sources": 2})),
         [row | {"ttl_min": None, "ttl_max": None} for row in slow],
     )
     assert (row["evidence"]["vector"], row["severity"], row["count"]) == ("udp_empty", "medium", 600)
+    assert half["count"] == 250, "at the pace of 500 a minute"
     assert (other["evidence"]["vector"], other["severity"], other["count"]) == ("udp_empty", "medium", 4000)
     assert (said["subject"], said["severity"], said["count"]) == (VICTIM, "medium", 600)
     assert (large["evidence"]["vector"], large["severity"], large["count"]) == ("udp_empty", "high", 24_000)
