@@ -40,8 +40,8 @@ AGAIN = 2  # SYNs of a client in a minute
 TRIES = 6  # SYNs in a minute of a connection that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298)
 REFLECTORS = 10  # from which on `amplification` tells what comes from ports of conversations
 COLUMNS = [
-    *DST, "vector", "window", *keys("src"), "network", "protocol", "port", "origin", "ports", "options", "bare",
-    "heavy", "start_us", "end_us", "packets", "bytes", "mark", "src_home", "dst_home", "file",
+    *DST, "vector", "window", *keys("src"), "network", "protocol", "port", "origin", "ports", "source_ports",
+    "options", "bare", "heavy", "start_us", "end_us", "packets", "bytes", "mark", "src_home", "dst_home", "file",
 ]  # fmt: skip
 ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
@@ -51,7 +51,8 @@ ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, 
     subject_kind="address",
     title="{vector} flood at {subject}",
     summary="{subject} got {count} packets of kind {vector} from {sources:address|addresses}, {packets_s} a second: "
-    "filter what matches upstream{ports:? (ports %)}; sources of yours that take part are infected.",
+    "filter what matches upstream{ports:? (ports %)}{source_ports:?, sent from ports %}; sources of yours that take "
+    "part are infected.",
     references=(
         "FastNetMon and Akvorado default thresholds",
         "Nokia Deepfield, DDoS wire markers, 2026",
@@ -223,6 +224,7 @@ def flood(
     for more in (
         count_distinct(few, held, keys("src"), "sources"),
         sample(few, held, "ports", "ports"),
+        sample(few, held, "source_ports", "source_ports"),
         sample_addresses(few, held, "src", "source_hosts"),
     ):
         attacks = attach(attacks, more, held)
@@ -248,6 +250,7 @@ def flood(
         sources=attacks.sources,
         source_hosts=attacks.source_hosts,
         ports=attacks.ports,
+        source_ports=attacks.source_ports,
         mirai_marks=(attacks.marks > 0).ifelse(attacks.marks, ibis.null("int64")),
     )
 
@@ -277,6 +280,7 @@ def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
         port=rows.dst_port.cast("int64"),
         origin=rows.src_port.cast("int64"),
         ports=ported.ifelse(rows.dst_port.cast("int64"), ibis.null("int64")),
+        source_ports=(rows.vector == REFLECTED).ifelse(rows.src_port.cast("int64"), ibis.null("int64")),
         bare=bare.fill_null(False).cast("int64"),
         heavy=(large(rows) & (rows.vector == REFLECTED)).ifelse(rows.packets, 0),
     )

@@ -281,6 +281,8 @@ def test_a_services_port_does_not_hide_a_flood() -> None:
     for case, told in zip(cases, apart(flood, *cases), strict=True):
         (row,) = told
         assert (row["evidence"]["vector"], row["severity"]) == ("udp_service", "high")
+        assert row["evidence"]["source_ports"] == [case[0]["src_port"]]
+        assert f"sent from ports {case[0]['src_port']};" in row["summary"]
         assert row["count"] == sum(one["packets"] for one in case if one is not HEARD)
     assert found(amplification, flows=cases[0]) == []
 
