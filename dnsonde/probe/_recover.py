@@ -97,11 +97,12 @@ def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int
             known = rows["index"] >= 0
             lost = known & (rows["kind"] == kind) & (rows["attempt"] == attempt)
             lost[lost] = ~marks.done.get(rows["index"][lost])
-            kept.append(~lost)
-            rows = rows[~lost]
-            marks.take(rows[rows["index"] >= 0])
+            marks.take(rows[known & ~lost])
+            # An error, which says nothing that differs, may be about an earlier round's probe.
+            gone = lost & (rows["outcome"] == Outcome.ANSWERED)
+            kept.append(~gone)
             for outcome in (Outcome.ANSWERED, Outcome.ICMP):
-                counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"] == outcome))
+                counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"][~gone] == outcome))
         keep_rows(REPLY, part, np.concatenate(kept) if kept else np.zeros(0, np.bool_))
     return counts
 
