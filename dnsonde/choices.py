@@ -1,10 +1,6 @@
 """Words that are data and what options choose from, apart from all that takes long to import."""
 
-SEVERITIES = ("info", "low", "medium", "high", "critical")  # of findings, rising
-CHANGES = (
-    "opened",
-    "closed",
-    "changed",
-    "appeared",
-    "gone",
-)  # of hosts between two runs; see `report.compare`
+# Of findings, rising.
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+# Of hosts between two runs; see `report.compare`.
+CHANGES = ("opened", "closed", "changed", "appeared", "gone")

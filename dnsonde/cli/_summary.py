@@ -41,8 +41,7 @@ def show(
     if truth is not None:
         accuracy(truth, out)
     share = share_of(summary.open, summary.targets)
-    hosts = "hosts" if summary.targets != 1 else "host"
-    found = f"{summary.open:,} of {summary.targets:,} {hosts}"
+    found = f"{summary.open:,} of {counted(summary.targets, 'host', 'hosts')}"
     out.print(Text(f"{found} {'is' if summary.open == 1 else 'are'} open ({share}).", style="bold"))
     unfinished(measured.unfinished, measured.folder, out, continued_by)
     if summary.worst:

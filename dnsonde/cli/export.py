@@ -141,8 +141,8 @@ def _write_mails(view: "View", chosen: dict[str, Any], folder: Path, watcher: "W
     written, left = write_mails(reports(told, **of_whom), folder)
     watcher.say(f"{counted(written, 'mail is', 'mails are')} in {folder}; nothing was sent.")
     if left:
-        without = counted(left, "report has", "reports have")
-        watcher.say(f"{without} no abuse contact: `dnsonde enrich` learns it from an RDAP or IRR cache.")
+        lacking = counted(left, "report has", "reports have")
+        watcher.say(f"{lacking} no abuse contact: `dnsonde enrich` learns it from an RDAP or IRR cache.")
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, str]:

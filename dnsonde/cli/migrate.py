@@ -17,5 +17,5 @@ def migrate(folder: Path) -> None:
     from dnsonde.table.migrate import migrate as bring
 
     rewritten = bring(folder)
-    done = counted(rewritten, "file", "files")
-    click.echo(f"{folder}: {done} rewritten." if rewritten else f"{folder} is of this version.")
+    done = f": {counted(rewritten, 'file', 'files')} rewritten." if rewritten else " is of this version."
+    click.echo(f"{folder}{done}")

@@ -93,7 +93,7 @@ def carpet_flood(
     # Mostly nothing: only what is left is worth a look at who asked.
     rough = stage(_spans(each, *limits).select(*by), needed=True)
     few = stage(each.semi_join(rough, by).select(*DST, "vector", "window"))
-    # What tells kinds is long: it is planned twice, not five times.
+    # What tells kinds is long to plan: from here on it is computed.
     rows = stage(_unasked(rows.semi_join(few, [*DST, "vector", "window"]), flow).select(*COLUMNS))
     each = stage(_by_prefix(rows))
     spans = stage(_spans(each, *limits), needed=True)

@@ -127,9 +127,9 @@ def flood(
     each = stage(amounts(rows))
     beside = _beside(each)
     # Of services' ports few packets are no flood, and most were asked for.
-    many = (_bulk(each, udp_s, udp_mbit) >= 1) | ((each.flows >= crowd_min) & (peak(each, 0.1) >= ack_s))
+    much = (_bulk(each, udp_s, udp_mbit) >= 1) | ((each.flows >= crowd_min) & (peak(each, 0.1) >= ack_s))
     each = each.filter((each.vector != TALK) & (each.packets >= least))
-    each = stage(each.filter((each.vector != REFLECTED) | many), needed=True)
+    each = stage(each.filter((each.vector != REFLECTED) | much), needed=True)
     by = [*DST, "vector", "window"]
     few = stage(_closer(rows.semi_join(each, by), each, flow))
     served = amounts(few.filter(few.vector.isin([SERVED, EMPTY])))
@@ -318,7 +318,7 @@ def _bulk(each: ir.Table, udp_s: int, udp_mbit: float) -> ir.FloatingValue:
 def _paced(each: ir.Table, packets: ir.IntegerValue, least: int) -> ir.FloatingValue:
     """How many times `least` a minute these `packets` of a window are, or half of them and more at the pace of all."""
     a_minute = each.slow * WINDOW_S * packets / each.packets
-    return ibis.greatest(packets / 1.0, (packets * 2 >= least).ifelse(a_minute, 0.0)) / least
+    return ibis.greatest(packets / least, (packets * 2 >= least).ifelse(a_minute / least, 0.0))
 
 
 def _alone(each: ir.Table, syn_s: int) -> ir.Table:

@@ -16,8 +16,7 @@ RAKNET = bytes.fromhex("00ffff00fefefefefdfdfdfd")
 MADE_UP_OPTIONS = bytes.fromhex("020405b40101040201030308")
 PORTS = {
     "syn": 443, "ack": 443, "stomp": 80, "udp_plain": 9_307, "vse": 27_015, "raknet": 19_132, "fivem": 30_120,
-    "http": 80, "dns": 53, "ncp": 524, "samp": 7_777, "ts3init1": 9_987, "udp": 0,
-    "udp_empty": 9_955,
+    "http": 80, "dns": 53, "ncp": 524, "samp": 7_777, "ts3init1": 9_987, "udp": 0, "udp_empty": 9_955,
 }  # fmt: skip
 NAMED = {
     "syn", "ack", "stomp", "udp_plain", "udp_service", "udp_empty", "vse", "raknet", "fivem", "gre_ip", "gre_eth",

@@ -91,7 +91,7 @@ def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int
             counts["errors"] += int(refused.sum())
             counts["sent"] += int((~refused).sum())
     for part in _parts(folder, REPLY):
-        kept = []
+        kept = [np.zeros(0, np.bool_)]
         for batch in _batches(part, ["outcome", "kind", "target_net", "target_host", *_REPLY_COLUMNS]):
             rows = _replies(batch, scope)
             known = rows["index"] >= 0
@@ -103,7 +103,7 @@ def recover(folder: Path, scope: Scope, marks: Marks, *, kind: int, attempt: int
             kept.append(~gone)
             for outcome in (Outcome.ANSWERED, Outcome.ICMP):
                 counts[outcome.name.lower()] += int(np.count_nonzero(rows["outcome"][~gone] == outcome))
-        keep_rows(REPLY, part, np.concatenate(kept) if kept else np.zeros(0, np.bool_))
+        keep_rows(REPLY, part, np.concatenate(kept))
     return counts
 
 

@@ -7,6 +7,7 @@ import pytest
 from dnsonde.detect.amplification import amplification
 from dnsonde.detect.carpet_flood import carpet_flood
 from dnsonde.detect.flood import flood
+from dnsonde.table.relations import turned
 from tests.detect.rows import Row, apart, flow, found
 
 VICTIM = "192.0.2.7"
@@ -37,8 +38,7 @@ def served(port: int, rows: int, sources: int, **more: Any) -> list[Row]:
 
 def back(rows: list[Row], packets: int = 1) -> list[Row]:
     """What goes the other way between the same ports."""
-    turned = [("src", "dst"), ("dst", "src")]
-    way = {f"{one}_{part}": f"{other}_{part}" for one, other in turned for part in ("net", "host", "port")}
+    way = turned("net", "host", "port")
     return [{**row, **{name: row[other] for name, other in way.items()}, "packets": packets} for row in rows]
 
 
