@@ -72,12 +72,12 @@ class Spark(Backend):  # type: ignore[misc]  # ibis ships no types
         """
         self._run_pre_execute_hooks(table)
         name = ibis.util.gen_name("stage")
-        rows = self._session.sql(self.compile(table))
         # Of the relation's types: to Spark a number with a point is a decimal.
         kinds = from_arrow_schema(table.schema().to_pyarrow())
-        rows = rows.select(*[rows[kind.name].cast(kind.dataType).alias(kind.name) for kind in kinds])
+        cast = ", ".join(f"CAST(`{kind.name}` AS {kind.dataType.simpleString()})" for kind in kinds)
+        rows = self._session.sql(f"SELECT {cast} FROM ({self.compile(table)})")
         # Named anew: under the old identities Spark takes its columns for those of what they were made of.
-        rows.toDF(*rows.columns).localCheckpoint().createOrReplaceTempView(name)
+        rows.toDF(*kinds.names).localCheckpoint().createOrReplaceTempView(name)
         return self.table(name)
 
     def ask(self, sql: str) -> pa.Table:

@@ -41,7 +41,7 @@ from tests.detect import rows
 
 # Between them they show something to every detector.
 SCENARIOS = (
-    "adjacent_few", "backscatter", "c2_short", "carpet", "flood_short", "injection", "mirai_short", "mx",
+    "adjacent_few", "backscatter", "c2_short", "carpet_short", "flood_short", "injection", "mirai_short", "mx",
     "random_answers_short", "reflection_short", "scans", "sweeps", "telnet_one", "torture_short", "transparent_short",
     "tunnels_short",
 )  # fmt: skip
