@@ -228,9 +228,24 @@ def unexplained(flow: ir.Table) -> ir.BooleanValue:
     Of a conversation a log may have one direction, and of a sample mostly has. What is as large as reflections are is
     `amplification`'s to judge, but from ports of conversations and of clients, where it takes many strangers.
     """
-    shared = sorted({port for one in amplifiers() if one.session or one.ephemeral for port in one.ports})
     logged = flow.ttl_min.isnull() & flow.src_port.isin(talking())
-    return (flow.protocol == 17) & ~logged & ~(large(flow) & ~flow.src_port.isin(shared)) & ~_speech(flow)
+    return (flow.protocol == 17) & ~logged & ~(large(flow) & ~flow.src_port.isin(_shared())) & ~_speech(flow)
+
+
+def unreflected(rows: ir.Table) -> ir.Table:
+    """The rows without those from a port that, all in all, sends so much as reflections are to an address in a window.
+
+    What is short among it are a service's errors, and `amplification` counts them.
+    """
+    by = [*DST, "vector", "window", "src_port"]
+    sums = rows.filter((rows.vector == REFLECTED) & ~rows.src_port.isin(_shared()))
+    sums = sums.group_by(by).aggregate(packets=sums.packets.sum(), payload_bytes=sums.payload_bytes.sum())
+    return rows.anti_join(sums.filter(large(sums)), by)
+
+
+def _shared() -> list[int]:
+    """Ports of services that clients use as well, or that carry conversations."""
+    return sorted({port for one in amplifiers() if one.session or one.ephemeral for port in one.ports})
 
 
 def _speech(flow: ir.Table) -> ir.BooleanValue:

@@ -29,6 +29,7 @@ from dnsonde.detect._floods import (
     seen,
     unasked,
     unexplained,
+    unreflected,
 )
 from dnsonde.detect._relations import count_distinct, home_prefix, network, sample, sample_addresses, sessions
 from dnsonde.detect._stages import stage
@@ -92,7 +93,7 @@ def flood(
     ldap, icmp, icmp_error, icmp_reply, gre_ip, gre_eth, ip_protocol (protocols that nothing uses), fragments (of which
     the first, with its ports, never came). Rates are over the time that the packets really took, so that an attack of a
     fifth of a second is seen as one, or over the busiest ten seconds of a minute, so that what trickles on does not
-    hide it. What services reflect is `amplification`'s, and so are its fragments.
+    hide it. What services reflect is `amplification`'s, and so are its fragments and errors.
 
     **Why it matters** The address, and what shares its link, is out of reach. From home it is a bot's work.
 
@@ -284,6 +285,7 @@ def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
         bare=bare.fill_null(False).cast("int64"),
         heavy=(large(rows) & (rows.vector == REFLECTED)).ifelse(rows.packets, 0),
     )
+    rows = unreflected(rows)
     rows = unasked(rows.filter((rows.vector != REFLECTED) | unexplained(rows)), each, flow)
     return rows.mutate(vector=(rows.vector == REFLECTED).ifelse(SERVED, rows.vector)).select(*COLUMNS)
 

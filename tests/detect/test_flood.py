@@ -331,6 +331,18 @@ def test_what_amplification_tells_is_no_flood_too() -> None:
     assert row["evidence"]["vector"] == "udp_service"
 
 
+def test_errors_among_what_is_reflected_are_no_flood_of_their_own() -> None:
+    """Of what 200 agents send six parts in seven have 30 octets: they do not know the community (SNMP)."""
+    short: dict[str, Any] = {"packets": 20, "bytes": 1160, "payload_bytes": 600}
+    errors = served(161, 3400, 200, **short)
+    told = served(161, 600, 200, **(short | {"bytes": 28_160, "payload_bytes": 27_600}))
+    alone, *others = apart(flood, errors, [*errors, *told])
+    assert [row["evidence"]["vector"] for row in alone] == ["udp_service"]
+    assert others == [[]]
+    (row,) = found(amplification, flows=[*errors, *told])
+    assert (row["evidence"]["protocol"], row["count"]) == ("snmp", 80_000)
+
+
 def test_what_is_reflected_explains_fragments_and_resets() -> None:
     piece: dict[str, Any] = {"protocol": 17, "dst_port": 0, "fragments": 50, "packets": 50, "bytes": 75_000}
     pieces = [row | {"src_port": 0} for row in crowd(300, **piece)]
