@@ -84,13 +84,10 @@ def answer(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return stopped()
     except (BrokenPipeError, SystemExit) as error:
-        # Whoever read our output has seen enough (`| head`), for which click and rich end everything with a 1, which
-        # would mean findings; keep the interpreter's last flush quiet too.
-        if isinstance(error, SystemExit) and error.code != 1:
+        if not stopping.is_unread(error):
             raise
-        with suppress(ValueError):  # closed already
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        stopping.print_no_more()
+        return 0  # a 1 would mean findings
     except Exception as error:  # noqa: BLE001 - a face shows no traceback; this is the last one to catch
         if stopping.told:  # libraries have their own errors for it
             return stopped()

@@ -1,14 +1,16 @@
-"""Being told to stop: by Ctrl-C, by SIGTERM (systemd, `timeout`), or by SIGHUP, of a terminal that is gone.
+"""Being told to stop: by Ctrl-C, SIGTERM (systemd, `timeout`), SIGHUP (a terminal is gone), or by who reads no further.
 
 And how a process ends that has done its work.
 """
 
 import atexit
 import gc
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -16,6 +18,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 told: list[int] = []  # the signals that came since `listen`, and raised KeyboardInterrupt
 heeded: list[int] = []  # and those that ended a piece of work in its own time
 INTERRUPTED = 130
+
+
+def is_unread(error: BaseException) -> bool:
+    """Whether whoever read our output has seen enough (`| head`); click and rich make of that an exit with 1."""
+    return isinstance(error, BrokenPipeError) or (isinstance(error, SystemExit) and error.code == 1)
+
+
+def print_no_more() -> None:
+    """Let what is printed from now on go nowhere; the interpreter's last flush is quiet, too."""
+    with suppress(ValueError):  # closed already
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def heard() -> tuple[signal.Signals, ...]:

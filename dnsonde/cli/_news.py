@@ -1,6 +1,5 @@
 """`dnsonde detect LAKE --new`: what was not told before, and a note that now it was."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +13,22 @@ if TYPE_CHECKING:
     from dnsonde.watch import Found
 
 
-def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path, clock: "Clock") -> "Found":
-    """Write what is news of a lake's findings, then note it as told; the news, those over `limit` too.
+def tell(
+    found: "Found",
+    form: str,
+    output: Path | None,
+    limit: int,
+    lake: Path,
+    clock: "Clock",
+    fail_on: str | None,
+) -> int:
+    """Write what is news of a lake's findings, then note it as told; the exit code, by those over `limit` too.
 
     What a table has no room for is not told, and comes next time.
     """
     import pyarrow as pa
 
+    from dnsonde.cli._terminal import ending
     from dnsonde.errors import SystemRefusal
     from dnsonde.findings import again
     from dnsonde.findings.about import about
@@ -30,11 +38,12 @@ def tell(found: "Found", form: str, output: Path | None, limit: int, lake: Path,
     fresh = again.news(again.told(lake), rows, detectors)
     numbers = [number for number, new in enumerate(fresh) if new]
     news = replace(found, findings=found.findings.filter(pa.array(fresh, pa.bool_())))
-    _findings.tell(news, form, output, limit, lake, known=len(rows) - len(numbers))
-    sys.stdout.flush()
+    code = news.exit_code(fail_on)
+    with ending(code):
+        _findings.tell(news, form, output, limit, lake, known=len(rows) - len(numbers))
     left = set(numbers[limit:] if form == "table" and limit else ())
     try:
         again.note(lake, [row for n, row in enumerate(rows) if n not in left], detectors, clock.now_us())
     except SystemRefusal as error:
         click.echo(f"What was told cannot be noted, so it is new again next time: {error}", err=True)
-    return news
+    return code

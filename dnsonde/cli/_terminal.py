@@ -3,10 +3,15 @@
 import re
 import shutil
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+import click
+
+from dnsonde.stopping import is_unread, print_no_more
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import TextIO
 
     from rich.console import Console
@@ -42,6 +47,19 @@ class _Trimmed:
     def write(self, text: str) -> int:
         """Write whole lines."""
         return self._file.write(BLANKS.sub("", text))
+
+
+@contextmanager
+def ending(code: int) -> "Iterator[None]":
+    """Print in here: the command ends with this exit code also where nobody reads all of it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:
+        if not is_unread(error):
+            raise
+        print_no_more()
+        raise click.exceptions.Exit(code) from error
 
 
 def counted(number: int, one: str, many: str) -> str:

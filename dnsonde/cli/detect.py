@@ -104,6 +104,7 @@ def detect(
     """
     from dnsonde import take, watch
     from dnsonde.cli import _findings, _news
+    from dnsonde.cli._terminal import ending
     from dnsonde.clock import SystemClock
     from dnsonde.compile import READING, compile_once
     from dnsonde.findings.allow import Allowed, load_allowed
@@ -132,10 +133,11 @@ def detect(
             paths, asked, clock, watcher.tell, engine, fresh=fresh, options=take.on_ports(ports)
         )
     if new and lake:
-        found = _news.tell(found, form, output, most, lake, clock)
-    else:
+        return _news.tell(found, form, output, most, lake, clock, fail_on)
+    code = found.exit_code(fail_on)
+    with ending(code):
         _findings.tell(found, form, output, most, lake)
-    return int(bool(fail_on and found.at_least(fail_on)))
+    return code
 
 
 def _settings(

@@ -52,7 +52,7 @@ def diff(
     """
     from dnsonde import look
     from dnsonde.cli import _summary
-    from dnsonde.cli._terminal import console
+    from dnsonde.cli._terminal import console, ending
     from dnsonde.escape import typed
     from dnsonde.report import TARGET
 
@@ -61,9 +61,11 @@ def diff(
     for folder in (before, after):
         said = look.unfinished(folder)
         _summary.unfinished(said and f"{folder}: {said}", folder, console(stderr=True))
-    if listed or name or output:
-        run_export(found.hosts.order(TARGET), name or "table", output, COLUMNS, limit)
-    else:
+    code = int(any(found.counts[change] for change in fail_on))
+    with ending(code):
+        if listed or name or output:
+            run_export(found.hosts.order(TARGET), name or "table", output, COLUMNS, limit)
+            return code
         out = console()
         if not found.total:
             out.print("Nothing changed.")
@@ -71,4 +73,4 @@ def diff(
             out.print(", ".join(f"{found.counts[c]:,} {c}" for c in CHANGES if found.counts[c]) + ".")
             out.print(_groups.table(found.groups, by, CHANGES))
             out.print(f"Next: dnsonde diff {typed(before)} {typed(after)} --list", soft_wrap=True)
-    return int(any(found.counts[change] for change in fail_on))
+    return code

@@ -117,7 +117,8 @@ def fill(text: str, values: Mapping[str, str | tuple[str, ...] | None]) -> str:
     """Put values into the template's lines; each keeps its comment."""
     settings = {("name" if option == "zone" else option): value for option, value in values.items() if value}
     for name, value in settings.items():
-        told = json.dumps(list(value) if isinstance(value, tuple) else value)
+        told = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+        told = told.replace("\x7f", "\\u007f")  # TOML forbids it as such, JSON does not
         text = _set(text, name, f"{name} = {told}")
     if "prefixes" in settings:
         text = _set(text, "exclude", "exclude = []")

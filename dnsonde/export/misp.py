@@ -118,7 +118,7 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
         values += [("protocol", vector.protocol_name) for vector in attack.vectors[:1]]
         values += [("src-port", v.source_port) for v in attack.vectors if v.source_port is not None]
         values += [("dst-port", v.port) for v in attack.vectors if v.port is not None]
-    for name, value in values:
+    for name, value in dict.fromkeys(values):  # two vectors may have a port in common
         made.add_attribute(
             name,
             value,

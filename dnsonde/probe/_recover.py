@@ -38,21 +38,22 @@ class Marks:
     """One bit a target each.
 
     answered: the sweep is over for it; recursive: it is proven; plain: ask it without EDNS; done: it was asked in the
-    round that is on, before this process began. refused: how many of `answered` are there only because the system would
-    not let us ask them.
+    round that is on, before this process began. attempts: of the sweep. refused: how many of `answered` are there only
+    because the system would not let us ask them.
     """
 
     answered: Bitmap
     recursive: Bitmap
     plain: Bitmap
     done: Bitmap
+    attempts: int
     refused: int = 0
 
     @classmethod
-    def clear(cls, folder: Path, size: int) -> "Marks":
+    def clear(cls, folder: Path, size: int, attempts: int = 1) -> "Marks":
         """Nothing is known of anybody."""
         answered, recursive, plain, done = (Bitmap(folder, size) for _ in range(4))
-        return cls(answered, recursive, plain, done)
+        return cls(answered, recursive, plain, done, attempts)
 
     def refuse(self, index: NDArray[np.int64]) -> None:
         """The system will not let these be asked."""
@@ -60,11 +61,11 @@ class Marks:
 
     def take(self, rows: NDArray[np.void], window: Window | None = None) -> Fresh:
         """Learn from replies (REPLIED), and let those leave the window that were under way."""
-        answered, recursive, plain = self.answered.bits, self.recursive.bits, self.plain.bits
+        bits, last = (self.answered.bits, self.recursive.bits, self.plain.bits), self.attempts
         if window is None:
-            fresh = learn(rows, answered, recursive, plain)
+            fresh = learn(rows, *bits, last=last)
         else:
-            fresh = learn(rows, answered, recursive, plain, window.heard.bits, window.kind, window.attempt)
+            fresh = learn(rows, *bits, window.heard.bits, window.kind, window.attempt, last=last)
             window.answered(fresh.heard)
         self.answered.count += fresh.answered
         self.recursive.count += fresh.recursive

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnsonde.errors import PlanError
+from dnsonde.owners.owner import mail_of
 from dnsonde.probe import _special
 from dnsonde.probe._sections import Identity, PacePart, ProbePart, Sections, Space, ZonePart, parse, read_file
 from dnsonde.probe._targets import BadListError, ranges_of, read_list, read_list_file
@@ -238,6 +239,10 @@ def _select(plan: Plan) -> Selection:
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
     _require_source(plan.probe.source, left, is_lab, refuse)
+    if not plan.is_known and not any(ip_address(address).version == 4 for address in plan.zone.control):
+        raise refuse(
+            "[zone] control has no IPv4 address, and probes ask for A: add one of your own, which need not serve DNS"
+        )
     warnings = []
     twice = addresses - merged.count()
     if twice:
@@ -327,8 +332,11 @@ def _require_permission(plan: Plan, left: Ranges, is_lab: bool, refuse: Callable
             raise refuse(
                 f'[identity] {name} is missing: who probes others says who asks and why, as in {name} = "{example}"'
             )
-    if "@" not in plan.identity.contact and "://" not in plan.identity.contact:
-        raise refuse(f"[identity] contact: {plan.identity.contact!r} is neither a mail address nor a URL")
+    contact = plan.identity.contact
+    if "://" not in contact and mail_of(contact.removeprefix("mailto:")) is None:
+        raise refuse(
+            f"[identity] contact: {contact!r} is neither a mail address nor a URL: write it like noc@example.net"
+        )
     if size > WIDE and not plan.space.internet_wide:
         raise refuse(
             f"[scope] has {size:,} addresses, more than {WIDE:,}: "

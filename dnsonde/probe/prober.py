@@ -135,7 +135,7 @@ class Prober:
             self._state = self._load_state()
             self._narrow()
             self._on_progress = on_progress
-            self._marks = Marks.clear(self._folder, self._scope.size)
+            self._marks = Marks.clear(self._folder, self._scope.size, self._plan.probe.attempts)
             key = self._plan.order_key(self._scope, self._state.secret)
             self._order = Order(self._scope.size, key, self._plan.shard)
             self._begin()
@@ -344,7 +344,10 @@ class Prober:
         if edns_size and asked.kind == Kind.SIZE:
             edns_size = SIZE_EDNS
         start = 0
-        if asked.kind == Kind.SWEEP and asked.attempt > 1 and self._marks.plain.count:
+        if asked.kind == Kind.SWEEP and 1 < asked.attempt == self._plan.probe.attempts:
+            # Whose complaint about EDNS was lost has no other chance (RFC 6891, 6.2.2).
+            edns_size = 0
+        elif self._marks.plain.count:
             # Who did not understand EDNS is asked without it; those come first.
             plain = self._marks.plain.get(index)
             by_need = np.argsort(~plain, kind="stable")

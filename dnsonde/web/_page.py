@@ -184,7 +184,8 @@ def language(request: Request) -> Words:
     asked = [request.query_params.get("lang", ""), request.cookies.get(LANGUAGE, "")]
     wanted = []
     for part in request.headers.get("accept-language", "")[:200].split(","):
-        name, _, quality = part.strip().partition(";q=")
+        # Blanks may stand around each part (RFC 9110, 5.6.6).
+        name, _, quality = "".join(part.split()).partition(";q=")
         try:
             wanted.append((-float(quality or 1), name.split("-")[0].lower()))
         except ValueError:

@@ -167,12 +167,15 @@ def learn(
     heard: NDArray[np.uint8] | None = None,
     kind: int = 0,
     attempt: int = 0,
+    *,
+    last: int,
 ) -> Fresh:
     """Set the bits of what `REPLIED` rows teach, one bit a target each.
 
     Whose reply is not conclusive deserves another attempt. That may help after SERVFAIL (our authority may have been
     out of reach), after an empty truncated answer (rate limits), after an ICMP error other than "unreachable port"
-    and "prohibited", and without EDNS for who did not understand it.
+    and "prohibited", and without EDNS for who did not understand it: such a reply is conclusive only to the attempt
+    `last`, the sweep's last.
 
     `heard`, where given, gets whoever replied to the probe of `kind` and `attempt`. ValueError where an index lies
     outside.
@@ -182,7 +185,7 @@ def learn(
         raise ValueError(f"a row of target {int(rows['index'].max())} for {room} bits")
     outcomes, fresh = np.zeros(len(Outcome), np.int64), np.zeros(4, np.int64)
     heard = _NOBODY if heard is None else heard
-    kernel.learn(rows, answered, recursive, plain, heard, int(kind), int(attempt), outcomes, fresh)
+    kernel.learn(rows, answered, recursive, plain, heard, int(kind), int(attempt), last, outcomes, fresh)
     counts = fresh.tolist()
     return Fresh(counts[0], counts[1], counts[2], counts[3], outcomes.tolist())
 
@@ -192,7 +195,7 @@ def warm() -> None:
     bits, start, nobody = np.zeros(1, np.uint8), np.array([0, 1]), np.zeros(1, ADDRESS)
     reader = Reader(ProbeNames("example"), bytes(16), "0" * RUN_DIGITS, start, nobody, nobody, qtype=1)
     rows = reader.read(Batch.of([b"\0" * 12]), np.zeros(1, DATAGRAM), attempts=1, now_us=0)
-    learn(rows, bits, bits, bits, bits)
+    learn(rows, bits, bits, bits, bits, last=1)
 
 
 _NOBODY = np.zeros(0, np.uint8)

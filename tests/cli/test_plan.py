@@ -32,13 +32,13 @@ def test_a_new_plan_is_filled_with_what_is_given(dnsonde: Type) -> None:
             "--contact",
             "me@example.org",
         ),
-        *("--zone", "p.example.org", "--authority", "203.0.113.5", "--description", 'With "quotes"'),
+        *("--zone", "p.example.org", "--authority", "203.0.113.5", "--description", 'With "quotes" 😀\x7f'),
     )
     plan = tomllib.loads(said.stdout)
     assert plan["scope"]["prefixes"] == ["198.18.0.0/24", "2001:db8::/120"]
     assert plan["scope"]["exclude"] == []
     assert plan["identity"]["contact"] == "me@example.org"
-    assert plan["identity"]["description"] == 'With "quotes"'
+    assert plan["identity"]["description"] == 'With "quotes" 😀\x7f'
     assert (plan["zone"]["name"], plan["zone"]["authority"]) == ("p.example.org", ["203.0.113.5"])
     assert "# networks that you may probe" in said.stdout, "comments stay"
 

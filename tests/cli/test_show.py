@@ -252,6 +252,15 @@ def test_a_run_that_was_killed_before_it_was_judged_says_how_far_it_came(
     assert "Judge what is there: dnsonde join begun\n" in said.stdout
 
 
+def test_who_reads_no_further_still_gets_the_exit_code(run: Path, make_run: MakeRun, tmp_path: Path) -> None:
+    before = make_run(tmp_path / "before", [("127.1.0.1", "refused", False, 1.0)])
+    for wanted, code in (("opened", 1), ("closed", 0)):
+        asked = f"{sys.executable} -m dnsonde diff {before} {run} --list --fail-on {wanted}"
+        script = f"{asked} | true; echo ${{PIPESTATUS[0]}}"
+        ran = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True)
+        assert (ran.stdout, ran.stderr) == (f"{code}\n", "")
+
+
 def test_closed_outputs_are_no_fault(run: Path) -> None:
     command = f"exec {sys.executable} -m dnsonde show {run} --format csv >&- 2>&-"
     assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0

@@ -55,6 +55,17 @@ def test_of_an_attack_with_two_protocols_the_larger_is_named(written: Written) -
     assert [a.value for a in found.attributes if a.object_relation == "protocol"] == ["UDP"]
 
 
+def test_what_two_vectors_have_in_common_is_said_once(written: Written) -> None:
+    both = [
+        flow("203.0.113.1", VICTIM, at_s=1, protocol=protocol, dst_port=443, packets=1000)
+        for protocol in (6, 17)
+    ]
+    (found,) = event(written(misp, make_view(findings=[attack("flood")], flows=both))).objects
+    uuids = [a.uuid for a in found.attributes]
+    assert [a.value for a in found.attributes if a.object_relation == "dst-port"] == ["443"]
+    assert len(uuids) == len(set(uuids))
+
+
 def test_what_was_found_twice_of_an_attack_is_one_object(written: Written) -> None:
     findings = [attack(), attack("flood", first_seen=START), attack("flood", first_seen=START + 90 * SECOND,
                                                                     last_seen=START + 91 * SECOND)]  # fmt: skip

@@ -31,7 +31,7 @@ PDNS = {
     ("outgoing", "dot_to_port_853"): "dot-to-port-853",
     ("dnssec", "aggressive_nsec_cache_size"): "aggressive-nsec-cache-size", ("recursor", "rpzs"): "",
 }  # fmt: skip
-OPEN = list(CLASSES)[: list(CLASSES).index("answered_without_us") + 1]
+OPEN = [name for name in CLASSES if name not in {"not_sent", "silent"}]  # whoever replies may resolve as well
 CHECKED = [(m.name, r) for m in remedies().measure for r in m.remedy if r.software in CHECKS]
 
 

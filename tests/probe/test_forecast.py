@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dnsonde.clock import VirtualClock
+from dnsonde.errors import PlanError
 from dnsonde.probe import forecast
 from dnsonde.probe.forecast import PlanReport, probing_txt
 from dnsonde.probe.plan import Plan, read_plan
@@ -128,9 +129,15 @@ def test_what_may_not_be_meant_is_warned_of() -> None:
     text = "\n".join(report.warnings)
     assert "[zone] authority 10.0.0.1 is special-purpose" in text
     assert "[identity] url is missing" in text
-    near = check(plan('prefixes = "20.0.0.0/16"', base=BASE.replace("9.9.9.9", "fe80::1")))
+    local = BASE.replace('authority = "9.9.9.9"', 'authority = "fe80::1"\ncontrol = "9.9.9.9"')
+    near = check(plan('prefixes = "20.0.0.0/16"', base=local))
     assert any("[zone] authority fe80::1 is special-purpose" in w for w in near.warnings)
     assert "days" in text
+
+
+def test_a_zone_that_answers_a_with_nothing_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"control has no IPv4 address, and probes ask for A"):
+        check(plan('prefixes = "20.0.0.0/16"', base=BASE.replace("9.9.9.9", "2620:fe::9")))
 
 
 @pytest.mark.parametrize("contact", ["noc@example.net", "https://www.example.com:8443/about"])

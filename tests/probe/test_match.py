@@ -241,7 +241,7 @@ def taught(payload: bytes) -> tuple[bool, bool, bool]:
 def learnt(rows: NDArray[np.void]) -> tuple[bool, bool, bool]:
     """Whether a row is conclusive, proves recursion, asks for another try without EDNS."""
     bits = [np.zeros(64, np.uint8) for _ in range(3)]
-    fresh = learn(rows, bits[0], bits[1], bits[2])
+    fresh = learn(rows, bits[0], bits[1], bits[2], last=2)
     counts = [int(np.unpackbits(b).sum()) for b in bits]
     assert counts == [fresh.answered, fresh.recursive, fresh.plain]
     for count, set_bits in zip(counts, bits, strict=True):

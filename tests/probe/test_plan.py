@@ -121,6 +121,7 @@ def test_loopback_is_not_mixed_with_the_world() -> None:
         ('[identity]\ncontact = "  "', "[identity] contact is missing"),
         ('[identity]\ncontact = "noc@example.net"', "[identity] description is missing"),
         ('[identity]\ncontact = "me"\ndescription = "d"', "neither a mail address nor a URL"),
+        ('[identity]\ncontact = "NOC <noc@x.org>"\ndescription = "d"', "write it like noc@example.net"),
         ('[identity]\ncontact = "http://[x"\ndescription = "d"', "[identity] contact: 'http://[x' is no URL"),
         ('[identity]\nurl = "https://[x"', "[identity] url: 'https://[x' is no URL"),
         ('[identity]\nurl = "https://a\\u001bb.example"', "[identity] url"),

@@ -126,14 +126,32 @@ def test_who_does_not_know_edns_is_asked_without(respond: Any, make_plan: Any, t
     responder = respond(old)
     done = run(make_plan(responder.port, attempts=2, timeout_s=1.0), tmp_path / "run")
     assert done.recursive == 200
+    sizes = {r["attempt"]: r["query_bytes"] for r in table(tmp_path / "run", "probe")}
+    assert sizes[2] == sizes[1] - 11
     plain = [q for q in responder.queries if q[11] == 0]
-    assert len(plain) == 128
-    sizes = {
-        (r["attempt"], r["target_host"] & 0xFF < 128): r["query_bytes"]
-        for r in table(tmp_path / "run", "probe")
-    }
-    assert sizes == {(1, True): sizes[1, True], (1, False): sizes[1, True], (2, False): sizes[1, True],
-                     (2, True): sizes[1, True] - 11}  # fmt: skip
+    assert len(plain) == 256 - 72, "what was not answered at all is asked without EDNS at last, too"
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_complaint_about_edns_that_comes_late_is_no_verdict(
+    respond: Any, make_plan: Any, tmp_path: Path, lost: int
+) -> None:
+    """Whose first or second complaint is lost is asked without EDNS all the same, in every round (RFC 6891, 6.2.2)."""
+    came: Counter[int] = Counter()
+
+    def old(query: bytes, last: int) -> list[bytes]:
+        came[last] += 1
+        if came[last] <= lost:
+            return []
+        return [made(query, rcode=1)] if query[11] == 1 else [made(query, CONTROL)]
+
+    responder = respond(old)
+    done = run(make_plan(responder.port, attempts=3, timeout_s=1.0, characterise=True), tmp_path / "run")
+    assert (done.complete, done.recursive) == (True, 256)
+    attempts = {r["attempt"] for r in table(tmp_path / "run", "probe") if r["kind"] == "sweep"}
+    assert attempts == ({1, 2, 3} if lost else {1, 2})
+    # Who never complained is asked for large answers with it.
+    assert len([q for q in responder.queries if q[11] == 1]) == 256 * (lost + 1 if lost < 2 else 2 + 3)
 
 
 @pytest.mark.parametrize(("edns_size", "offered"), [(0, {None}), (512, {512, 4096})])

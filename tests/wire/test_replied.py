@@ -139,18 +139,18 @@ def compare(seed: int, count: int) -> set[int]:
 
 def compare_lessons(rows: np.ndarray[tuple[int], np.dtype[np.void]]) -> None:
     bits = [np.zeros(8, np.uint8) for _ in range(4)]
-    fresh = learn(rows, bits[0], bits[1], bits[2], bits[3], 0, 2)
+    fresh = learn(rows, bits[0], bits[1], bits[2], bits[3], 0, 2, last=3)
     wanted: list[set[int]] = [set(), set(), set(), set()]
     for row in map(as_dict, rows):
         if row["index"] >= 0:
-            told = (*twin.lesson(row), (row["kind"], row["attempt"]) == (0, 2))
+            told = (*twin.lesson(row, last=3), (row["kind"], row["attempt"]) == (0, 2))
             for place in (place for place, yes in zip(wanted, told, strict=True) if yes):
                 place.add(row["index"])
     found = [set(np.flatnonzero(np.unpackbits(b, bitorder="little")).tolist()) for b in bits]
     assert found == wanted
     assert [fresh.answered, fresh.recursive, fresh.plain, fresh.heard] == list(map(len, wanted))
     assert fresh.outcomes == np.bincount(rows["outcome"], minlength=5).tolist()
-    again = learn(rows, bits[0], bits[1], bits[2], bits[3], 0, 2)
+    again = learn(rows, bits[0], bits[1], bits[2], bits[3], 0, 2, last=3)
     assert (again.answered, again.recursive, again.plain, again.heard) == (0, 0, 0, 0)
 
 
@@ -188,7 +188,7 @@ def test_rows_that_do_not_fit_are_refused() -> None:
     rows, bits = np.zeros(1, REPLIED), np.zeros(1, np.uint8)
     rows["index"] = 8
     with pytest.raises(ValueError, match="target 8 for 8 bits"):
-        learn(rows, bits, bits, bits)
+        learn(rows, bits, bits, bits, last=1)
 
 
 def test_no_octet_outside_is_touched(checked: dict[str, str]) -> None:

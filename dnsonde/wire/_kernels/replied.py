@@ -235,7 +235,7 @@ def _final(row):
 
 
 @helper
-def _lesson(row):
+def _lesson(row, last):
     """What a reply teaches of its target: CONCLUSIVE, PROVEN and PLAIN, as bits."""
     if row.kind != SWEEP:
         return 0
@@ -251,14 +251,16 @@ def _lesson(row):
     told = 0
     if rcode == NOERROR and row.control:
         told = PROVEN
-    if row.attempt == 1 and rcode in (FORMERR, NOTIMP, BADVERS):
+    if row.attempt < last and rcode in (FORMERR, NOTIMP, BADVERS):
         return told | PLAIN
     return told if cut or rcode == SERVFAIL else told | CONCLUSIVE
 
 
 @kernel
-def learn(rows, answered, recursive, plain, heard, kind, attempt, outcomes, fresh):
+def learn(rows, answered, recursive, plain, heard, kind, attempt, last, outcomes, fresh):
     """Set the bits of what rows of targets teach: the index of each row is within the bitmaps.
+
+    `last`: the sweep's last attempt, which is made without EDNS, or is the only one.
 
     `heard` gets whoever replied in round (`kind`, `attempt`); empty where nobody asks. `outcomes` (5) gets a count of
     each added, `fresh` (4) how many bits were clear of answered, recursive, plain, heard.
@@ -271,7 +273,7 @@ def learn(rows, answered, recursive, plain, heard, kind, attempt, outcomes, fres
             continue
         if heard.size > 0 and row.kind == kind and row.attempt == attempt:
             fresh[3] += _set(heard, index)
-        told = _lesson(row)
+        told = _lesson(row, last)
         if told & CONCLUSIVE != 0:
             fresh[0] += _set(answered, index)
         if told & PROVEN != 0:

@@ -103,7 +103,7 @@ def read(
     }
 
 
-def lesson(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+def lesson(row: Mapping[str, Any], last: int) -> tuple[bool, bool, bool]:
     """(conclusive, proven, plain) of one row."""
     if row["kind"] != 0:
         return False, False, False
@@ -114,6 +114,6 @@ def lesson(row: Mapping[str, Any]) -> tuple[bool, bool, bool]:
         return False, False, False
     response = row["flags"] & 0x8000 != 0
     proven = response and row["rcode"] == 0 and row["control"]
-    plain = response and row["attempt"] == 1 and row["rcode"] in {1, 4, 16}
+    plain = response and row["attempt"] < last and row["rcode"] in {1, 4, 16}
     cut = row["flags"] & 0x0200 != 0 and row["answers"] == 0
     return not (plain or cut or row["rcode"] == 2), proven, plain
