@@ -127,6 +127,8 @@ def detect(
         since_us=_time(since, clock),
         until_us=_time(until, clock),
     )
+    if asked.since_us is not None and asked.until_us is not None and asked.since_us >= asked.until_us:
+        raise click.UsageError(f"--since {since} is not before --until {until}: nothing lies between them.")
     with _progress.watch(mode, _progress.reading) as watcher:
         compile_once(watcher.say, READING if lake is None else (), watch.to_prepare(asked))
         found = watch.detect(

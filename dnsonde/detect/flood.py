@@ -285,8 +285,8 @@ def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
         bare=bare.fill_null(False).cast("int64"),
         heavy=(large(rows) & (rows.vector == REFLECTED)).ifelse(rows.packets, 0),
     )
-    rows = unreflected(rows)
-    rows = unasked(rows.filter((rows.vector != REFLECTED) | unexplained(rows)), each, flow)
+    rows = unreflected(unasked(rows, each, flow))
+    rows = rows.filter((rows.vector != REFLECTED) | unexplained(rows))
     return rows.mutate(vector=(rows.vector == REFLECTED).ifelse(SERVED, rows.vector)).select(*COLUMNS)
 
 

@@ -117,7 +117,7 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
         # The template has one protocol: the one of the vector with the most packets.
         values += [("protocol", vector.protocol_name) for vector in attack.vectors[:1]]
         values += [("src-port", v.source_port) for v in attack.vectors if v.source_port is not None]
-        values += [("dst-port", v.port) for v in attack.vectors if v.port is not None]
+        values += [("dst-port", v.port) for v in attack.vectors if v.port is not None and not v.is_pieces]
     for name, value in dict.fromkeys(values):  # two vectors may have a port in common
         made.add_attribute(
             name,

@@ -162,6 +162,21 @@ def _flags(column: pa.Array) -> NDArray[np.int64]:
     return number
 
 
+def _icmp(rows: Columns, told: NDArray[np.int64]) -> Iterator[logs.Pair]:
+    """Type and code of ICMP: in columns of their own, or, as nfdump's CSV has them, `told` in place of a port.
+
+    That is type * 256 + code (1.6), or both with a point between them (1.7).
+    """
+    known = logs.integers(rows["icmp_type"], 255)[1]
+    ports = rows["dst_port"]
+    text = ports.fill_null("") if pa.types.is_string(ports.type) else pa.nulls(len(ports), TEXT)
+    pointed = pc.extract_regex(text, r"^(?P<icmp_type>\d{1,3})\.(?P<icmp_code>\d{1,3})$")
+    for name, other in (("icmp_type", told >> 8), ("icmp_code", told & 255)):
+        value, has = logs.integers(rows[name], 255)
+        part, split = logs.integers(pc.struct_field(pointed, name), 255)
+        yield np.where(known, value, np.where(split, part, other)), has | ~known
+
+
 def _times_rate(column: pa.Array, rate: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Counters of all that was, from those of a sample; a little more than `most` where they cannot be."""
     counted = logs.integers(column, 1 << 53)[0]
@@ -185,8 +200,7 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
     ports = [logs.integers(rows[f"{side}_port"], 65535)[0] for side in ("src", "dst")]
     icmp = (protocol == 1) | (protocol == 58)
     if icmp.any():
-        for at, name in enumerate(("icmp_type", "icmp_code")):
-            value, has = logs.integers(rows[name], 255)
+        for at, (value, has) in enumerate(_icmp(rows, ports[1])):
             ports[at] = np.where(icmp & has, value, ports[at])
     rate = np.maximum(logs.integers(rows["sampling"], 1 << 32)[0], 1)
     if (rate > 1).any():

@@ -264,6 +264,11 @@ def test_all_logs_of_a_day_may_be_named_though_only_some_are_read(dnsonde: Type,
         (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no setting 'n'"),
         (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=x"], 2, "takes a whole number"),
         (["detect", "trace.pcap", "--set", "nothing.n=3"], 2, "there is no detector 'nothing'"),
+        (
+            ["detect", "trace.pcap", "--since", "1h", "--until", "2h"],
+            2,
+            "--since 1h is not before --until 2h",
+        ),
         (["detect", "trace.pcap", "--since", "yesterday"], 2, "'yesterday' is no time"),
         (["detect", "trace.pcap", "--since", "9" * 5000 + "d"], 2, "99' is no time: write it like"),
         (

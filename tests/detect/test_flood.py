@@ -343,6 +343,13 @@ def test_errors_among_what_is_reflected_are_no_flood_of_their_own() -> None:
     assert (row["evidence"]["protocol"], row["count"]) == ("snmp", 80_000)
 
 
+def test_large_answers_that_were_asked_for_hide_no_flood_from_their_port() -> None:
+    attack = [row | {"dst_port": 80} for row in served(53, 1000, 200, **MANY)]
+    answers = served(53, 1000, 200, packets=1000, bytes=1_228_000, payload_bytes=1_200_000)
+    (row,) = found(flood, flows=[*attack, *answers, *back(answers)])
+    assert (row["evidence"]["vector"], row["count"]) == ("udp_service", 100_000)
+
+
 def test_what_is_reflected_explains_fragments_and_resets() -> None:
     piece: dict[str, Any] = {"protocol": 17, "dst_port": 0, "fragments": 50, "packets": 50, "bytes": 75_000}
     pieces = [row | {"src_port": 0} for row in crowd(300, **piece)]

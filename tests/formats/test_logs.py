@@ -412,6 +412,26 @@ def test_nfdump_17_csv(tmp_path: Path) -> None:
     check_flow(flow, 10, 400, syn=0)
 
 
+@pytest.mark.parametrize(
+    ("port", "told"), [("8.0", (8, 0)), ("3.10", (3, 10)), ("3.1", (3, 1)), ("0", (0, 0))]
+)
+def test_nfdump_17_csv_tells_icmp_in_place_of_a_port(
+    tmp_path: Path, port: str, told: tuple[int, int]
+) -> None:
+    head, line, _ = NFDUMP17.split("\n")
+    ping = line.replace("TCP", "ICMP").replace(",4000,", ",0,").replace(",23,", f",{port},")
+    _, flows, _ = read(tmp_path, f"{head}\n{ping}\n{line}\n")
+    assert [(f["src_port"], f["dst_port"]) for f in flows] == [told, (4000, 23)]
+
+
+def test_nfdump_16_csv_tells_icmp_as_one_number(tmp_path: Path) -> None:
+    head, line, _ = NFDUMP16.split("\n", 2)
+    ping = line.replace("TCP", "ICMP").replace(",4000,23,", ",0,2048,")
+    unreachable = ping.replace(",2048,", f",{3 << 8 | 10},")
+    _, flows, _ = read(tmp_path, f"{head}\n{ping}\n{unreachable}\n")
+    assert [(f["src_port"], f["dst_port"]) for f in flows] == [(8, 0), (3, 10)]
+
+
 def test_nfdump_json(tmp_path: Path) -> None:
     _, (flow, ping), account = read(tmp_path, NFDUMP_JSON)
     check_flow(flow, 10, 400)
