@@ -85,10 +85,10 @@ class Found:
     remembered: bool = False
     kept: bool = False
 
-    def exit_code(self, fail_on: str | None) -> int:
-        """1 where a finding is as bad as that severity, or worse."""
-        bad = SEVERITIES[SEVERITIES.index(fail_on) :] if fail_on else ()
-        return int(any(severity in bad for severity in self.findings["severity"].to_pylist()))
+    def at_least(self, severity: str) -> int:
+        """How many findings are as bad as that, or worse."""
+        least = SEVERITIES.index(severity)
+        return sum(SEVERITIES.index(s) >= least for s in self.findings["severity"].to_pylist())
 
 
 # -- detect -----------------------------------------------------------------------------------------------

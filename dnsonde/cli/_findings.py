@@ -33,12 +33,29 @@ NAMED = 4  # detectors, or files that were known; of more, their number is told
 
 
 def tell(
-    found: "Found", form: str, output: Path | None, limit: int, lake: Path | None = None, known: int = 0
-) -> None:
-    """Write the findings; what was assumed goes to stderr where stdout is for machines.
+    found: "Found",
+    form: str,
+    output: Path | None,
+    limit: int,
+    lake: Path | None = None,
+    *,
+    fail_on: str | None = None,
+    known: int = 0,
+) -> int:
+    """Write the findings; the exit code, 1 where one is as bad as `fail_on`. A reader who stops early changes nothing.
 
     lake: where whose their subjects are may be known; known: how many others are not shown, since they were before.
     """
+    from dnsonde.cli._terminal import ending
+
+    code = int(bool(fail_on and found.at_least(fail_on)))
+    with ending(code):
+        _write(found, form, output, limit, lake, known)
+    return code
+
+
+def _write(found: "Found", form: str, output: Path | None, limit: int, lake: Path | None, known: int) -> None:
+    """Write them; what was assumed goes to stderr where stdout is for machines."""
     from dnsonde.cli._terminal import console
     from dnsonde.table.finding import written
 

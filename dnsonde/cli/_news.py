@@ -28,7 +28,6 @@ def tell(
     """
     import pyarrow as pa
 
-    from dnsonde.cli._terminal import ending
     from dnsonde.errors import SystemRefusal
     from dnsonde.findings import again
     from dnsonde.findings.about import about
@@ -38,9 +37,8 @@ def tell(
     fresh = again.news(again.told(lake), rows, detectors)
     numbers = [number for number, new in enumerate(fresh) if new]
     news = replace(found, findings=found.findings.filter(pa.array(fresh, pa.bool_())))
-    code = news.exit_code(fail_on)
-    with ending(code):
-        _findings.tell(news, form, output, limit, lake, known=len(rows) - len(numbers))
+    known = len(rows) - len(numbers)
+    code = _findings.tell(news, form, output, limit, lake, fail_on=fail_on, known=known)
     left = set(numbers[limit:] if form == "table" and limit else ())
     try:
         again.note(lake, [row for n, row in enumerate(rows) if n not in left], detectors, clock.now_us())

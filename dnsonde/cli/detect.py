@@ -104,7 +104,6 @@ def detect(
     """
     from dnsonde import take, watch
     from dnsonde.cli import _findings, _news
-    from dnsonde.cli._terminal import ending
     from dnsonde.clock import SystemClock
     from dnsonde.compile import READING, compile_once
     from dnsonde.findings.allow import Allowed, load_allowed
@@ -136,10 +135,7 @@ def detect(
         )
     if new and lake:
         return _news.tell(found, form, output, most, lake, clock, fail_on)
-    code = found.exit_code(fail_on)
-    with ending(code):
-        _findings.tell(found, form, output, most, lake)
-    return code
+    return _findings.tell(found, form, output, most, lake, fail_on=fail_on)
 
 
 def _settings(

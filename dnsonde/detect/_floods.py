@@ -21,6 +21,7 @@ SEEN = 20  # packets of a sample that a rate may be reckoned of
 LOG_RECORDS = 100  # of a log of flows, that tell whether it is a sample
 HARDLY = 0.01  # of its flows may have fewer packets: those of one exporter of many that does not sample
 SLICE_S = 10  # of a window: what comes before or after an attack must not thin it
+REFLECTORS = 10  # from which on `amplification` tells what comes from ports of conversations
 # From which on a flood is spread over a prefix: see `carpet_flood`.
 CARPET_S, CARPET_PACKETS, CARPET_ADDRESSES = 500, 2500, 16
 HTTP = ("47455420", "504F5354", "48454144")  # "GET ", "POST", "HEAD"
@@ -233,14 +234,20 @@ def unexplained(flow: ir.Table) -> ir.BooleanValue:
 
 
 def unreflected(rows: ir.Table) -> ir.Table:
-    """The rows without those from a port that, all in all, sends so much as reflections are to an address in a window.
+    """The rows without those of a service's port that are, all in all, as large as what it reflects (`amplification`).
 
-    What is short among it are a service's errors, and `amplification` counts them.
+    What is short among them are a service's errors. From ports that clients use too it takes REFLECTORS.
     """
     by = [*DST, "vector", "window", "src_port"]
-    sums = rows.filter((rows.vector == REFLECTED) & ~rows.src_port.isin(_shared()))
-    sums = sums.group_by(by).aggregate(packets=sums.packets.sum(), payload_bytes=sums.payload_bytes.sum())
-    return rows.anti_join(sums.filter(large(sums)), by)
+    sums = rows.filter(rows.vector == REFLECTED)
+    sums = sums.group_by([*by, *keys("src")]).aggregate(
+        packets=sums.packets.sum(), payload_bytes=sums.payload_bytes.sum()
+    )
+    sums = sums.group_by(by).aggregate(
+        packets=sums.packets.sum(), payload_bytes=sums.payload_bytes.sum(), sources=sums.count()
+    )
+    strange = ~sums.src_port.isin(_shared()) | (sums.sources >= REFLECTORS)
+    return rows.anti_join(sums.filter(large(sums) & strange), by)
 
 
 def _shared() -> list[int]:

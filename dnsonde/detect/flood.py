@@ -24,7 +24,6 @@ from dnsonde.detect._floods import (
     arrivals,
     arrived,
     kinds,
-    large,
     peak,
     seen,
     unasked,
@@ -39,10 +38,9 @@ STOMPED = 5  # connections
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
 AGAIN = 2  # SYNs of a client in a minute
 TRIES = 6  # SYNs in a minute of a connection that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298)
-REFLECTORS = 10  # from which on `amplification` tells what comes from ports of conversations
 COLUMNS = [
     *DST, "vector", "window", *keys("src"), "network", "protocol", "port", "origin", "ports", "source_ports",
-    "options", "bare", "heavy", "start_us", "end_us", "packets", "bytes", "mark", "src_home", "dst_home", "file",
+    "options", "bare", "start_us", "end_us", "packets", "bytes", "mark", "src_home", "dst_home", "file",
 ]  # fmt: skip
 ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
@@ -141,10 +139,10 @@ def flood(
         **{name: each[name].fill_null(0) for name in ("answers", "talks", "used", "reflected")}
     )
     each = _counted(each, few, by)
-    # So many who send so much are reflectors, as `amplification` tells.
-    reflectors = (each.vector == SERVED) & (each.sources >= REFLECTORS) & (each.heavy * 2 >= each.packets)
-    each = each.filter(each.sources.notnull() & ~reflectors)
-    each = stage(each.mutate(slow=peak(each, 1.0), packets_s=peak(each, 0.1)), needed=True)
+    each = stage(
+        each.filter(each.sources.notnull()).mutate(slow=peak(each, 1.0), packets_s=peak(each, 0.1)),
+        needed=True,
+    )
 
     slow = each.slow
     deaf = each.answers <= each.packets * answers_max
@@ -269,7 +267,7 @@ def _beside(each: ir.Table) -> ir.Table:
 def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
     """What a closer look needs of the `rows` of `each`; of services' ports only what is of vector `udp_service`.
 
-    bare: SYNs without TCP options; heavy: as large as reflections are.
+    bare: SYNs without TCP options.
     """
     # A log tells no options, and a snap length may end before them: then headers are longer.
     header = is_ipv4(*pair(rows, "dst")).ifelse(40, 60)
@@ -283,7 +281,6 @@ def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
         ports=ported.ifelse(rows.dst_port.cast("int64"), ibis.null("int64")),
         source_ports=(rows.vector == REFLECTED).ifelse(rows.src_port.cast("int64"), ibis.null("int64")),
         bare=bare.fill_null(False).cast("int64"),
-        heavy=(large(rows) & (rows.vector == REFLECTED)).ifelse(rows.packets, 0),
     )
     rows = unreflected(unasked(rows, each, flow))
     rows = rows.filter((rows.vector != REFLECTED) | unexplained(rows))
@@ -301,7 +298,6 @@ def _counted(each: ir.Table, few: ir.Table, by: list[str]) -> ir.Table:
     ):
         each = attach(each, count_distinct(few, by, what, name), by)
     each = attach(each, _layouts(few, by), by)
-    each = attach(each, few.group_by(by).aggregate(heavy=few.heavy.sum()), by)
     empty = few.filter(few.vector == EMPTY)
     ways = empty.group_by([*by, *keys("src"), "port"]).aggregate(packets=empty.packets.sum())
     return attach(each, ways.group_by(by).aggregate(most=ways.packets.max()), by)

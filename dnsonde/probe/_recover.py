@@ -50,7 +50,7 @@ class Marks:
     refused: int = 0
 
     @classmethod
-    def clear(cls, folder: Path, size: int, attempts: int = 1) -> "Marks":
+    def clear(cls, folder: Path, size: int, attempts: int) -> "Marks":
         """Nothing is known of anybody."""
         answered, recursive, plain, done = (Bitmap(folder, size) for _ in range(4))
         return cls(answered, recursive, plain, done, attempts)
@@ -61,11 +61,11 @@ class Marks:
 
     def take(self, rows: NDArray[np.void], window: Window | None = None) -> Fresh:
         """Learn from replies (REPLIED), and let those leave the window that were under way."""
-        bits, last = (self.answered.bits, self.recursive.bits, self.plain.bits), self.attempts
+        bits = self.answered.bits, self.recursive.bits, self.plain.bits
         if window is None:
-            fresh = learn(rows, *bits, last=last)
+            fresh = learn(rows, *bits, last=self.attempts)
         else:
-            fresh = learn(rows, *bits, window.heard.bits, window.kind, window.attempt, last=last)
+            fresh = learn(rows, *bits, window.heard.bits, window.kind, window.attempt, last=self.attempts)
             window.answered(fresh.heard)
         self.answered.count += fresh.answered
         self.recursive.count += fresh.recursive

@@ -239,10 +239,7 @@ def _select(plan: Plan) -> Selection:
     excluded += special
     _require_permission(plan, left, is_lab, refuse)
     _require_source(plan.probe.source, left, is_lab, refuse)
-    if not plan.is_known and not any(ip_address(address).version == 4 for address in plan.zone.control):
-        raise refuse(
-            "[zone] control has no IPv4 address, and probes ask for A: add one of your own, which need not serve DNS"
-        )
+    _require_control(plan, refuse)
     warnings = []
     twice = addresses - merged.count()
     if twice:
@@ -384,6 +381,14 @@ def _require_source(source: str, left: Ranges, is_lab: bool, refuse: Callable[[s
     if not (left.is_ipv4() == (address.version == 4)).any():
         raise refuse(
             f"[probe] source {source} is IPv{address.version}, which nobody in [scope] is: remove it"
+        )
+
+
+def _require_control(plan: Plan, refuse: Callable[[str], PlanError]) -> None:
+    """The authority has something to answer: without an A record of its own nobody who asks by IPv6 gets an answer."""
+    if not plan.is_known and not any(ip_address(address).version == 4 for address in plan.zone.control):
+        raise refuse(
+            "[zone] control has no IPv4 address, and probes ask for A: add one of your own, which need not serve DNS"
         )
 
 

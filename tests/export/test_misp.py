@@ -66,6 +66,14 @@ def test_what_two_vectors_have_in_common_is_said_once(written: Written) -> None:
     assert len(uuids) == len(set(uuids))
 
 
+def test_fragments_have_no_port(written: Written) -> None:
+    pieces = flow(
+        "203.0.113.1", VICTIM, at_s=1, src_port=0, dst_port=0, packets=900, bytes=900_000, fragments=900
+    )
+    (found,) = event(written(misp, make_view(findings=[attack()], flows=[pieces]))).objects
+    assert not {"src-port", "dst-port"} & {a.object_relation for a in found.attributes}
+
+
 def test_what_was_found_twice_of_an_attack_is_one_object(written: Written) -> None:
     findings = [attack(), attack("flood", first_seen=START), attack("flood", first_seen=START + 90 * SECOND,
                                                                     last_seen=START + 91 * SECOND)]  # fmt: skip

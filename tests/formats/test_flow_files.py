@@ -2,11 +2,9 @@
 
 import bz2
 import random
-import runpy
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import lz4.block  # type: ignore[import-untyped]
@@ -15,13 +13,10 @@ import zstandard
 
 from dnsonde.formats import nfdump
 from dnsonde.formats._contract import Options
+from tests.formats.reading import Rows, ends, read
 
 HERE = Path(__file__).parent
 CAPTURES = HERE.parents[2] / "shared" / "captures"
-logs = SimpleNamespace(**runpy.run_path(str(HERE / "test_logs.py")))
-read, ends = logs.read, logs.ends
-
-Rows = list[dict[str, Any]]
 
 # --- Argus ------------------------------------------------------------------------------------------------------
 

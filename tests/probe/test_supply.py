@@ -23,7 +23,7 @@ def whole(folder: Path, prefix: str, kind: Kind, prefix_pps: float | None, shard
     scope = Scope(Ranges.of_networks([ip_network(prefix)]))
     clock = VirtualClock()
     pace = Pace(1e6, prefix_pps, clock=clock)
-    marks = Marks.clear(folder, scope.size)
+    marks = Marks.clear(folder, scope.size, 1)
     for mark in (marks.answered, marks.recursive):
         mark.set(np.arange(learn))
     supply = Supply(scope, Order(scope.size, b"key", shard), marks, kind)
@@ -60,7 +60,7 @@ def test_sweep_leaves_out_the_answered_and_the_rest_asks_only_the_recursive(tmp_
 def shares(folder: Path, kind: Kind, answered: int, done: int, step: int) -> list[tuple[float, float]]:
     """Share and number left of 256 targets after each step, with so many marked before."""
     scope = Scope(Ranges.of_networks([ip_network("10.0.0.0/24")]))
-    marks = Marks.clear(folder, scope.size)
+    marks = Marks.clear(folder, scope.size, 1)
     for mark in (marks.answered, marks.recursive):
         mark.set(np.arange(answered))
     marks.done.set(np.arange(256 - done, 256))

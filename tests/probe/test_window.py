@@ -28,7 +28,7 @@ class Held(Window):
     def __init__(self, folder: Path) -> None:
         super().__init__(8, TIMEOUT_US)
         self.begin(Bitmap(folder, 100), Kind.SWEEP, 1)
-        self._marks = Marks.clear(folder, 100)
+        self._marks = Marks.clear(folder, 100, 1)
 
     def replies(self, rows: np.ndarray[tuple[int], np.dtype[np.void]]) -> None:
         self._marks.take(rows, self)

@@ -432,6 +432,14 @@ def test_every_hostile_finding_is_a_page(web: TestClient) -> None:
         assert not set(answer.text) & STEERS
 
 
+@pytest.mark.parametrize(
+    ("wanted", "shown"), [("ja; q=0.9, en;q=0.5", "ja"), ("ja-JP ;q=0.2, en", "en"), ("xx, ja ; q = 1", "ja")]
+)
+def test_the_browsers_language_is_taken(wanted: str, shown: str, web: TestClient) -> None:
+    """Blanks may stand around each part (RFC 9110, 5.6.6)."""
+    assert f'<html lang="{shown}">' in web.get("/", headers={"accept-language": wanted}).text
+
+
 def test_a_language_is_kept_once_chosen(web: TestClient) -> None:
     answer = web.get("/?lang=ja")
     assert "dnsonde-lang=ja" in answer.headers["set-cookie"]
