@@ -21,6 +21,7 @@ from dnsonde.page.measurement import asked, measurement, targets
 from dnsonde.page.parts import Part
 from dnsonde.page.run import CHANGED, Before
 from dnsonde.probe import state as states
+from dnsonde.probe.judge import is_judged
 from dnsonde.table import store
 from dnsonde.table.lake import is_lake
 from dnsonde.table.readable import readable
@@ -96,7 +97,7 @@ def at(folder: Path) -> tuple[Measured, report.Confusion | None]:
 def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[str, Relation]:
     """A run's verdicts, and whose their addresses are; RunError where it has none."""
     found = store.open_folder(folder, connection, [VERDICT, ENRICHMENT])
-    if not store.row_count(folder, VERDICT):
+    if not is_judged(folder):
         if is_lake(folder):
             raise RunError(
                 f"{folder} is a lake, and verdicts are a run's: give the folder that `probe -o` named"

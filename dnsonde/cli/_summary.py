@@ -31,7 +31,10 @@ def show(
     """
     summary = measured.summary
     if not summary.targets:
-        out.print("No target has a verdict yet.")
+        asked = measured.probes or not measured.finished
+        out.print(
+            "No target has a verdict yet." if asked else "There was no address to ask: this shard has none."
+        )
         unfinished(measured.unfinished, measured.folder, out, continued_by)
         if measured.probes:
             out.print(f"Judge what is there: dnsonde join {typed(measured.folder)}", soft_wrap=True)

@@ -103,6 +103,11 @@ class Attack:
         """The worst that was found of it."""
         return self.incidents[0]
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, for rates: as `flood` reckons them, over a tenth of a second at least."""
+        return max((self.last_us - self.first_us) / 1e6, 0.1)
+
     def source_addresses(self, vector: Vector, most: int | None = None) -> list[str]:
         """Who sent a vector's packets, who sent most first."""
         each = self.flow.filter(vector.kind).aggregate("src_net, src_host, sum(packets)::BIGINT AS packets")

@@ -45,7 +45,6 @@ def _fingerprints(view: View, *, anonymous: bool) -> Iterator[dict[str, Any]]:
 
 
 def _fingerprint(attack: Attack, view: View) -> dict[str, Any]:
-    seconds = max(1, round((attack.last_us - attack.first_us) / 1e6))
     vectors = [_vector(attack, vector, view) for vector in attack.vectors]
     return {
         "attack_vectors": vectors,
@@ -53,13 +52,13 @@ def _fingerprint(attack: Attack, view: View) -> dict[str, Any]:
         "tags": _tags(attack),
         "time_start": moment(attack.first_us).isoformat(),
         "time_end": moment(attack.last_us).isoformat(),
-        "duration_seconds": seconds,
+        "duration_seconds": max(1, round(attack.seconds)),
         "total_flows": attack.flows,
         "total_megabytes": round(attack.octets / MEGABYTE),
         "total_packets": attack.packets,
         "total_ips": attack.sources,
-        "avg_bps": round(8 * attack.octets / seconds),
-        "avg_pps": round(attack.packets / seconds),
+        "avg_bps": round(8 * attack.octets / attack.seconds),
+        "avg_pps": round(attack.packets / attack.seconds),
         "avg_Bpp": round(attack.octets / attack.packets),
     }
 

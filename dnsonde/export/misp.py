@@ -107,10 +107,9 @@ def _ddos(incident: Incident, attack: Attack | None, lib: Any) -> Any:
         *(("type", kind) for kind in sorted({one.nature.identifier for one in found})),
     ]
     if attack is not None:
-        seconds = max(1, round((attack.last_us - attack.first_us) / 1e6))
         values += [
-            ("total-bps", round(8 * attack.octets / seconds)),
-            ("total-pps", round(attack.packets / seconds)),
+            ("total-bps", round(8 * attack.octets / attack.seconds)),
+            ("total-pps", round(attack.packets / attack.seconds)),
             ("total-bytes-sent", attack.octets),
             ("total-packets-sent", attack.packets),
         ]

@@ -3,6 +3,7 @@
 Version 1 has an event for each answer record; each becomes a message of its own.
 """
 
+import string
 from typing import Any
 
 import dns.exception
@@ -19,12 +20,20 @@ from dnsonde.formats._messages import MDNS, TCP, UDP
 from dnsonde.formats._stream import Stream
 
 TEXT, REAL, FLAG = pa.string(), pa.float64(), pa.bool_()
+HEX = frozenset(string.hexdigits)
+# The answers' data by type, in the format `grouped`: texts of most types, objects of some.
+GROUPED = pa.struct(
+    {
+        **dict.fromkeys(("A", "AAAA", "CNAME", "MX", "NS", "PTR", "TXT", "NULL"), pa.list_(TEXT)),
+        **dict.fromkeys(("SOA", "SRV", "SSHFP"), pa.list_(pa.struct({}))),
+    }
+)
 DNS = pa.struct(
     {
-        "type": TEXT, "id": REAL, "flags": TEXT, "rrname": TEXT, "rrtype": TEXT, "rcode": TEXT, "rdata": TEXT,
-        "ttl": REAL, "aa": FLAG, "tc": FLAG, "rd": FLAG, "ra": FLAG,
+        "type": TEXT, "id": REAL, "flags": TEXT, "opcode": REAL, "rrname": TEXT, "rrtype": TEXT, "rcode": TEXT,
+        "rdata": TEXT, "ttl": REAL, "aa": FLAG, "tc": FLAG, "rd": FLAG, "ra": FLAG,
         "queries": pa.list_(pa.struct({"rrname": TEXT, "rrtype": TEXT})),
-        "answers": pa.list_(pa.struct({"rdata": TEXT, "ttl": REAL})),
+        "answers": pa.list_(pa.struct({"rdata": TEXT, "ttl": REAL})), "grouped": GROUPED,
     }
 )  # fmt: skip
 FLOW = pa.struct(
@@ -117,13 +126,17 @@ def _messages(rows: dict[str, pa.Array], account: Account, options: Options) -> 
     mdns &= ~of_dns
     single = pc.if_else(pc.is_valid(event["rdata"]), event["rdata"], None)
     answers = pc.if_else(_filled(event["answers"]), _texts(event["answers"]), _lists(single))
+    answers = pc.if_else(_filled(answers), answers, _by_type(event["grouped"]))
+    flags = _hex(event["flags"], 4)
+    opcode, told = logs.integers(event["opcode"], 15)
     columns: dict[str, Any] = {
         "time_us": time_us[0], "packet": rows["number"].to_numpy(), **ends,
         "src_port": np.where(turned, ports[1], ports[0]), "dst_port": np.where(turned, ports[0], ports[1]),
         "id": logs.integers(event["id"], 65535), "response": response, "mixed_case": mixed,
         "qtype": _codes(rrtype, dns.rdatatype.from_text), "rcode": _codes(event["rcode"], dns.rcode.from_text),
         **{flag: logs.booleans(event[flag]) for flag in ("aa", "tc", "rd", "ra")},
-        "ttl_min": logs.integers(event["ttl"], 0xFFFF_FFFF),
+        "ad": (flags & 0x20) > 0, "cd": (flags & 0x10) > 0, "opcode": np.where(told, opcode, flags >> 11 & 15),
+        "ttl_min": _least(logs.integers(event["ttl"], 0xFFFF_FFFF), event["answers"]),
     }  # fmt: skip
     columns["rcode"] = (columns["rcode"][0], columns["rcode"][1] & response)
     columns = {k: (v[0][good], v[1][good]) if isinstance(v, tuple) else v[good] for k, v in columns.items()}
@@ -143,8 +156,33 @@ def _filled(lists: pa.Array) -> pa.Array:
 
 def _texts(lists: pa.Array) -> pa.Array:
     """The data of the answer records, as lists of text."""
-    length = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
-    return _pack(pc.struct_field(pc.list_flatten(lists), "rdata"), length)
+    return _pack(pc.struct_field(pc.list_flatten(lists), "rdata"), _lengths(lists))
+
+
+def _by_type(groups: pa.Array) -> pa.Array:
+    """The same of `grouped` ones; those told as objects have no text."""
+    each = [pc.struct_field(groups, field.name) for field in GROUPED]
+    lengths = [_lengths(lists) for lists in each]
+    values = [pc.list_flatten(lists) for lists in each]
+    texts = [v if v.type == TEXT else pa.nulls(len(v), TEXT) for v in values]
+    row = np.concatenate([np.repeat(np.arange(len(groups)), length) for length in lengths])
+    order = pa.array(np.argsort(row, kind="stable"))
+    return _pack(pa.concat_arrays(texts).take(order), np.sum(lengths, axis=0))
+
+
+def _least(own: logs.Pair, answers: pa.Array) -> logs.Pair:
+    """The event's own TTL, or the least of its answers'."""
+    ttl, valid = logs.integers(pc.struct_field(pc.list_flatten(answers), "ttl"), 0xFFFF_FFFF)
+    row = np.repeat(np.arange(len(answers)), _lengths(answers))
+    least = np.full(len(answers), np.iinfo(np.int64).max)
+    np.minimum.at(least, row[valid], ttl[valid])
+    has = least < np.iinfo(np.int64).max
+    return np.where(own[1], own[0], np.where(has, least, 0)), own[1] | has
+
+
+def _lengths(lists: pa.Array) -> NDArray[np.int32]:
+    found: NDArray[np.int32] = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _lists(texts: pa.Array) -> pa.Array:
@@ -188,7 +226,7 @@ def _flows(rows: dict[str, pa.Array], account: Account, options: Options) -> Tab
         ("client", (dst, ports[1]), (src, ports[0]), "tc"),
     ):
         packets = logs.integers(event[f"pkts_to{way}"], 1 << 53)[0]
-        flags = _hex(pc.struct_field(rows["tcp"], f"tcp_flags_{letters}"))
+        flags = _hex(pc.struct_field(rows["tcp"], f"tcp_flags_{letters}"), 2)
         syn, ack = flags >> 1 & 1, flags >> 4 & 1
         yield "flow", logs.flow_rows(
             account,
@@ -205,11 +243,15 @@ def _flows(rows: dict[str, pa.Array], account: Account, options: Options) -> Tab
         )  # fmt: skip
 
 
-def _hex(texts: pa.Array) -> NDArray[np.int64]:
-    """Numbers of two hexadecimal digits; 0 where there are none."""
-    table = pa.array([f"{n:02x}" for n in range(256)])
-    found = pc.index_in(pc.ascii_lower(texts), table).fill_null(0)
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+def _hex(texts: pa.Array, digits: int) -> NDArray[np.int64]:
+    """Numbers of up to so many hexadecimal digits; 0 where there are none."""
+    encoded = texts.dictionary_encode()
+    found = [
+        int(text, 16) if 0 < len(text) <= digits and set(text) <= HEX else 0
+        for text in encoded.dictionary.to_pylist()
+    ]
+    values = pa.array(found, pa.int64()).take(encoded.indices).fill_null(0)
+    return np.asarray(values.to_numpy(zero_copy_only=False), np.int64)
 
 
 eve = Format("Suricata EVE JSON (dns and flow events)", ("message", "flow"), _sniff, _read)

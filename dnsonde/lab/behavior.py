@@ -78,6 +78,7 @@ class Trait(IntFlag):
     RATE_LIMITED = 1024
     SLOW = 2048
     REBINDING_FILTER = 4096
+    NO_EDNS = 8192  # answers FORMERR where there is an OPT record (RFC 6891, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ KINDS: dict[str, Kind] = {
     "icmp_port": Kind("icmp", "port_unreachable", at_once=Act.ICMP_PORT),
     "icmp_host": Kind("icmp", "host_unreachable", at_once=Act.ICMP_HOST),
     "icmp_admin": Kind("icmp", "admin_prohibited", at_once=Act.ICMP_ADMIN),
+    "no_edns": _resolving("recursive_resolver", Trait.NO_EDNS),
 }
 KIND_NAMES = tuple(KINDS)
 _OF = tuple(KINDS.values())
@@ -217,6 +219,13 @@ _PRIVATE = np.array([0x0A000001, 0xAC100001, 0xC0A80001, 0xC0A80101], np.uint32)
 _LOOPBACK = np.uint32(0x7F000001)
 _ONE = np.uint32(0xCB007142)  # 203.0.113.66
 _OTHER = np.uint32(0xF0000000)  # 240.0.0.0/4 (RFC 1112, 4)
+
+
+def at_once(host: NDArray[np.void], edns: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(`Act` before anybody is asked, whether somebody is), for questions that have an OPT record or not."""
+    kind = host["kind"]
+    puzzled = edns & ((host["traits"] & Trait.NO_EDNS) != 0)
+    return np.where(puzzled, np.uint8(Act.FORMERR), AT_ONCE[kind]), ASKS[kind] & ~puzzled
 
 
 def mix(value: U64) -> U64:

@@ -58,7 +58,7 @@ class Composer:
         replies["flags"] = Flag.QR | (messages["flags"] & (0x7800 | Flag.RD | Flag.CD)) | ra | tc
         replies["rcode"] = rcode
         edns = messages["edns_version"] >= 0
-        replies["edns"] = edns & ((hosts["traits"] & Trait.EDNS) != 0)
+        replies["edns"] = edns & ((hosts["traits"] & (Trait.EDNS | Trait.NO_EDNS)) == Trait.EDNS)
         replies["edns_size"] = _EDNS_SIZE
         replies["limit"] = np.where(edns, np.maximum(messages["edns_size"], _LEAST_LIMIT), _LEAST_LIMIT)
 

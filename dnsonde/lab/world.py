@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dnsonde.clock import Clock
 from dnsonde.lab import chain, rewrite
-from dnsonde.lab.behavior import AFTER, ASKS, AT_ONCE, Act, Behavior, Trait, draw
+from dnsonde.lab.behavior import AFTER, ASKS, Act, Behavior, Trait, at_once, draw
 from dnsonde.lab.cache import Cache
 from dnsonde.lab.counters import Counters
 from dnsonde.lab.icmp import Icmp
@@ -225,9 +225,9 @@ class World:
         special = hosts["traits"] & (Trait.DROPS_FIRST | Trait.RATE_LIMITED)
         if special.any():
             good &= ~self._unheard(hosts, data, now)
-        kind = hosts["kind"]
-        self._reply_at_once(np.flatnonzero(good & (AT_ONCE[kind] != Act.NONE)), batch, data, meta, hosts, now)
-        asking = np.flatnonzero(good & ASKS[kind])
+        act, asks = at_once(hosts, messages["edns_version"] >= 0)
+        self._reply_at_once(np.flatnonzero(good & (act != Act.NONE)), act, batch, data, meta, hosts, now)
+        asking = np.flatnonzero(good & asks)
         if len(asking):
             self._ask_first(asking, data, meta, messages, hosts, now)
 
@@ -250,18 +250,25 @@ class World:
         return unheard
 
     def _reply_at_once(
-        self, some: Places, batch: Batch, data: Rows, meta: Records, hosts: Records, now: int
+        self,
+        some: Places,
+        acts: NDArray[np.uint8],
+        batch: Batch,
+        data: Rows,
+        meta: Records,
+        hosts: Records,
+        now: int,
     ) -> None:
         if len(some) == 0:
             return
-        act = AT_ONCE[hosts["kind"][some]]
+        act = acts[some]
         if (act >= Act.ICMP_HOST).any():
             if self._icmp is not None:
                 told = some[act >= Act.ICMP_HOST]
-                codes = AT_ONCE[hosts["kind"][told]] - Act.ICMP_HOST + 1
+                codes = acts[told] - Act.ICMP_HOST + 1
                 self._icmp.send(data[told], meta[told], hosts["target"][told], codes, self.scenario.port)
             some = some[act < Act.ICMP_HOST]
-            act = AT_ONCE[hosts["kind"][some]]
+            act = acts[some]
         n = len(some)
         if n == 0:
             return
@@ -274,7 +281,7 @@ class World:
             width = int(length[echo].max())
             out[echo, :width] = data[some[echo], :width]
         # An injected lie comes from the way, not from the host: it does not wait for it.
-        delay = np.where(ASKS[hosts["kind"][some]], 0, hosts["delay_us"][some])
+        delay = np.where(ASKS[hosts["kind"][some]] & (act == Act.LIE), 0, hosts["delay_us"][some])
         self._reply(hosts[some], meta["host"][some], meta["port"][some], length, delay, now, 1 << 48)
 
     def _ask_first(

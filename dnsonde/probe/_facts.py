@@ -26,9 +26,10 @@ RANK = {
     "truncated": 3,
     "refused": 4, "notimp": 4, "formerr": 4, "other_rcode": 4,
     "servfail": 5,
-    "echo": 6,
-    "icmp": 7,
+    "echo": 7,
+    "icmp": 8,
 }  # fmt: skip
+COMPLAINS, BADVERS = 6, 16  # of EDNS perhaps (RFC 6891, 6.1.3 and 7): what it says without it tells more
 
 
 def lies(table: ibis.Table, role: str, within: Sequence[Prefix]) -> ir.BooleanValue:
@@ -75,6 +76,7 @@ def sighted(sent: ibis.Table, sighting: ibis.Table) -> tuple[ibis.Table, ibis.Ta
         queries=ours.count(),
         sweep_queries=sweep.sum(),
         answered_queries=(sweep & (ours.answered == 0)).sum(),
+        first_attempt=ours.attempt.min(where=sweep),
         pair_first_us=ours.seen_us.min(),
     )
     order = ibis.window(group_by=TARGET, order_by=["pair_first_us", "egress_net", "egress_host"])
@@ -83,6 +85,7 @@ def sighted(sent: ibis.Table, sighting: ibis.Table) -> tuple[ibis.Table, ibis.Ta
         sightings=_.queries.sum(),
         sweep_sightings=_.sweep_queries.sum(),
         answered_us=_.answered_queries.sum(),
+        first_asked=_.first_attempt.min(),
         egress_count=_.count(),
         self_egress=alike(pairs, "egress", "target").sum(),
         near_egress=same_network(pairs, "egress", "target").sum(),
@@ -145,7 +148,11 @@ def replies_of(
         answer_net=odd.ifelse(t.answer2_net, t.answer1_net),
         answer_host=odd.ifelse(t.answer2_host, t.answer1_host),
     )
-    return t.mutate(rank=ibis.cases(*((t.meaning == name, rank) for name, rank in RANK.items())))
+    t = t.mutate(
+        complains=t.meaning.isin(["formerr", "notimp"]) | ((t.outcome == "answered") & (t.rcode == BADVERS))
+    )
+    ranks = ibis.cases(*((t.meaning == name, rank) for name, rank in RANK.items()))
+    return t.mutate(rank=t.complains.ifelse(COMPLAINS, ranks))
 
 
 def deciding(t: ibis.Table) -> tuple[ibis.Table, ibis.Table]:
@@ -158,8 +165,8 @@ def deciding(t: ibis.Table) -> tuple[ibis.Table, ibis.Table]:
     )  # fmt: skip
     first = sweep.mutate(place=ibis.row_number().over(order)).filter(_.place == 0)
     first = first.select(
-        *TARGET, "meaning", "responder_net", "responder_host", "responder_seen", "rcode", "flags", "control",
-        "others", "answer_net", "answer_host", "icmp_type", "icmp_code", "offender_net", "offender_host",
+        *TARGET, "meaning", "complains", "responder_net", "responder_host", "responder_seen", "rcode", "flags",
+        "control", "others", "answer_net", "answer_host", "icmp_type", "icmp_code", "offender_net", "offender_host",
         # The wall clock may have been set between the two.
         rtt_us=(first.time_us >= first.sent_us).ifelse(first.time_us - first.sent_us, ibis.null("int64")),
     )  # fmt: skip
@@ -196,6 +203,7 @@ def deciding(t: ibis.Table) -> tuple[ibis.Table, ibis.Table]:
         from_target=(
             dns & (t.kind == "sweep") & (t.meaning != "echo") & alike(t, "responder", "target")
         ).sum(),
+        last_complaint=t.attempt.max(where=t.complains & (t.kind == "sweep")),
         rewritten_nx=(
             (t.kind == "nxdomain") & dns & (t.meaning != "echo") & (t.rcode == 0) & (t.answers > 0)
         ).sum(),

@@ -188,15 +188,23 @@ _INJECTED = Rule(
         else_="One probe brought different replies, one of them right: somebody on the way answers too.",
     ),
 )
+
+
+def _edns_alone(t: ibis.Table) -> ir.BooleanValue:
+    """All that it replied was a complaint, and only later, asked without EDNS, did it have our authority asked."""
+    return (t.complains & (t.first_asked > t.last_complaint)).fill_null(False)
+
+
 _NO_REPLY = Rule(
     "resolves_no_reply",
-    lambda t: (t.dns_replies == 0) & (t.sweep_sightings > 0),
+    lambda t: ((t.dns_replies == 0) | _edns_alone(t)) & (t.sweep_sightings > 0),
     lambda t: (t.meaning == "icmp").ifelse(_icmp_name(t), ibis.null("string")),
     lambda t: (t.sweep_sightings > 1).ifelse(90, 70),
     lambda t: (
         ibis.literal("Our authority was asked for it (")
         + _count(t.sightings, "query", "queries")
-        + "), but no reply came back."
+        + "), but no reply came back"
+        + _edns_alone(t).ifelse(ibis.literal(", except that it does not know EDNS."), ibis.literal("."))
     ),
 )
 _SILENT = Rule(

@@ -51,6 +51,14 @@ FROM sent JOIN seen USING (target_net, target_host, attempt, tag)
 """
 
 
+def is_judged(folder: Path) -> bool:
+    """Whether a run has verdicts, or is done and needs none: a shard may have no address."""
+    if row_count(folder, VERDICT):
+        return True
+    state = load(folder)
+    return state is not None and state.complete and not row_count(folder, PROBE)
+
+
 def write_verdicts(
     folder: Path,
     *,

@@ -129,6 +129,24 @@ def test_an_empty_selection_says_so(dnsonde: Type, run: Path) -> None:
     assert "No host of this run is as you asked." in said.stderr
 
 
+def test_a_shard_without_an_address_is_a_run_of_no_hosts(dnsonde: Type, tmp_path: Path) -> None:
+    run = tmp_path / "shard"
+    run.mkdir()
+    (run / states.PLAN).write_text(KNOWN + '[probe]\nshard = "1/1000"\n')
+    states.save(run, states.State("0" * 8, "0" * 32, "", 0))
+    assert "has no verdicts yet" in dnsonde("show", run, "--open").stderr
+    states.save(run, states.State("0" * 8, "0" * 32, "", 0, complete=True))
+    told = [
+        dnsonde(*words) for words in (["show", run], ["diff", run, run], ["export", "--format", "jsonl", run])
+    ]
+    assert [one.returncode for one in told] == [0, 0, 0]
+    assert [one.stdout for one in told] == [
+        "There was no address to ask: this shard has none.\n",
+        "Nothing changed.\n",
+        "",
+    ]
+
+
 def test_a_long_table_says_what_it_left_out(dnsonde: Type, run: Path) -> None:
     said = dnsonde("show", run, "--format", "table", "--limit", "2")
     assert len(said.stdout.splitlines()) == 3

@@ -18,11 +18,17 @@ FIVEM = bytes.fromhex("ffffffff676574696e666f2078797a")
 
 
 def crowd(
-    rows: int, *, step_s: float = 0.001, sources: int = 200, dst: str = VICTIM, **more: Any
+    rows: int,
+    *,
+    step_s: float = 0.001,
+    begin_s: float = 0,
+    sources: int = 200,
+    dst: str = VICTIM,
+    **more: Any,
 ) -> list[Row]:
     """So many flow rows to one address, of `more`'s kind."""
     return [
-        flow(f"203.0.113.{n % sources}", dst, time_s=n * step_s, src_port=40_000 + n, **more)
+        flow(f"203.0.113.{n % sources}", dst, time_s=begin_s + n * step_s, src_port=40_000 + n, **more)
         for n in range(rows)
     ]
 
@@ -229,6 +235,15 @@ def test_http_from_few_sources_is_one() -> None:
     (row,), fewer = apart(flood, crowd(1500, sources=10, **get), crowd(900, sources=10, **get))
     assert row["evidence"]["vector"] == "http"
     assert fewer == []
+
+
+@pytest.mark.parametrize("begin_s", [0, 10, 30, 50])
+def test_http_is_counted_in_any_minute(begin_s: int) -> None:
+    """A flood that the turn of a minute cuts is found, and told whole, as far as it reaches."""
+    get: dict[str, Any] = {"syn": 1, "ack": 4, "packets": 6, "payload": b"GET /?x HTTP/1.1", "dst_port": 80}
+    spread = [crowd(n, step_s=50 / n, begin_s=begin_s, sources=10, **get) for n in (1500, 950)]
+    (row,), fewer = apart(flood, *spread)
+    assert (row["evidence"]["vector"], row["count"], fewer) == ("http", 9000, [])
 
 
 def test_speed_tests_calls_and_tunnels_go_both_ways() -> None:

@@ -82,6 +82,14 @@ def test_an_attack_that_two_detectors_found_is_one_fingerprint(documents: Docume
     assert found["total_packets"] == 2000
 
 
+def test_a_short_attack_has_the_rate_that_its_finding_tells(documents: Documents) -> None:
+    flows = [
+        flow("203.0.113.1", VICTIM, at_s=1, lasts_s=0.2, protocol=6, dst_port=80, packets=2000, syn=2000)
+    ]
+    (found,) = read(documents, make_view(findings=[attack("flood")], flows=flows))
+    assert (found["avg_pps"], found["duration_seconds"]) == (10_000, 1)
+
+
 def test_a_prefix_is_a_target_too(documents: Documents) -> None:
     flows = [f | {"dst_host": f["dst_host"] + i} for i, f in enumerate(amplified())]
     (found,) = read(documents, make_view(findings=[attack("carpet_flood", "192.0.2.0/24")], flows=flows))

@@ -55,6 +55,21 @@ def test_of_an_attack_with_two_protocols_the_larger_is_named(written: Written) -
     assert [a.value for a in found.attributes if a.object_relation == "protocol"] == ["UDP"]
 
 
+def test_a_short_attack_has_the_rate_that_its_finding_tells(written: Written) -> None:
+    flows = [
+        flow("203.0.113.1", VICTIM, at_s=1, lasts_s=0.2, protocol=6, dst_port=80, packets=2000, bytes=80_000)
+    ]
+    (found,) = event(written(misp, make_view(findings=[attack("flood")], flows=flows))).objects
+    values = {
+        a.object_relation: int(a.value) for a in found.attributes if a.object_relation.startswith("total")
+    }
+    assert (values["total-pps"], values["total-bps"], values["total-packets-sent"]) == (
+        10_000,
+        3_200_000,
+        2000,
+    )
+
+
 def test_what_two_vectors_have_in_common_is_said_once(written: Written) -> None:
     both = [
         flow("203.0.113.1", VICTIM, at_s=1, protocol=protocol, dst_port=443, packets=1000)

@@ -391,10 +391,41 @@ def test_eve_dns_and_flow_events(tmp_path: Path) -> None:
         assert ends(answer) == ("198.51.100.53", 53, "192.0.2.1", 4000)
     assert (two["rcode"], two["answers"], two["ra"], three["rcode"], three["qtype"]) == (3, 1, True, 0, 65)
     assert (one["answers"], one["ttl_min"], query["rcode"]) == (1, 5, None)
+    assert (two["ttl_min"], three["ttl_min"], three["ancount"]) == (9, None, 0)
     there, back = flows
     assert (there["packets"], there["syn"], back["packets"], back["syn"], back["synack"]) == (6, 1, 5, 0, 1)
     assert (account.packets, account.parsed, dict(account.ignored)) == (6, 5, {"other_event": 1})
     assert [m["packet"] for m in messages] == [2, 3, 4, 5]
+
+
+def test_eve_answers_grouped_by_type(tmp_path: Path) -> None:
+    grouped = {"CNAME": ["b.example"], "A": ["203.0.113.9", "203.0.113.10"], "SRV": [{"port": 1}], "HINFO": 1}
+    ttls: list[dict[str, Any]] = [
+        {"ttl": 60},
+        {"rdata": "203.0.113.9", "ttl": 7},
+        {"rdata": "203.0.113.10"},
+        {},
+    ]
+    dns: dict[str, Any] = {
+        "type": "answer",
+        "id": 7,
+        "rrname": "a.example",
+        "rrtype": "A",
+        "rcode": "NOERROR",
+    }
+    each: list[dict[str, Any]] = [
+        {"grouped": grouped, "opcode": 4},
+        {"answers": ttls},
+        {"grouped": {}},
+        {"flags": "28B0"},
+    ]
+    text = "".join(json.dumps(EVE | {"event_type": "dns", "dns": dns | one}) + "\n" for one in each)
+    by_type, told, none, flagged = read(tmp_path, text)[0]
+    assert (by_type["ancount"], by_type["answers"], by_type["ttl_min"], by_type["opcode"]) == (4, 2, None, 4)
+    assert (told["ancount"], told["answers"], told["ttl_min"], told["opcode"]) == (4, 2, 7, 0)
+    assert all(by_type[name] == told[name] for name in ("answer_hash", "answer_net", "answer_host"))
+    assert (none["ancount"], none["answers"], none["ad"]) == (0, 0, False)
+    assert (flagged["opcode"], flagged["ad"], flagged["cd"]) == (5, True, True)
 
 
 def test_eve_events_that_use_the_same_words_otherwise(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 What is right under loss: a host's replies can be lost three times. Then it is `silent`, or, if our authority was
 asked, `resolves_no_reply`, which is what its evidence says. Both count as missing: nothing false was said of a host
 that was heard. An injected host tells two stories; if one is lost, the other is believed, so a plain resolver or a
-manipulating host is what the evidence says. Everything else would be wrong, and does not happen.
+manipulating host is what the evidence says. Of a host without EDNS, its complaint may be all that is heard. Everything
+else would be wrong, and does not happen.
 """
 
 import math
@@ -144,7 +145,7 @@ def test_loss_makes_verdicts_missing_at_its_rate_and_never_wrong(tmp_path: Path,
     there, back = scenario.network.probe.loss, scenario.network.reply.loss
     assert there == back == pytest.approx(0.1)
     hosts = measure(labs, scenario, tmp_path / "run", 0.8, characterise=False)
-    wrong, missing, heard_in_part = Counter[object](), 0, 0
+    wrong, missing, heard_in_part, puzzled = Counter[object](), 0, 0, 0
     for host in hosts:
         truth, said = host.truth[0], host.said[0]
         if said == truth:
@@ -154,6 +155,8 @@ def test_loss_makes_verdicts_missing_at_its_rate_and_never_wrong(tmp_path: Path,
                 wrong[host] += 1
             if not host.egress_right:
                 wrong[host] += 1
+        elif host.behavior == "no_edns" and said in MISSING | {"formerr"}:
+            puzzled += 1
         elif said == "resolves_no_reply" and host.truth[2]:
             missing += 1
             wrong[host] += not host.egress_right
@@ -168,11 +171,17 @@ def test_loss_makes_verdicts_missing_at_its_rate_and_never_wrong(tmp_path: Path,
     # ICMP is no part of the lossy network on its way back; a host that never replies misses only its probes.
     one_way = sum(h.truth[0] in {"icmp", "resolves_no_reply"} for h in hosts)
     injected = sum(h.truth[0] == "injected" for h in hosts)
-    two_way = sum(h.truth[0] != "silent" for h in hosts) - one_way - injected
-    low, high = tail(two_way, (1 - (1 - there) * (1 - back)) ** 3)
+    without = sum(h.behavior == "no_edns" for h in hosts)
+    two_way = sum(h.truth[0] != "silent" for h in hosts) - one_way - injected - without
+    lost = 1 - (1 - there) * (1 - back)
+    low, high = tail(two_way, lost**3)
     # Those apart are few: at most so many of them are missing, by the same bounds.
     spare = tail(one_way, there**3)[1] + tail(injected, (1 - (1 - there) * (1 - back * back)) ** 3)[1]
     assert low <= missing <= high + spare
+
+    # Those without EDNS are asked without it twice, or once where their first complaint was lost.
+    assert without > 20
+    assert puzzled <= tail(without, (1 - lost) * lost**2 + lost * lost)[1]
 
     # Of an attempt that brings anything, the one or the other of two replies is missing with this probability.
     part = 2 * back * (1 - back) / (1 - back * back)

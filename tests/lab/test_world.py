@@ -73,6 +73,19 @@ def test_habits_change_what_the_authority_hears_not_what_the_client_gets(labs: L
         assert lab.world.totals()["asks"] == (2 if habit in {"minimise", "dual"} else 1)
 
 
+def test_a_host_without_edns_complains_of_it_and_answers_without(labs: Labs) -> None:
+    """RFC 6891, 7: FORMERR, without an OPT record."""
+    with labs.stepped(labs.of_one_kind("no_edns", traits={"edns": 1.0})) as lab:
+        query = question(lab.host(1))
+        lab.send(query.to_wire(), 1)
+        response = dns.message.from_wire(lab.settle()[0][1])
+        assert (response.rcode(), response.edns, lab.world.totals()["asks"]) == (dns.rcode.FORMERR, -1, 0)
+        query.use_edns(False)
+        lab.send(query.to_wire(), 1)
+        response = dns.message.from_wire(lab.settle()[0][1])
+        assert [str(a) for a in response.answer[0]] == [lab.host(1), "192.0.2.80"]
+
+
 def test_a_cache_answers_the_second_question_alone(labs: Labs) -> None:
     with labs.stepped(labs.of_one_kind("resolver", traits={"cache": 1.0})) as lab:
         for _ in range(2):

@@ -400,6 +400,24 @@ def test_rcodes_as_such_and_never_open_for_ra_alone(rcode: int, name: str) -> No
     assert seen.sighting(UPSTREAM).told() == (name, "after_asking", True)
 
 
+@pytest.mark.parametrize("rcode", [1, 4, 16])
+def test_a_complaint_of_edns_tells_less_than_what_comes_without_it(rcode: int) -> None:
+    """RFC 6891, 6.1.3 and 7: FORMERR, NOTIMP or BADVERS may be of EDNS, and the last attempt has none."""
+    seen = Seen().probe().reply(rcode=rcode).probe(attempt=2)
+    complained = seen.told()
+    assert complained[2] is False
+    assert seen.reply(rcode=5, attempt=2).told() == ("refused", None, False)
+    seen = Seen().probe().reply(rcode=rcode).probe(attempt=2).sighting(UPSTREAM, attempt=2)
+    assert seen.told() == ("resolves_no_reply", None, True)
+    assert seen.judged()["why"].endswith("but no reply came back, except that it does not know EDNS.")
+    assert seen.reply(UPSTREAM, attempt=2).told()[0] == "recursive_forwarder"
+    # Who complains of everything, and asks all the same, is what it says.
+    after = (
+        Seen().probe().sighting(UPSTREAM).reply(rcode=rcode).probe(attempt=2).sighting(UPSTREAM, attempt=2)
+    )
+    assert after.told()[0] == complained[0]
+
+
 @pytest.mark.parametrize(("rcode", "subclass"), [(9, "notauth"), (16, "badvers"), (3841, "rcode_3841")])
 def test_other_rcodes_by_name(rcode: int, subclass: str) -> None:
     assert Seen().probe().reply(rcode=rcode).told() == ("other_rcode", subclass, False)
