@@ -30,7 +30,7 @@ from dnsonde.probe import state
 from dnsonde.probe.match import Matcher, Secret
 from dnsonde.probe.order import Ranges, Scope
 from dnsonde.probe.plan import read_plan
-from dnsonde.probe.prober import ROW_OCTETS, Prober, Progress
+from dnsonde.probe.prober import ROW_OCTETS, ProbeProgress, Prober
 from dnsonde.wire.batch import ADDRESS, MAPPED, address_array
 from dnsonde.wire.codes import Type
 from dnsonde.wire.encode import encode_probes
@@ -102,7 +102,7 @@ def measured(
         Flood(scenario.authority.zone),
     )
 
-    def told(_: Progress) -> None:
+    def told(_: ProbeProgress) -> None:
         begun = state.load(folder / "run")
         if flooded and begun is not None:
             (socket,) = prober._sockets  # noqa: SLF001 - whom a stranger would have to guess

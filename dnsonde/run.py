@@ -24,11 +24,10 @@ from dnsonde.lab.scenario import Scenario, checked, load_scenario
 from dnsonde.lab.serve import Served
 from dnsonde.lab.serve import serve as serve_lab_hosts
 from dnsonde.probe import narrow
-from dnsonde.probe import prober as prober_room
 from dnsonde.probe import state as states
 from dnsonde.probe.judge import require_rows, write_verdicts
 from dnsonde.probe.plan import Plan, load_plan
-from dnsonde.probe.prober import Prober
+from dnsonde.probe.prober import ProbeProgress, Prober
 from dnsonde.table import store
 from dnsonde.table.lake import is_lake
 from dnsonde.table.schema import PROBE, SIGHTING
@@ -129,7 +128,7 @@ def drive(
     began_us = clock.monotonic_us()
     with beside as helper:
 
-        def told(now: prober_room.Progress) -> None:
+        def told(now: ProbeProgress) -> None:
             if isinstance(helper, Beside):
                 helper.check()
             on_progress(_progress_of(now, plan.probe.attempts, (clock.monotonic_us() - began_us) / 1e6))
@@ -145,7 +144,7 @@ def drive(
             prober.run(told, keep=helper.keep if isinstance(helper, Beside) else None)
 
 
-def _progress_of(now: prober_room.Progress, attempts: int, elapsed_s: float) -> Progress:
+def _progress_of(now: ProbeProgress, attempts: int, elapsed_s: float) -> Progress:
     return Progress(
         phase=f"{now.kind} {now.attempt} of {attempts}" if now.kind == "sweep" else now.kind,
         done=round(now.share * now.targets),
@@ -184,7 +183,7 @@ def serve_authority(
     per_second: float | None,
     on_progress: Callable[[Progress], None],
     say: Callable[[str], None],
-) -> server.Progress:
+) -> server.ServeProgress:
     """Serve a plan's zone until Ctrl-C."""
     plan = load_plan(plan_path)
     if not plan.zone.name:
@@ -199,7 +198,7 @@ def serve_authority(
         where = ", ".join(listen or plan.zone.authority)
         say(f"Serving {plan.zone.name} on {where}, port {authority.port}, UDP and TCP. Ctrl-C ends it.")
 
-    def told(progress: server.Progress) -> None:
+    def told(progress: server.ServeProgress) -> None:
         elapsed_s = progress.elapsed_us / 1e6
         rate = progress.queries / elapsed_s if elapsed_s else 0.0
         on_progress(Progress("serving", 0, 0, progress.queries, progress.answered, rate, elapsed_s, None))

@@ -25,7 +25,7 @@ from dnsonde.errors import Failure, LabError, RunError, SystemRefusal, UsageErro
 from dnsonde.lab.secshow import PROBER
 from dnsonde.probe import state as states
 from dnsonde.probe.plan import load_plan
-from dnsonde.probe.prober import Prober, Progress
+from dnsonde.probe.prober import ProbeProgress, Prober
 from dnsonde.table import store
 from dnsonde.table.lake import Lake
 from dnsonde.table.schema import SIGHTING
@@ -343,7 +343,9 @@ def test_what_a_killed_authority_had_not_written_is_asked_again(tmp_path: Path) 
                 clock=SystemClock(),
             )
 
-            def told(now: Progress, helper: Beside = helper, *, kill: bool = attempt == "killed") -> None:
+            def told(
+                now: ProbeProgress, helper: Beside = helper, *, kill: bool = attempt == "killed"
+            ) -> None:
                 if kill and now.sent > 130:
                     helper._process.kill()
                     helper._process.join()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dnsonde.clock import SystemClock
 from dnsonde.net.pace import BURST_S
 from dnsonde.probe.plan import Plan, read_plan
-from dnsonde.probe.prober import BATCH, Prober, Progress
+from dnsonde.probe.prober import BATCH, ProbeProgress, Prober
 from dnsonde.wire.batch import MAPPED, Batch
 from dnsonde.wire.packet import Link, decode_packets
 
@@ -194,7 +194,7 @@ def test_no_window_holds_more_than_the_ceiling_and_a_batch(
 ) -> None:
     """Though the process stalls now and then, which tempts a sender to catch up."""
 
-    def stall(_now: Progress) -> None:
+    def stall(_now: ProbeProgress) -> None:
         time.sleep(0.04)
 
     plan = make_plan(tmp_path, [prefix], pace=f"total_pps = {pps}", attempts=attempts)

@@ -45,7 +45,7 @@ PORTS_TRIED = 20  # where the port does not matter, until one is free for UDP an
 
 
 @dataclass(slots=True)
-class Progress:
+class ServeProgress:
     """What has been done since the start; `asdict` is its machine-readable form.
 
     queries: everything that arrived = answered + truncated + slipped + limited + dropped. unsent: of those
@@ -91,7 +91,7 @@ class Authority:
         names: ProbeNames | None = None,
     ) -> None:
         self.zone, self.policy = zone, policy or Policy()
-        self.progress = Progress()
+        self.progress = ServeProgress()
         self._clock, self._sightings = clock, sightings
         self._secret = secrets.token_bytes(16)  # makes server cookies
         self._names = names or ProbeNames(zone.name)
@@ -192,7 +192,7 @@ class Authority:
             self._sightings.tick()
         return served
 
-    def run(self, stop: Event, on_progress: Callable[[Progress], None] | None = None) -> Progress:
+    def run(self, stop: Event, on_progress: Callable[[ServeProgress], None] | None = None) -> ServeProgress:
         """Serve until `stop` is set; `on_progress` is told every second, and at the end."""
         due_us = self._clock.monotonic_us() + PROGRESS_US
         while not stop.is_set():
@@ -205,7 +205,7 @@ class Authority:
             on_progress(progress)
         return progress
 
-    def measure(self) -> Progress:
+    def measure(self) -> ServeProgress:
         """The progress, with what is asked of the system brought up to date."""
         self.progress.elapsed_us = self._clock.monotonic_us() - self._started_us
         self.progress.kernel_dropped = sum(udp.dropped for udp in self._udp)
@@ -365,9 +365,9 @@ def serve(
     *,
     listen: Sequence[str] = (),
     policy: Policy | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[ServeProgress], None] | None = None,
     on_ready: Callable[[Authority], None] | None = None,
-) -> Progress:
+) -> ServeProgress:
     """Serve the plan's zone until `stop` is set, sightings below `folder`.
 
     listen: addresses to bind, where they are not those that the plan names to the world (NAT).

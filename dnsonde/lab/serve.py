@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from dnsonde.authority.answer import Policy
-from dnsonde.authority.server import Authority, Progress
+from dnsonde.authority.server import Authority, ServeProgress
 from dnsonde.authority.sighting import Sightings
 from dnsonde.authority.zone import Zone
 from dnsonde.clock import Clock
@@ -30,7 +30,7 @@ class Served:
     """What a lab has done: the world's totals, and the authority's."""
 
     world: dict[str, int]
-    authority: Progress
+    authority: ServeProgress
 
 
 def zone_of(scenario: Scenario) -> Zone:

@@ -227,8 +227,7 @@ class World:
             good &= ~self._unheard(hosts, data, now)
         act, asks = at_once(hosts, messages["edns_version"] >= 0)
         self._reply_at_once(np.flatnonzero(good & (act != Act.NONE)), act, batch, data, meta, hosts, now)
-        asking = np.flatnonzero(good & asks)
-        if len(asking):
+        if len(asking := np.flatnonzero(good & asks)):
             self._ask_first(asking, data, meta, messages, hosts, now)
 
     def _unheard(self, hosts: Records, data: Rows, now: int) -> NDArray[np.bool_]:
@@ -259,8 +258,6 @@ class World:
         hosts: Records,
         now: int,
     ) -> None:
-        if len(some) == 0:
-            return
         act = acts[some]
         if (act >= Act.ICMP_HOST).any():
             if self._icmp is not None:

@@ -53,7 +53,7 @@ Rows = NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProbeProgress:
     """How far a run is. Counts are of the whole run, but `dropped` and `rate`, which are of this process."""
 
     kind: str
@@ -123,9 +123,9 @@ class Prober:
 
     def run(
         self,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[ProbeProgress], None] | None = None,
         keep: Callable[[], object] | None = None,
-    ) -> Progress:
+    ) -> ProbeProgress:
         """Measure, until all rounds are done or `stop` was called. `on_progress` is called some times a second.
 
         keep: puts on disk what the authority saw of probes until now, and raises where it cannot; called, in another
@@ -494,12 +494,12 @@ class Prober:
         if self._rate and (not self._supply.exhausted or self._rate_sending == 0):
             self._rate_sending = self._rate
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> ProbeProgress:
         number = min(self._state.round, len(self._rounds) - 1)
         asked, counts = self._rounds[number], self._counts
         supply = getattr(self, "_supply", None)
         share = 1.0 if self._state.complete else supply.share if supply else 0.0
-        return Progress(
+        return ProbeProgress(
             kind=KINDS[asked.kind], attempt=asked.attempt, round=number + 1, of=len(self._rounds), share=share,
             targets=self._order.size - self._left_out, sent=counts["sent"],
             answered=self._marks.answered.count - self._marks.refused,

@@ -25,7 +25,7 @@ import pytest
 
 from dnsonde.authority import answer, server
 from dnsonde.authority.answer import Policy
-from dnsonde.authority.server import Authority, Progress, serve
+from dnsonde.authority.server import Authority, ServeProgress, serve
 from dnsonde.authority.sighting import Sightings
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import PortTaken, SystemRefusal
@@ -454,7 +454,7 @@ def test_serve_tells_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         opened.append(authority)
         ready.set()
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: ServeProgress) -> None:
         told.append(progress.as_dict())
 
     more: dict[str, Any] = {"on_ready": on_ready, "on_progress": on_progress, "listen": ("127.0.0.2",)}

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from dnsonde.clock import SystemClock
 from dnsonde.probe.plan import Plan
-from dnsonde.probe.prober import Prober, Progress
+from dnsonde.probe.prober import ProbeProgress, Prober
 from dnsonde.wire.batch import address_text
 
 Rows = list[dict[str, Any]]
@@ -37,6 +37,6 @@ def asked(rows: Rows) -> Counter[tuple[str, str, int]]:
     return Counter((address_text(r["target_net"], r["target_host"]), r["kind"], r["attempt"]) for r in rows)
 
 
-def run(plan: Plan, folder: Path, **more: Any) -> Progress:
+def run(plan: Plan, folder: Path, **more: Any) -> ProbeProgress:
     clock = more.pop("clock", None) or SystemClock()
     return Prober(plan, folder, clock=clock, device="lo", **more).run()

@@ -11,7 +11,7 @@ from dnsonde.clock import SystemClock
 from dnsonde.errors import RunError
 from dnsonde.probe import narrow, prober, state
 from dnsonde.probe.plan import Plan, read_plan
-from dnsonde.probe.prober import Prober, Progress
+from dnsonde.probe.prober import ProbeProgress, Prober
 
 CONTROL = "192.0.2.80"
 EXCLUDED = "127.9.0.64/26"
@@ -38,12 +38,12 @@ def plan_of(plan_text: Any, tmp_path: Path) -> Any:
     return made
 
 
-def run(plan: Plan, folder: Path, *, until: int | None = None, **more: Any) -> Progress:
+def run(plan: Plan, folder: Path, *, until: int | None = None, **more: Any) -> ProbeProgress:
     """Run a plan, to the end or until so many were sent."""
     measuring = Prober(plan, folder, device="lo", clock=SystemClock(), **more)
-    asked_to: list[Progress] = []
+    asked_to: list[ProbeProgress] = []
 
-    def stop(now: Progress) -> None:
+    def stop(now: ProbeProgress) -> None:
         if until is not None and now.sent >= until and not asked_to:
             asked_to.append(now)
             measuring.stop()

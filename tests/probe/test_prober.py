@@ -18,7 +18,7 @@ from dnsonde.net.udp import Udp
 from dnsonde.probe import prober, state
 from dnsonde.probe.forecast import check
 from dnsonde.probe.plan import read_plan
-from dnsonde.probe.prober import Prober, Progress
+from dnsonde.probe.prober import ProbeProgress, Prober
 from dnsonde.wire.batch import address_pair
 from dnsonde.wire.name import RUN_DIGITS
 from tests.probe.running import asked, made, refused, run, table
@@ -30,7 +30,7 @@ def test_every_target_is_asked_once_and_every_reply_kept(
     respond: Any, make_plan: Any, tmp_path: Path
 ) -> None:
     responder = respond(refused)
-    seen: list[Progress] = []
+    seen: list[ProbeProgress] = []
     done = Prober(make_plan(responder.port), tmp_path / "run", device="lo", clock=SystemClock()).run(
         seen.append
     )
@@ -52,7 +52,7 @@ def test_the_time_left_shrinks_while_nothing_but_waiting_is_left(
 ) -> None:
     monkeypatch.setattr(prober, "REPORT_US", 20_000)
     responder = respond(lambda *_: [])
-    seen: list[Progress] = []
+    seen: list[ProbeProgress] = []
     Prober(make_plan(responder.port, attempts=2), tmp_path / "run", device="lo", clock=SystemClock()).run(
         seen.append
     )
@@ -68,7 +68,7 @@ def test_a_slow_pace_is_told_as_it_is_from_the_first_probe(
     respond: Any, make_plan: Any, tmp_path: Path
 ) -> None:
     responder = respond(refused)
-    seen: list[Progress] = []
+    seen: list[ProbeProgress] = []
     slow = Prober(
         make_plan(responder.port, "127.9.0.0/27", pace="total_pps = 2"),
         tmp_path / "run",
@@ -76,7 +76,7 @@ def test_a_slow_pace_is_told_as_it_is_from_the_first_probe(
         clock=SystemClock(),
     )
 
-    def told(now: Progress) -> None:
+    def told(now: ProbeProgress) -> None:
         seen.append(now)
         if now.sent == 3:
             slow.stop()
@@ -256,9 +256,9 @@ def test_stopped_run_says_so_and_continues_without_asking_twice(
     responder = respond(refused)
     plan = make_plan(responder.port, pace="total_pps = 2000", timeout_s=0.3)
     first = Prober(plan, tmp_path / "run", device="lo", clock=SystemClock())
-    asked_to: list[Progress] = []
+    asked_to: list[ProbeProgress] = []
 
-    def stop(now: Progress) -> None:
+    def stop(now: ProbeProgress) -> None:
         if now.sent and not asked_to:  # a second time would not wait for replies
             asked_to.append(now)
             first.stop()
@@ -365,7 +365,7 @@ def test_the_pace_is_kept_across_a_killed_process_and_the_next(
         responder.wait_until_asked(1)
     again = Prober(read_plan(file.read_text(), tmp_path), folder, device="lo", clock=SystemClock())
 
-    def stop(now: Progress) -> None:
+    def stop(now: ProbeProgress) -> None:
         if now.sent:
             again.stop()
 
@@ -493,7 +493,7 @@ def test_target_addresses_are_what_the_plan_names(respond: Any, make_plan: Any, 
 def test_a_shard_of_nobody_is_complete_and_asks_nobody(respond: Any, make_plan: Any, tmp_path: Path) -> None:
     responder = respond(refused)
     plan = make_plan(responder.port, prefixes="127.9.0.1", shard='"2/2"', attempts=2)
-    told: list[Progress] = []
+    told: list[ProbeProgress] = []
     done = Prober(plan, tmp_path / "run", device="lo", clock=SystemClock()).run(told.append)
     assert (done.complete, done.targets, done.sent) == (True, 0, 0)
     assert {one.share for one in told} == {1.0}

@@ -12,7 +12,7 @@ from dnsonde.errors import SystemRefusal
 from dnsonde.net.udp import Udp
 from dnsonde.probe import prober
 from dnsonde.probe._recorder import Recorder
-from dnsonde.probe.prober import Prober, Progress
+from dnsonde.probe.prober import ProbeProgress, Prober
 from dnsonde.table.store import Writer
 from tests.probe.running import asked, refused, run, table
 
@@ -52,9 +52,9 @@ def test_disk_that_fails_while_more_waits_for_it_ends_the_run(
     monkeypatch.setattr(prober, "REPORT_US", 10_000)
     plan = make_plan(respond(refused).port, "127.9.0.0/20", pace="total_pps = 20000")
     running = Prober(plan, tmp_path / "run", device="lo", checkpoint_rows=64, clock=SystemClock())
-    told: list[Progress] = []
+    told: list[ProbeProgress] = []
 
-    def give_up(now: Progress) -> None:
+    def give_up(now: ProbeProgress) -> None:
         told.append(now)
         if len(told) > 500:
             running.stop()
