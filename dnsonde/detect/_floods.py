@@ -10,7 +10,7 @@ from operator import or_
 import ibis
 import ibis.expr.types as ir
 
-from dnsonde.detect._relations import SECOND, window
+from dnsonde.detect._relations import SECOND, halves, placed, window
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers, markers
 from dnsonde.table.relations import attach, keys, turned
@@ -112,22 +112,28 @@ def told(flow: ir.Table) -> ir.BooleanValue:
 
 
 def arrivals(flow: ir.Table) -> ir.Table:
-    """Packets that each address got in each window, of whatever kind: what most have few of. Shared."""
-    rows = flow.mutate(window=window(flow.start_us, WINDOW_S))
-    return stage(rows.group_by([*DST, "window"]).aggregate(packets=rows.packets.sum()))
+    """Packets that each address got in each half of a window, of whatever kind: what most have few of. Shared."""
+    rows = flow.mutate(half=halves(flow.start_us, WINDOW_S))
+    return stage(rows.group_by([*DST, "half"]).aggregate(packets=rows.packets.sum()))
 
 
-def arrived(flow: ir.Table, few: ir.Table) -> ir.Table:
-    """The rows that are of such arrivals."""
-    return flow.mutate(window=window(flow.start_us, WINDOW_S)).semi_join(few, [*DST, "window"])
+def arrived(flow: ir.Table, places: ir.Table) -> ir.Table:
+    """The rows that are of such arrivals, as `windows` has places for them."""
+    return placed(flow.mutate(window=window(flow.start_us, WINDOW_S)), places, DST)
+
+
+def sent_from(flow: ir.Table, places: ir.Table) -> ir.Table:
+    """What the addresses of such places sent at the same time."""
+    places = places.rename(src_net="dst_net", src_host="dst_host")
+    return placed(flow.mutate(window=window(flow.start_us, WINDOW_S)), places, keys("src"))
 
 
 def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     """The rows that can be of a flood, with its kind in `vector` and the marks of Mirai's GRE and plain UDP in `mark`.
 
-    Rows of vector `talk` are TCP connections that were made, and those of `reflected` what services may have
-    reflected, for comparison: these and fragments are of the vector `reflected_as`, where that is told, and empty
-    datagrams are then none of their own.
+    flow: as `arrived` gives it. Rows of vector `talk` are TCP connections that were made, and those of `reflected` what
+    services may have reflected, for comparison: these and fragments are of the vector `reflected_as`, where that is
+    told, and empty datagrams are then none of their own.
     """
     f = flow.mutate(begin=octets_hex(flow.payload))
     bare = (f.syn > 0) & (f.ack == 0) & (f.synack == 0)
@@ -186,7 +192,7 @@ def kinds(flow: ir.Table, reflected_as: str | None = None) -> ir.Table:
     )
     twisted = (f.inner_id + f.ip_id - 1000 + 1).cast("int64") & 0xFFFF
     mark = (((f.protocol == 47) & (twisted == 0)).fill_null(False) | _plain(f)).cast("int64")
-    rows = f.mutate(vector=vector, mark=mark, window=window(f.start_us, WINDOW_S)).drop("begin")
+    rows = f.mutate(vector=vector, mark=mark).drop("begin")
     # A system whose tool sends SYNs by itself resets what they are answered with: that is no SYN.
     counted = (rows.vector == "syn") & (rows.syn < rows.packets)
     rows = rows.mutate(
@@ -318,19 +324,20 @@ def busiest(rows: ir.Table, by: list[str]) -> ir.Table:
     return slices.group_by(by).aggregate(peak=slices.packets.max().cast("int64"))
 
 
-def answers(flow: ir.Table, hit: ir.Table) -> ir.Table:
-    """Packets that each address of `hit` (`dst`) sent in each window, resets and ICMP errors apart.
+def answers(sent: ir.Table) -> ir.Table:
+    """Packets that each address sent (`sent_from`) in each window, resets and ICMP errors apart.
 
     That is what a victim does not do for a flood's sake.
     """
-    flow = flow.semi_join(hit.select(src_net="dst_net", src_host="dst_host"), keys("src"))
-    some = flow.filter(~_errors(flow)).mutate(window=window(flow.start_us, WINDOW_S))
-    sent = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
-    return sent.rename(dst_net="src_net", dst_host="src_host")
+    some = sent.filter(~_errors(sent))
+    told = some.group_by([*keys("src"), "window"]).aggregate(answers=(some.packets - some.rst).sum())
+    return told.rename(dst_net="src_net", dst_host="src_host")
 
 
-def unasked(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
+def unasked(rows: ir.Table, each: ir.Table, sent: ir.Table) -> ir.Table:
     """The rows without datagrams that the addresses of `each` (by `vector` and window) asked for, or may have.
+
+    sent: what they sent (`sent_from`).
 
     Those are datagrams to whose sender, and between the same ports, something went back (for empty ones an empty one:
     both sides may keep a way open), and those from ports of conversations to an address of which nothing that it sends
@@ -339,7 +346,7 @@ def unasked(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
     by = [*DST, "vector", "window"]
     each = each.filter(each.vector.isin([REFLECTED, EMPTY])).select(*by)
     way = turned("net", "host", "port")
-    sent = flow.select("protocol", "payload_bytes", **way, window=window(flow.start_us, WINDOW_S))
+    sent = sent.select("protocol", "payload_bytes", "window", **way)
     sent = sent.inner_join(each, [*DST, "window"])
     same = [*way, "vector", "window"]
     alike = (sent.vector != EMPTY) | (sent.payload_bytes == 0)

@@ -173,6 +173,38 @@ def both_halves(windows: ir.Table, *others: str) -> ir.Table:
     return halved[0].union(halved[1], distinct=True)
 
 
+def windows(halves: ir.Table, by: Sequence[str], least: int) -> ir.Table:
+    """The windows in which `by` has `least` packets or more, and the first of those that are one, `begin`.
+
+    halves: `packets` of each `half`, in any number of rows. Two windows are one where an edge cut what happened: where
+    their halves beside the edge have three quarters of both.
+    """
+    # Of so many packets one half of a window, or one beside the edge, has so large a part.
+    near = halves.filter(halves.packets * 8 >= least * 3)
+    near = ibis.union(
+        *[near.select(*by, window=near.half // 2 + beside) for beside in (-1, 0, 1)], distinct=True
+    )
+    late = (halves.half % 2).cast("int64")
+    each = halves.mutate(window=halves.half // 2, late=late * halves.packets).semi_join(near, [*by, "window"])
+    each = each.group_by([*by, "window"]).aggregate(packets=each.packets.sum(), late=each.late.sum())
+    order = ibis.window(group_by=list(by), order_by="window")
+    before = {name: each[name].lag().over(order) for name in ("window", "packets", "late")}
+    inner = before["late"] + each.packets - each.late
+    cut = (each.window - before["window"] == 1) & (inner * 4 >= (before["packets"] + each.packets) * 3)
+    each = each.mutate(cut=cut.fill_null(False))
+    first = ~each.cut.lag().over(order).fill_null(False)
+    each = each.mutate(begin=each.window - (each.cut & first).cast("int64"))
+    sums = each.group_by([*by, "begin"]).aggregate(packets=each.packets.sum())
+    enough = sums.filter(sums.packets >= least)
+    return each.semi_join(enough, [*by, "begin"]).select(*by, "window", "begin")
+
+
+def placed(rows: ir.Table, places: ir.Table, by: Sequence[str]) -> ir.Table:
+    """The rows of such windows, each with the first of its own as its `window`."""
+    rows = rows.inner_join(places, [*by, "window"])
+    return rows.drop("window").rename(window="begin")
+
+
 def together(one: ir.Table, other: ir.Table, columns: Sequence[str]) -> ir.Table:
     """Rows of both, of these columns; what may be null in one of them may be null."""
     loose = [

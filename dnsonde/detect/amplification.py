@@ -7,7 +7,17 @@ import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
 from dnsonde.detect._floods import DST, busiest, peak, rate, replied, seen
-from dnsonde.detect._relations import count_distinct, responses, sample, sample_addresses, sessions, window
+from dnsonde.detect._relations import (
+    count_distinct,
+    halves,
+    placed,
+    responses,
+    sample,
+    sample_addresses,
+    sessions,
+    window,
+    windows,
+)
 from dnsonde.detect._stages import stage
 from dnsonde.intel.load import amplifiers
 from dnsonde.table.relations import attach, keys, pair, turned
@@ -87,7 +97,7 @@ def amplification(
     known = amplifiers()
     ports = {port: service for service in known for port in service.ports}
     rows = flow.filter(replied(*pair(flow, "dst")) & ~(flow.src_home & flow.dst_home))
-    rows = rows.mutate(window=window(rows.start_us, window_s))
+    rows = rows.mutate(half=halves(rows.start_us, window_s), window=window(rows.start_us, window_s))
     named = ibis.cases(*[(rows.src_port == port, service.protocol) for port, service in ports.items()])
     shaken = (
         (rows.protocol == 6) & (rows.synack > 0) & (rows.syn == 0) & (rows.packets <= rows.synack + rows.rst)
@@ -97,11 +107,14 @@ def amplification(
     sent = rows.filter((from_port & (rows.dst_port != 0)) | shaken)
     sent = sent.mutate(service=ibis.ifelse(sent.protocol == 6, TCP, named))
     by = [*DST, "service", "window"]
-    rough = sent.group_by(by).aggregate(rows=sent.packets.sum(), payload=sent.payload_bytes.sum())
+    rough = stage(sent.group_by([*DST, "service", "half"]).aggregate(packets=sent.packets.sum()))
     # Fragments may be most of it: a tenth is enough for a further look.
-    rough = rough.filter(rough.rows >= max(1, packets_min // 10))
-    sent = stage(sent.semi_join(stage(rough, needed=True), by))
-    asked = _asked(rows, sent)
+    least = max(1, packets_min // 10)
+    places = stage(windows(rough, DST, least), needed=True)
+    rough = placed(rough.mutate(window=rough.half // 2), places, DST)
+    rough = rough.group_by(by).aggregate(packets=rough.packets.sum())
+    sent = stage(placed(sent, places, DST).semi_join(rough.filter(rough.packets >= least), by))
+    asked = _asked(rows, places, sent)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     each = attach(sent, asked, way)
     client = (each.src_port >= EPHEMERAL) & (each.dst_port < RESERVED)
@@ -120,7 +133,7 @@ def amplification(
         request_lengths=each.request_longest.max() - each.request_shortest.min(),
         ours=each.src_home.cast("int64").max(),
     )
-    hits = attach(hits, _fragments(rows, each), by)
+    hits = attach(hits, _fragments(placed(rows, places, DST), each), by)
     hits = hits.mutate(
         whole=hits.packets,
         fragments=hits.fragments.fill_null(0),
@@ -132,9 +145,9 @@ def amplification(
     hits = stage(hits.filter(hits.packets >= packets_min), needed=True)
     hits = attach(hits, count_distinct(each, by, SRC, "reflectors"), by)
     hits = attach(hits, count_distinct(each, by, [*SRC, "src_port", "dst_port"], "ways"), by)
-    hits = attach(hits, _heard(rows, hits), [*DST, "window"])
+    hits = attach(hits, _heard(rows, places, hits), [*DST, "window"])
     hits = stage(hits)
-    hits = attach(hits, _questions(message, window_s, hits), [*DST, "window"])
+    hits = attach(hits, _questions(message, window_s, places, hits), [*DST, "window"])
     hits = stage(attach(hits, busiest(each, by), by))
 
     def of(value: str, rows: ir.Table = hits) -> ir.NumericValue:
@@ -218,9 +231,9 @@ def amplification(
     )
 
 
-def _asked(rows: ir.Table, sent: ir.Table) -> ir.Table:
+def _asked(rows: ir.Table, places: ir.Table, sent: ir.Table) -> ir.Table:
     """What the victims (or whoever used their names) sent to the reflectors, turned round to match the responses."""
-    back = rows.rename(turned("net", "host", "port"))
+    back = placed(rows.rename(turned("net", "host", "port")), places, DST)
     asks = (back.protocol != 6) | (back.syn > 0)
     way = [*SRC, *DST, "src_port", "dst_port", "protocol", "window"]
     back = back.filter(asks).semi_join(sent.select(*way).distinct(), way)
@@ -232,9 +245,10 @@ def _asked(rows: ir.Table, sent: ir.Table) -> ir.Table:
     )
 
 
-def _heard(rows: ir.Table, hits: ir.Table) -> ir.Table:
+def _heard(rows: ir.Table, places: ir.Table, hits: ir.Table) -> ir.Table:
     """The victims that sent anything, with 1 in `heard`: what they ask for was captured, too."""
     sent = rows.select(dst_net=rows.src_net, dst_host=rows.src_host, window=rows.window)
+    sent = placed(sent, places, DST)
     return sent.semi_join(hits, [*DST, "window"]).distinct().mutate(heard=ibis.literal(1, "int64"))
 
 
@@ -253,11 +267,12 @@ def _fragments(rows: ir.Table, each: ir.Table) -> ir.Table:
     )
 
 
-def _questions(message: ir.Table, window_s: int, hits: ir.Table) -> ir.Table:
+def _questions(message: ir.Table, window_s: int, places: ir.Table, hits: ir.Table) -> ir.Table:
     """How many DNS responses each victim got, to how many different questions, and to those for ANY."""
     by = [*DST, "window"]
     got = responses(message)
-    got = got.mutate(window=window(got.time_us, window_s)).semi_join(hits.filter(hits.service == "dns"), by)
+    got = placed(got.mutate(window=window(got.time_us, window_s)), places, DST)
+    got = got.semi_join(hits.filter(hits.service == "dns"), by)
     each = got.group_by([*by, "qname", "qtype"]).aggregate(answers=got.count())
     return each.group_by(by).aggregate(
         questions=each.count(),

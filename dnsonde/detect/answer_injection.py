@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.detect._contract import confidence, detector, finding, severity
-from dnsonde.detect._relations import count_distinct, dns, parties, sample, sample_addresses, sessions, window
+from dnsonde.detect._relations import SECOND, count_distinct, dns, parties, sample, sample_addresses, sessions
 from dnsonde.detect._stages import needs, stage
 from dnsonde.table.relations import attach, keys
 
@@ -43,9 +43,7 @@ def answer_injection(
     within_s: Annotated[
         int, "seconds after which an answer, or the same question, belongs to another one"
     ] = 60,
-    around_s: Annotated[
-        int, "length of the windows in which contradictions for one client count together"
-    ] = 3_600,
+    around_s: Annotated[int, "seconds within which contradictions for one client count together"] = 3_600,
     ttl_gap: Annotated[int, "difference between IP TTLs that no change of route makes"] = 5,
     steady_min: Annotated[int, "answers after which a server's usual IP TTL is known"] = 20,
     steady_share_min: Annotated[float, "share of its answers that must have that TTL"] = 0.8,
@@ -175,9 +173,12 @@ def _conflicts(m: ir.Table, answers: ir.Table, ttl_gap: int, within_s: int, arou
     times = each.asked.fill_null(0)
     too_many = ((times > 0) & (each.different > times)) | ((times == 0) & (each.ttl_spread >= ttl_gap))
     each = each.filter((each.different > 1) & too_many)
-    each = stage(each.mutate(around=window(each.first_us, around_s)))
-    by_client = [*keys("client"), "around"]
-    each = attach(each, each.group_by(by_client).aggregate(conflicts_around=each.count()), by_client)
+    # How many follow each within that time, and the most of those that one is among.
+    client = {"group_by": keys("client"), "order_by": "first_us"}
+    after = ibis.range_window(preceding=0, following=around_s * SECOND, **client)
+    each = stage(each.mutate(follow=each.count().over(after)))
+    before = ibis.range_window(preceding=around_s * SECOND, following=0, **client)
+    each = each.mutate(conflicts_around=each.follow.max().over(before))
     return each.group_by(DOMAIN).aggregate(
         conflicts=each.count(),
         conflicts_around=each.conflicts_around.max(),

@@ -21,9 +21,10 @@ from dnsonde.detect._floods import (
     kinds,
     peak,
     seen,
+    sent_from,
     talking,
 )
-from dnsonde.detect._relations import count_distinct, home_prefix, sample_addresses, sessions
+from dnsonde.detect._relations import count_distinct, home_prefix, sample_addresses, sessions, windows
 from dnsonde.detect._stages import stage
 from dnsonde.table.relations import attach, keys, pair, turned
 
@@ -84,11 +85,12 @@ def carpet_flood(
     """
     limits = (packets_min, addresses_min, each_min, share_max)
     few = _with_prefix(arrivals(flow))
-    busy = few.group_by([*PREFIX, "window"]).aggregate(packets=few.packets.sum())
-    busy = busy.filter(busy.packets >= packets_min)
-    few = stage(few.semi_join(busy, [*PREFIX, "window"]).select(*DST, "window"), needed=True)
+    busy = few.group_by([*PREFIX, "half"]).aggregate(packets=few.packets.sum())
+    busy = windows(busy, PREFIX, packets_min)
+    few = few.mutate(window=few.half // 2).inner_join(busy, [*PREFIX, "window"])
+    places = stage(few.select(*DST, "window", "begin").distinct(), needed=True)
     by = [*PREFIX, "vector", "window"]
-    rows = kinds(arrived(flow.filter(~flow.src_home & flow.dst_home), few), REFLECTION)
+    rows = kinds(arrived(flow.filter(~flow.src_home & flow.dst_home), places), REFLECTION)
     each = stage(_by_prefix(rows))
     # Mostly nothing: only what is left is worth a look at who asked.
     rough = stage(_spans(each, *limits).select(*by), needed=True)
@@ -99,7 +101,10 @@ def carpet_flood(
     spans = stage(_spans(each, *limits), needed=True)
     # One row an address and window, or a vector more: few are counted twice, which only calms.
     hit = stage(each.semi_join(spans, by))
-    said = attach(hit, answers(flow.filter(flow.src_home), hit), [*DST, "window"])
+    sent = sent_from(
+        flow.filter(flow.src_home), places.semi_join(hit.select(*DST, begin=hit.window), [*DST, "begin"])
+    )
+    said = attach(hit, answers(sent), [*DST, "window"])
     said = said.group_by(by).aggregate(answers=said.answers.sum())
     spans = attach(spans, said, by)
     few = stage(_with_prefix(rows).semi_join(spans, by))

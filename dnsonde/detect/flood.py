@@ -17,7 +17,6 @@ from dnsonde.detect._floods import (
     MARKED,
     REFLECTED,
     SERVED,
-    SLICE_S,
     TALK,
     WINDOW_S,
     amounts,
@@ -27,6 +26,7 @@ from dnsonde.detect._floods import (
     kinds,
     peak,
     seen,
+    sent_from,
     unasked,
     unexplained,
     unreflected,
@@ -38,13 +38,12 @@ from dnsonde.detect._relations import (
     sample,
     sample_addresses,
     sessions,
-    window,
+    windows,
 )
 from dnsonde.detect._stages import stage
 from dnsonde.table.relations import attach, is_ipv4, keys, pair
 
 STOMPED = 5  # connections
-CALLS = 50  # HTTP connections of one source in a minute
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
 AGAIN = 2  # SYNs of a client in a minute
 TRIES = 6  # SYNs in a minute of a connection that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298)
@@ -78,7 +77,7 @@ def flood(
     ack_s: Annotated[int, "ACKs a second that belong to no connection"] = 500,
     marked_s: Annotated[int, "packets a second that carry a game's query, or have another known mark"] = 100,
     icmp_s: Annotated[int, "ICMP messages a second; errors only of few sources"] = 500,
-    requests_min: Annotated[int, "HTTP connections in any minute, at 50 or more a source"] = 1000,
+    requests_min: Annotated[int, "HTTP connections in a minute, at 50 or more a source"] = 1000,
     crafted_min: Annotated[
         int, "SYNs in a minute that have no options, which every system sends, or half of them as fast"
     ] = 500,
@@ -130,9 +129,8 @@ def flood(
     the pace of all. Such slow SYNs at many addresses of a home prefix are one `carpet_flood`. `gap_s` is five minutes.
     """
     least = min(syn_s, marked_s, icmp_s)
-    few = arrivals(flow)
-    few = stage(few.filter(few.packets >= least), needed=True)
-    rows = kinds(arrived(flow, few))
+    places = stage(windows(arrivals(flow), DST, least), needed=True)
+    rows = kinds(arrived(flow, places))
     each = stage(amounts(rows))
     beside = _beside(each)
     # Of services' ports few packets are no flood, and most were asked for.
@@ -140,16 +138,16 @@ def flood(
     each = each.filter((each.vector != TALK) & (each.packets >= least))
     each = stage(each.filter((each.vector != REFLECTED) | much), needed=True)
     by = [*DST, "vector", "window"]
-    few = stage(_closer(rows.semi_join(each, by), each, flow))
+    sent = sent_from(flow, places.semi_join(each.select(*DST, begin=each.window), [*DST, "begin"]))
+    few = stage(_closer(rows.semi_join(each, by), each, sent))
     served = amounts(few.filter(few.vector.isin([SERVED, EMPTY])))
     each = stage(each.filter(~each.vector.isin([REFLECTED, EMPTY])).union(served), needed=True)
-    each = attach(each, answers(flow, each), [*DST, "window"])
+    each = attach(each, answers(sent), [*DST, "window"])
     each = attach(each, beside, [*DST, "window"])
     each = each.mutate(
         **{name: each[name].fill_null(0) for name in ("answers", "talks", "used", "reflected")}
     )
     each = _counted(each, few, by)
-    each = attach(each, _requests(few), by)
     each = stage(
         each.filter(each.sources.notnull()).mutate(slow=peak(each, 1.0), packets_s=peak(each, 0.1)),
         needed=True,
@@ -193,7 +191,7 @@ def flood(
             ibis.ifelse(many & (each.flows * 2 >= each.packets), slow / ack_s, 0.0),
         ),
         (each.vector == "rst", ibis.ifelse(many & whole & (each.sources >= 10), slow / ack_s, 0.0)),
-        (each.vector == "http", each.requests / requests_min),
+        (each.vector == "http", ibis.ifelse(each.flows >= 50 * each.sources, each.flows / requests_min, 0.0)),
         (each.vector.isin([*MARKED, "ldap"]), slow / marked_s),
         (each.vector == CONNECT, ibis.ifelse(empty, slow * each.flows / each.packets / syn_s, 0.0)),
         (each.vector == "icmp", slow / icmp_s),
@@ -275,7 +273,7 @@ def _beside(each: ir.Table) -> ir.Table:
     )
 
 
-def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
+def _closer(rows: ir.Table, each: ir.Table, sent: ir.Table) -> ir.Table:
     """What a closer look needs of the `rows` of `each`; of services' ports only what is of vector `udp_service`.
 
     bare: SYNs without TCP options.
@@ -293,7 +291,7 @@ def _closer(rows: ir.Table, each: ir.Table, flow: ir.Table) -> ir.Table:
         source_ports=(rows.vector == REFLECTED).ifelse(rows.src_port.cast("int64"), ibis.null("int64")),
         bare=bare.fill_null(False).cast("int64"),
     )
-    rows = unreflected(unasked(rows, each, flow))
+    rows = unreflected(unasked(rows, each, sent))
     rows = rows.filter((rows.vector != REFLECTED) | unexplained(rows))
     return rows.mutate(vector=(rows.vector == REFLECTED).ifelse(SERVED, rows.vector)).select(*COLUMNS)
 
@@ -312,29 +310,6 @@ def _counted(each: ir.Table, few: ir.Table, by: list[str]) -> ir.Table:
     empty = few.filter(few.vector == EMPTY)
     ways = empty.group_by([*by, *keys("src"), "port"]).aggregate(packets=empty.packets.sum())
     return attach(each, ways.group_by(by).aggregate(most=ways.packets.max()), by)
-
-
-def _requests(few: ir.Table) -> ir.Table:
-    """HTTP connections of the busiest minute that reaches into each window, at CALLS or more a source.
-
-    Minutes begin with each slice, so that it is all the same when a flood begins.
-    """
-    slices = few.filter(few.vector == "http").mutate(slice=window(few.start_us, SLICE_S))
-    slices = slices.group_by([*DST, *keys("src"), "slice"]).aggregate(flows=slices.count())
-    last = WINDOW_S // SLICE_S - 1
-    minutes = ibis.union(*[slices.mutate(begin=slices.slice - late) for late in range(last + 1)])
-    minutes = minutes.group_by([*DST, *keys("src"), "begin"]).aggregate(flows=minutes.flows.sum())
-    minutes = minutes.group_by([*DST, "begin"]).aggregate(
-        requests=minutes.flows.sum(), sources=minutes.count()
-    )
-    minutes = minutes.filter(minutes.requests >= CALLS * minutes.sources)
-    reached = [
-        minutes.select(*DST, "requests", window=(minutes.begin + late) * SLICE_S // WINDOW_S)
-        for late in (0, last)
-    ]
-    windows = reached[0].union(reached[1])
-    windows = windows.group_by([*DST, "window"]).aggregate(requests=windows.requests.max().cast("int64"))
-    return windows.mutate(vector=ibis.literal("http"))
 
 
 def _megabits(each: ir.Table) -> ir.FloatingValue:

@@ -105,6 +105,11 @@ def _ends(src: str, dst: str) -> Row:
     }  # fmt: skip
 
 
+def moved(row: Row, by_us: int) -> Row:
+    """The same at another time."""
+    return row | {name: row[name] + by_us for name in ("time_us", "start_us", "end_us") if name in row}
+
+
 def tables(messages: Iterable[Row] = (), flows: Iterable[Row] = ()) -> dict[str, pa.Table]:
     """What detectors look at: both tables, told what is home."""
     connection = store.database(threads=1)
@@ -163,9 +168,7 @@ def apart(detector: Detector, *cases: Iterable[Row]) -> list[list[Row]]:
     Each case has a day and a file of its own. For detectors to whom what is of another day and file is nothing.
     """
     flows = [
-        row | {name: row[name] + number * DAY for name in ("start_us", "end_us")} | {"file": str(number)}
-        for number, case in enumerate(cases)
-        for row in case
+        moved(row, number * DAY) | {"file": str(number)} for number, case in enumerate(cases) for row in case
     ]
     told: list[list[Row]] = [[] for _ in cases]
     for row in found(detector, flows=flows):

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dnsonde.detect.amplification import amplification
-from tests.detect.rows import ANY, Row, flow, found, query, response
+from dnsonde.detect.flood import flood
+from tests.detect.rows import ANY, SECOND, START, Row, flow, found, moved, query, response
 
 VICTIM = "192.0.2.7"
 AWAY = "203.0.113.7"
@@ -50,6 +51,19 @@ def test_unasked_responses_are_reflected_by_protocol(port: int, protocol: str) -
     evidence = row["evidence"]
     assert (evidence["protocol"], evidence["reflectors"], evidence["seen_from"]) == (protocol, 60, "victim")
     assert "factor" not in evidence
+
+
+def test_what_an_edge_of_windows_cuts_is_one_reflection() -> None:
+    """SNMP's responses and, later and shorter, its errors; START is four hundred seconds before an edge."""
+    rows = [
+        *reflect(161, size=1000),
+        *(moved(row, SECOND // 2) for row in reflect(161, size=30, rows=200, packets=1)),
+    ]
+    assert (START // SECOND + 400) % 600 == 0
+    for begin_us in (0, 400 * SECOND - SECOND // 4):
+        flows = [moved(row, begin_us) for row in rows]
+        assert [row["count"] for row in found(amplification, flows=flows)] == [500]
+        assert found(flood, flows=flows) == []
 
 
 @pytest.mark.parametrize("victim", ["227.213.154.241", "249.239.36.119"])

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dnsonde.detect.answer_injection import answer_injection
-from tests.detect.rows import NXDOMAIN, START, Row, found, query, response
+from tests.detect.rows import NXDOMAIN, SECOND, START, Row, found, moved, query, response
 
 CLIENT, SERVER = "192.0.2.53", "203.0.113.53"
 
@@ -57,6 +57,9 @@ def test_who_answers_for_every_domain_is_worse_than_one_name() -> None:
     assert [(row["severity"], row["evidence"]["conflicts_around"]) for row in rows] == [("medium", 3)] * 3
     apart = [{**m, "time_us": m["time_us"] + n // 3 * 2 * 3_600_000_000} for n, m in enumerate(three)]
     assert {row["severity"] for row in found(answer_injection, apart)} == {"low"}
+    # START is 2,800 seconds before an hour, whose turn makes no difference.
+    late = [moved(m, (2600 + n // 3 * 200) * SECOND) for n, m in enumerate(three)]
+    assert [row["evidence"]["conflicts_around"] for row in found(answer_injection, late)] == [3] * 3
 
 
 def test_an_answer_that_goes_to_the_server_was_put_in() -> None:

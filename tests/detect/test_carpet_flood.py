@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dnsonde.detect.carpet_flood import carpet_flood
-from tests.detect.rows import Row, apart, flow, found
+from tests.detect.rows import SECOND, Row, apart, flow, found, moved
 
 
 def carpet(addresses: int = 200, packets: int = 100, **more: Any) -> list[Row]:
@@ -27,6 +27,19 @@ def test_a_thin_flood_is_of_the_prefix() -> None:
     assert (row["subject"], row["subject_kind"], row["severity"]) == ("192.0.2.0/24", "prefix", "high")
     assert row["count"] == 20_000
     assert (row["evidence"]["vector"], row["evidence"]["addresses"]) == ("udp_plain", 200)
+
+
+def test_what_the_turn_of_a_minute_cuts_is_one_carpet() -> None:
+    rows = [
+        row | {"end_us": row["start_us"]} for _ in range(30) for row in carpet(packets=1, bytes=40, syn=1)
+    ]
+    rows = [row | {"protocol": 6, "start_us": row["start_us"] + n * 100} for n, row in enumerate(rows)]
+    moves = [
+        round((40 - 0.8 * share) * SECOND) for share in (0.0, 0.2, 0.5, 0.8)
+    ]  # START is 40 s before a minute
+    cut = apart(carpet_flood, *([moved(row, us) for row in rows] for us in moves))
+    told = [[(row["count"], row["evidence"]["addresses"]) for row in one] for one in cut]
+    assert told == [[(6000, 200)]] * len(moves)
 
 
 def test_six_has_its_48() -> None:

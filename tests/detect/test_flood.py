@@ -237,13 +237,27 @@ def test_http_from_few_sources_is_one() -> None:
     assert fewer == []
 
 
-@pytest.mark.parametrize("begin_s", [0, 10, 30, 50])
-def test_http_is_counted_in_any_minute(begin_s: int) -> None:
-    """A flood that the turn of a minute cuts is found, and told whole, as far as it reaches."""
-    get: dict[str, Any] = {"syn": 1, "ack": 4, "packets": 6, "payload": b"GET /?x HTTP/1.1", "dst_port": 80}
-    spread = [crowd(n, step_s=50 / n, begin_s=begin_s, sources=10, **get) for n in (1500, 950)]
-    (row,), fewer = apart(flood, *spread)
-    assert (row["evidence"]["vector"], row["count"], fewer) == ("http", 9000, [])
+GET: dict[str, Any] = {"syn": 1, "ack": 4, "packets": 6, "payload": b"GET /?x HTTP/1.1", "dst_port": 80}
+ECHO: dict[str, Any] = {"protocol": 1, "dst_port": 0}
+
+
+@pytest.mark.parametrize(
+    ("vector", "rows", "lasts_s", "more"),
+    [("http", 1500, 40, GET | {"sources": 10}), ("syn", 150, 1, {"syn": 1, "dst_port": 443}), ("icmp", 600, 1, ECHO)],
+)  # fmt: skip
+def test_what_the_turn_of_a_minute_cuts_is_one_flood(
+    vector: str, rows: int, lasts_s: float, more: dict[str, Any]
+) -> None:
+    """START is forty seconds before a minute."""
+    begins = [40 - lasts_s * share for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)]
+    cut = apart(flood, *(crowd(rows, step_s=lasts_s / rows, begin_s=begin, **more) for begin in begins))
+    told = [[(row["evidence"]["vector"], row["count"], row["severity"]) for row in one] for one in cut]
+    assert told == [[(vector, rows * more.get("packets", 1), "high")]] * len(begins)
+
+
+def test_a_minute_on_either_side_is_two_minutes() -> None:
+    """Requests that come at a steady pace are not more because two minutes are looked at."""
+    assert found(flood, flows=crowd(1900, step_s=120 / 1900, begin_s=-20, sources=10, **GET)) == []
 
 
 def test_speed_tests_calls_and_tunnels_go_both_ways() -> None:

@@ -189,6 +189,29 @@ def test_sessions_break_where_nothing_happened_for_longer_than_the_gap() -> None
     assert set(got.column_names) == {"k", "first_us", "last_us", "session"}
 
 
+@pytest.mark.parametrize(
+    ("halves", "wanted"),
+    [
+        ({1: 50, 2: 50}, {0: 0, 1: 0}),  # a burst that the edge cuts
+        ({0: 30, 1: 60, 2: 40}, {0: 0, 1: 0}),
+        ({1: 80, 2: 80, 3: 80}, {1: 1}),  # one that goes on: what is less than `least` is none
+        ({0: 60, 1: 60, 2: 60, 3: 60}, {0: 0, 1: 1}),
+        ({1: 50, 4: 50}, {}),  # nothing in the window between
+        ({1: 99}, {}),
+        ({1: 60, 2: 60, 3: 60, 4: 60}, {1: 1}),
+        ({1: 100, 2: 10, 3: 10, 4: 100}, {0: 0, 1: 0, 2: 2}),  # the middle one can be part of one only
+    ],
+)
+def test_windows_are_one_where_an_edge_cut_a_burst(halves: dict[int, int], wanted: dict[int, int]) -> None:
+    rows = [("k", half, packets) for half, packets in halves.items()] + [("other", 3, 5)]
+    table = ibis.memtable(
+        pa.table(dict(zip(("k", "half", "packets"), map(list, zip(*rows, strict=True)), strict=True)))
+    )
+    got = r.windows(table, ["k"], 100).to_pyarrow().to_pylist()
+    assert {row["window"]: row["begin"] for row in got} == wanted
+    assert {row["k"] for row in got} <= {"k"}
+
+
 @pytest.mark.parametrize("column", ["text", "number"])
 def test_of_millions_of_values_the_same_sample_is_taken_without_sorting_them(column: str) -> None:
     chance = random.Random(5)
