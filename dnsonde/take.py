@@ -234,6 +234,8 @@ def _take_one(
                 raise
             reading.account.note("stopped by Ctrl-C; what had come by then is kept")
         _note_growth(path, reading)
+        if reading.stream.short:  # what the file is known by is not of what was read
+            reading.account.file = os.urandom(16).hex()
         row = reading.account.row()
         with deferred():
             intake.commit(row)

@@ -1,12 +1,17 @@
 """Taking files into a lake: what becomes of one that changes, and what its rows look like."""
 
+import os
+import runpy
 import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,6 +23,7 @@ from dnsonde.formats._stream import Stream
 from dnsonde.table import merge
 from dnsonde.table.lake import Lake
 
+make = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("formats") / "capture_files.py")))
 HEAD = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
 
 
@@ -38,6 +44,31 @@ def test_a_file_that_grows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(take, "_note_growth", grow)
     taken = take.ingest([str(path)], tmp_path / "lake", VirtualClock(), nothing)
     assert "grew while it was read" in taken.accounts[0]["note"]
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_can_be_read_as_a_whole_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "short.pcap"
+    chance = np.random.default_rng(1)
+    whole = make.pcap([make.ip4(make.udp(chance.bytes(1200), dport=9)) for _ in range(1500)])
+    path.write_bytes(whole)
+
+    def hash_and_cut(stream: Stream, before: Callable[[Stream], str] = Stream._hash) -> str:
+        found = before(stream)
+        os.truncate(path, len(whole) // 2)
+        return found
+
+    with monkeypatch.context() as cutting:
+        cutting.setattr(Stream, "_hash", hash_and_cut)
+        (row,) = take.ingest([str(path)], tmp_path / "lake", VirtualClock(), nothing).accounts
+    assert "became shorter while it was read" in row["note"]
+    assert row["bytes"] == len(whole) // 2
+    path.write_bytes(whole)
+    taken = take.ingest([str(path)], tmp_path / "lake", VirtualClock(), nothing)
+    assert [row["parsed"] for row in taken.accounts] == [1500]
+    named = Lake(tmp_path / "lake").tables()["flow"].project("file").distinct().fetchall()
+    assert sorted(name for (name,) in named) == sorted([row["file"], taken.accounts[0]["file"]])
 
 
 def test_the_lake_is_of_the_schema_of_the_tables(tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ class Reading:
         with self:
             yield from self._format.read(self.stream, self.account, self._options)
             self.account.note(self.stream.damage)
-            self.account.bytes = self.stream.size or self.stream.consumed
+            whole = self.stream.size and not self.stream.short
+            self.account.bytes = self.stream.size if whole else self.stream.consumed
 
 
 def formats() -> dict[str, Format]:

@@ -91,7 +91,8 @@ class Stream:
     most (None: for as long as it takes); it is `idle` where nothing came.
 
     compression: "" or its name; head: the first octets (decompressed), still to be read; consumed, size: octets
-    of the input read and in all, for progress (size 0: unknown); damage: "" or what is wrong with the input.
+    of the input read and in all, for progress (size 0: unknown); damage: "" or what is wrong with the input; short:
+    whether it ended before its size, so that what was read is not what `content_hash` is of.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -100,6 +101,7 @@ class Stream:
         self.patience_s: float | None = None
         self.idle = False
         self.damage = ""
+        self.short = False
         self.consumed = 0
         self.size = 0
         self._file = self._open()
@@ -189,7 +191,13 @@ class Stream:
         return min(size, max(self.size - self.consumed, 0)) if self.size else size
 
     def _look_back(self) -> None:
-        """At the end of a file, whether more came in the meantime: that is another content, by another hash."""
+        """At the end of a file, whether it is the content that it was when it was opened, which the hash is of."""
+        if self.consumed < self.size:
+            self.short = True
+            self.damage = self.damage or (
+                f"the file became shorter while it was read: {self.consumed:,} of its {self.size:,} octets were read; "
+                "read it again once it is complete, into a new lake, or rows are there twice"
+            )
         if self.size and os.fstat(self._file.fileno()).st_size > self.size:
             self.damage = (
                 self.damage or "the file grew while it was read: what came after its opening was left"

@@ -306,8 +306,12 @@ class Intake:
             self._rotate(table)
 
     def commit(self, account: Mapping[str, Any]) -> None:
-        """Write what waits and the file's account, and make all of it visible."""
-        if self._group is not None and self._writing is None and sum(self._rows.values()) <= SMALL:
+        """Write what waits and the file's account, and make all of it visible.
+
+        An account of another `file` gives its rows that name: the file taken in is not in the lake by this.
+        """
+        small = self._writing is None and sum(self._rows.values()) <= SMALL
+        if self._group is not None and small and account["file"] == self._file:
             self.given = True
             self._group.add(self._waiting, account)
             return
@@ -321,11 +325,24 @@ class Intake:
         self._settle()
         rows = pa.Table.from_pylist([dict(account) for account in accounts], ACCOUNT.schema)
         try:
+            if accounts[0]["file"] != self._file:
+                self._rename(accounts[0]["file"])
             place = self._place / ACCOUNT.name / f"{self._name}.parquet"
             write(rows, place, durable=self._lake.durable)
             self._lake.commit(self._file)
         except OSError as error:
             raise refusal(self._lake.folder, error) from error
+
+    def _rename(self, file: str) -> None:
+        """Give that name to all rows that were written."""
+        before, self._name = self._name, f"part-{file}"
+        for part in list(self._place.rglob(f"{before}-*.parquet")):
+            rows = pq.ParquetFile(part).read()
+            at = rows.schema.get_field_index("file")
+            rows = rows.set_column(at, rows.schema.field(at), pa.repeat(file, rows.num_rows))
+            renamed = part.with_name(part.name.replace(before, self._name))
+            write(rows, renamed, durable=self._lake.durable)
+            part.unlink()
 
     def _rotate(self, table: str) -> None:
         batches = self._waiting.pop(table)

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import runpy
 import struct
 import sys
@@ -393,6 +394,35 @@ def test_a_file_that_grows_is_read_as_it_was_opened(tmp_path: Path, kind: str) -
     assert (reading.account.packets, reading.account.bytes) == (1500, reading.size)
     assert "the file grew while it was read" in reading.account.row()["note"]
     assert read(path)[1].packets == 1504
+
+
+@pytest.mark.parametrize("kind", ["", "gzip"])
+def test_a_file_that_becomes_shorter_says_so(tmp_path: Path, kind: str) -> None:
+    chance = np.random.default_rng(1)
+    noise = make.pcap([make.ip4(make.udp(chance.bytes(1200), dport=9)) for _ in range(1500)])
+    path = write(tmp_path, COMPRESS[kind](noise))
+    reading = Reading(path)
+    os.truncate(path, reading.size // 2)
+    for _ in reading:
+        pass
+    assert 500 < reading.account.packets < 1000
+    assert reading.account.bytes == reading.size // 2
+    said = f"the file became shorter while it was read: {reading.size // 2:,} of its {reading.size:,} octets were read"
+    assert said in reading.account.row()["note"]
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_none_of_its_content(tmp_path: Path) -> None:
+    path = write(tmp_path, make.pcap([make.ip4(make.udp(bytes(1200), dport=9)) for _ in range(1500)]))
+    with Reading(path) as reading:
+        assert reading.account.file  # the hash, while all of it can be read
+        folder = os.open(tmp_path, os.O_RDONLY)  # of which nothing can be read
+        os.dup2(folder, reading.stream._file.fileno())
+        os.close(folder)
+        for _ in reading:
+            pass
+    assert reading.stream.short
+    assert 0 < reading.account.bytes == reading.consumed < reading.size
+    assert "reading stopped after" in reading.account.row()["note"]
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,6 +310,28 @@ def test_files_written_together_may_give_their_texts_differently(tmp_path: Path)
     assert sorted(lake.tables()["flow"].project("file").fetchall()) == [("aa",), ("bb",)]
 
 
+@pytest.mark.parametrize("size", [1, 10])
+@pytest.mark.parametrize("kind", [MESSAGE.schema, with_dictionaries(MESSAGE)])
+def test_rows_get_the_name_that_their_account_has_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, kind: pa.Schema
+) -> None:
+    """And the file that was taken in is not in the lake by that, neither alone nor together with others."""
+    monkeypatch.setattr(lakes, "ROWS", 4)
+    lake = Lake(tmp_path / "lake", create=True)
+    with lake.together():
+        with lake.take("aa") as intake:
+            assert intake is not None
+            for n in range(size):
+                given = rows(MESSAGE, {"time_us": NOON_US + n * DAY_US, "file": "aa"})
+                intake.append("message", given.cast(kind))
+            intake.commit(account("zz"))
+        assert not lake.has("aa")
+        assert take(lake, "aa", {"time_us": NOON_US, "file": "aa"})
+    found = lake.tables()["message"].project("file").fetchall()
+    assert (found.count(("zz",)), found.count(("aa",))) == (size, 1)
+    assert [row["file"] for row in lake.accounts()] == ["aa", "zz"]
+
+
 def test_each_row_group_stores_the_texts_of_its_own_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
