@@ -25,10 +25,12 @@ import ibis
 import ibis.expr.types as ir
 
 from dnsonde.choices import SEVERITIES
-from dnsonde.settings import Parameter, checked, parameters
+from dnsonde.errors import UsageError
+from dnsonde.settings import KINDS, Parameter, checked, parameters
 from dnsonde.table.finding import SubjectKind, Wording
 
 CERTAIN = 0.99
+MOST = 10_000_000_000  # of what is set: as microseconds, and times the rows of a lake, 64 bits still hold it
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,18 @@ class Detector:
         return self.relation(*(tables[name] for name in self.tables), **self.checked(settings))
 
     def checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings by name, texts turned into the parameter's type."""
-        return checked(self.name, self.parameters, settings)
+        """Settings by name, texts turned into the parameter's type; numbers are such as a threshold can be."""
+        found = checked(self.name, self.parameters, settings)
+        for parameter in self.parameters:
+            if parameter.name in found and parameter.type in {int, float}:
+                # Of nothing at all nobody speaks, and windows of 0 s divide; a share of 0 leaves a condition out.
+                least = 1 if parameter.type is int and parameter.default else 0
+                if not least <= found[parameter.name] <= MOST:  # as NaN is not
+                    raise UsageError(
+                        f"{parameter.name} of {self.name} takes {KINDS[parameter.type]} from {least} to {MOST:,}, "
+                        f"not {settings[parameter.name]!r}"
+                    )
+        return found
 
 
 def detector(

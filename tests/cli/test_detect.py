@@ -263,6 +263,7 @@ def test_all_logs_of_a_day_may_be_named_though_only_some_are_read(dnsonde: Type,
         (["detect", "trace.pcap", "--set", "mirai_scan=3"], 2, "--set takes NAME.PARAM=VALUE"),
         (["detect", "trace.pcap", "--set", "mirai_scan.n=3"], 2, "mirai_scan has no setting 'n'"),
         (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=x"], 2, "takes a whole number"),
+        (["detect", "trace.pcap", "--set", "mirai_scan.syns_min=-1"], 2, "takes a whole number from 1 to"),
         (["detect", "trace.pcap", "--set", "nothing.n=3"], 2, "there is no detector 'nothing'"),
         (
             ["detect", "trace.pcap", "--since", "1h", "--until", "2h"],

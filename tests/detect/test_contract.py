@@ -122,6 +122,24 @@ def test_settings_are_checked(each: Detector) -> None:
         assert each.checked({parameter.name: str(parameter.default)}) == {parameter.name: parameter.default}
 
 
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e308", "9223372036854775807", "1" + "0" * 30])
+def test_numbers_that_no_threshold_can_be_are_a_sentence(each: Detector, text: str) -> None:
+    """What 64 bits do not hold stopped the engine, and below nothing is nothing."""
+    for parameter in each.parameters:
+        if parameter.type in {int, float}:
+            with pytest.raises(UsageError, match=f"{parameter.name} of {each.name} takes a"):
+                each.checked({parameter.name: text})
+
+
+def test_nothing_is_a_share_but_no_number_of_things(each: Detector) -> None:
+    for parameter in each.parameters:
+        if parameter.type is float or parameter.default == 0:
+            assert each.checked({parameter.name: "0"}) == {parameter.name: 0}
+        elif parameter.type is int:
+            with pytest.raises(UsageError, match="takes a whole number from 1 to 10,000,000,000, not '0'"):
+                each.checked({parameter.name: "0"})
+
+
 def test_confidence_grows_from_a_half_at_the_threshold() -> None:
     t = ibis.memtable(pa.table({"x": [10, 20, 100, 10**9]}))
     got = t.mutate(c=confidence(t.x, 10)).c.to_pyarrow().to_pylist()
