@@ -85,11 +85,6 @@ def ingest(
     """
     files = files_of(paths)
     sockets = [path for path, _ in files if listens(path)]
-    if len(sockets) > 1:
-        raise UsageError(
-            f"only one of {', '.join(sockets)} can be listened on by one command: start another for each of the "
-            "others, they may all write into one lake"
-        )
     files = known_of(files)
     if engine_name != "duckdb" and any(_comes_once(path) for path, _ in files):
         raise UsageError("standard input, pipes and sockets are for one reader alone: leave --engine out")
@@ -288,7 +283,7 @@ def _take_there(folder: str, options: Options, path: str) -> dict[str, str]:
 
 
 def files_of(paths: Sequence[str]) -> list[tuple[str, bool]]:
-    """Every file to read, once: (path, whether it was named and not only found in a folder)."""
+    """Every file to read, once: (path, whether it was named and not only found in a folder); one socket at most."""
     found: dict[str, bool] = {}
     for path in paths:
         if path != STDIN and Path(path).is_dir():
@@ -301,6 +296,12 @@ def files_of(paths: Sequence[str]) -> list[tuple[str, bool]]:
     if not found:
         raise UsageError(
             f"there is no file in {', '.join(paths)}: name captures or logs, or a folder with some in it"
+        )
+    sockets = [path for path in found if listens(path)]
+    if len(sockets) > 1:
+        raise UsageError(
+            f"only one of {', '.join(sockets)} can be listened on by one command: start a `dnsonde ingest` for each, "
+            "they may all write into one lake"
         )
     return list(found.items())
 

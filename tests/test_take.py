@@ -17,7 +17,7 @@ import pytest
 
 from dnsonde import take, watch
 from dnsonde.clock import SystemClock, VirtualClock
-from dnsonde.errors import SystemRefusal
+from dnsonde.errors import SystemRefusal, UsageError
 from dnsonde.formats._reading import Reading
 from dnsonde.formats._stream import Stream
 from dnsonde.table import merge
@@ -180,6 +180,12 @@ def test_who_asks_while_files_come_in_sees_each_as_a_whole(
     assert seen == sorted(seen)
     assert len(seen) > 3
     assert len(Lake(lake).accounts()) == len(paths)
+
+
+def test_one_socket_is_listened_on_at_a_time() -> None:
+    assert take.files_of(["unix:a", "trace.pcap"]) == [("unix:a", True), ("trace.pcap", True)]
+    with pytest.raises(UsageError, match="only one of unix:a, tcp:53 can be listened on by one command"):
+        take.files_of(["unix:a", "trace.pcap", "tcp:53"])
 
 
 def test_files_that_were_named_are_not_read_twice_to_see_that_they_can_be(
