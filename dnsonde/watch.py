@@ -280,7 +280,8 @@ def query(folder: Path, sql: str, limit: int | None = None) -> pa.RecordBatchRea
     here = folder.resolve()
     lake = Lake(here)
     read = lake.create_views(connection, dict.fromkeys(tables, "TRUE"))
-    parts = ", ".join(store.quoted(str(part)) for part in read)
+    # DuckDB looks for what a view names, and for the file that this turns out to be.
+    parts = ", ".join(store.quoted(form) for part in read for form in (store.literal(part), str(part)))
     try:
         if [one.type.name for one in connection.extract_statements(sql)] != ["SELECT"]:
             raise UsageError("a query is one SELECT: the lake is only read")

@@ -263,7 +263,7 @@ def _common() -> duckdb.DuckDBPyConnection:
 def _selected(table: Table, parts: Sequence[Path]) -> str:
     """SQL: all rows of a table; without parameters, which a view does not take."""
     if parts:
-        listed = ", ".join(quoted(_literal(part)) for part in parts)
+        listed = ", ".join(quoted(literal(part)) for part in parts)
         return f"FROM read_parquet([{listed}], hive_partitioning = false)"
     columns = (f'NULL::{SQL_TYPES[f.type]} AS "{f.name}"' for f in table.schema)
     return f"SELECT {', '.join(columns)} WHERE FALSE"
@@ -329,7 +329,7 @@ def quoted(text: str) -> str:
     return " || chr(0) || ".join(f"'{part}'" for part in escaped.split("\0"))
 
 
-def _literal(path: Path) -> str:
+def literal(path: Path) -> str:
     """A path that DuckDB takes literally: what its glob would read as a pattern goes in brackets."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
 

@@ -45,6 +45,13 @@ def test_a_query_reads_the_lake_and_nothing_else(
         assert {row["src"] for row in found(said)} == {"192.0.2.66", "192.0.2.53", "203.0.113.9"}
 
 
+@pytest.mark.parametrize("name", ["a[b]", "a*b?", "a'b"])
+def test_a_lake_may_have_any_name(name: str, dnsonde: Type, capture: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", name).returncode == 0
+    told = dnsonde("query", name, "SELECT count(*) > 0 AS any FROM flow", "--format", "csv")
+    assert (told.returncode, told.stdout.split()) == (0, ['"any"', "true"])
+
+
 def test_who_asks_for_an_address_is_told_of_the_pair(dnsonde: Type, capture: Path) -> None:
     assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
     told = dnsonde("query", "lake", "SELECT src FROM message")
