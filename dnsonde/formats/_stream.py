@@ -126,6 +126,8 @@ class Stream:
 
     def _open(self) -> Any:
         if self.path == "-":
+            if sys.stdin is None:  # as Python has it where the caller closed it
+                raise SystemRefusal("standard input is closed: name a file, or send one there through a pipe")
             return sys.stdin.buffer
         if self.live:
             return Receiver(self.path)

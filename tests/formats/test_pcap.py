@@ -431,6 +431,12 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (account.packets, account.path, bool(account.file)) == (4, "-", True)
 
 
+def test_standard_input_that_is_closed_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SystemRefusal, match="standard input is closed"):
+        Reading("-")
+
+
 def test_the_same_content_has_the_same_key(tmp_path: Path) -> None:
     one, two = write(tmp_path, make.pcap(PACKETS), "a"), write(tmp_path, make.pcap(PACKETS), "b")
     other = write(tmp_path, make.pcap(PACKETS[:3]), "c")
