@@ -228,7 +228,6 @@ def _take_one(
             if not _comes_once(path):
                 raise
             reading.account.note("stopped by Ctrl-C; what had come by then is kept")
-        _note_growth(path, reading)
         if reading.stream.short:  # what the file is known by is not of what was read
             reading.account.file = os.urandom(16).hex()
         row = reading.account.row()
@@ -352,13 +351,6 @@ def _size(path: str) -> int:
         return 0 if path == STDIN else Path(path).stat().st_size
     except OSError:
         return 0
-
-
-def _note_growth(path: str, reading: Reading) -> None:
-    if reading.size and _size(path) > reading.size:
-        reading.account.note(
-            "it grew while it was read: read it again once it is complete, into a new lake, or rows are there twice"
-        )
 
 
 class _Pace:

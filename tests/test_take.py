@@ -18,7 +18,6 @@ import pytest
 from dnsonde import take, watch
 from dnsonde.clock import SystemClock, VirtualClock
 from dnsonde.errors import SystemRefusal, UsageError
-from dnsonde.formats._reading import Reading
 from dnsonde.formats._stream import Stream
 from dnsonde.table import merge
 from dnsonde.table.lake import Lake
@@ -31,19 +30,21 @@ def nothing(_: take.Progress) -> None:
     """Take no note of the progress."""
 
 
-def test_a_file_that_grows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "growing.pcap"
     path.write_bytes(HEAD)
-    note = take._note_growth
 
-    def grow(name: str, reading: Reading) -> None:
+    def hash_and_grow(stream: Stream, before: Callable[[Stream], str] = Stream._hash) -> str:
         with path.open("ab") as file:
             file.write(bytes(100))
-        note(name, reading)
+        return before(stream)
 
-    monkeypatch.setattr(take, "_note_growth", grow)
+    monkeypatch.setattr(Stream, "_hash", hash_and_grow)
     taken = take.ingest([str(path)], tmp_path / "lake", VirtualClock(), nothing)
-    assert "grew while it was read" in taken.accounts[0]["note"]
+    assert taken.accounts[0]["note"] == (
+        "the file grew while it was read: what came after its opening was left; read it again once it is complete, "
+        "into a new lake, or rows are there twice"
+    )
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read_can_be_read_as_a_whole_later(

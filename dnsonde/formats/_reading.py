@@ -79,6 +79,7 @@ class Reading:
         with self:
             yield from self._format.read(self.stream, self.account, self._options)
             self.account.note(self.stream.damage)
+            self.account.note(self.stream.growth)
             whole = self.stream.size and not self.stream.short
             self.account.bytes = self.stream.size if whole else self.stream.consumed
 

@@ -26,6 +26,7 @@ from dnsonde.net.frames import Receiver, listens
 PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bomb fills no memory
 ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
 HEAD = 1 << 16  # octets that a format may look at before it is chosen
+AGAIN = "read it again once it is complete, into a new lake, or rows are there twice"
 SAMPLE = 1 << 16
 SAMPLES = 256  # of a file; one that has no more is hashed whole, else so many, evenly spaced, its size and a checksum
 
@@ -140,6 +141,13 @@ class Stream:
         self.size = os.fstat(file.fileno()).st_size
         return file
 
+    @property
+    def growth(self) -> str:
+        """As `damage`: that more came to a file since it was opened, which is not read: that has another hash."""
+        if not self.size or os.fstat(self._file.fileno()).st_size <= self.size:
+            return ""
+        return f"the file grew while it was read: what came after its opening was left; {AGAIN}"
+
     @cached_property
     def content_hash(self) -> str:
         """Of the content, long files by samples and a checksum of all; of a pipe its first octets.
@@ -193,16 +201,12 @@ class Stream:
         return min(size, max(self.size - self.consumed, 0)) if self.size else size
 
     def _look_back(self) -> None:
-        """At the end of a file, whether it is the content that it was when it was opened, which the hash is of."""
+        """At the end of a file, whether all is there that was there when it was opened, which the hash is of."""
         if self.consumed < self.size:
             self.short = True
             self.damage = self.damage or (
                 f"the file became shorter while it was read: {self.consumed:,} of its {self.size:,} octets were read; "
-                "read it again once it is complete, into a new lake, or rows are there twice"
-            )
-        if self.size and os.fstat(self._file.fileno()).st_size > self.size:
-            self.damage = (
-                self.damage or "the file grew while it was read: what came after its opening was left"
+                f"{AGAIN}"
             )
 
     def _fill(self, size: int) -> bytes:
