@@ -24,6 +24,7 @@ from dnsonde.table.merge import Merging
 STDIN = "-"
 OPTIONS = Options(repeating=True)
 TELL_EVERY_US = 200_000
+FORETELL_S, FORETELL_SHARE = 2.0, 0.01  # until then the hash of a file is most of what it took
 PART_S = 60.0  # of what is heard on a socket, until it can be looked into
 
 
@@ -371,7 +372,8 @@ class _Pace:
         done = self._before + consumed
         elapsed_s = (now - self._began_us) / 1e6
         rate = done / elapsed_s
-        left_s = (self._total - done) / rate if self._total > done and rate else None
+        known = elapsed_s >= FORETELL_S and done >= FORETELL_SHARE * self._total
+        left_s = (self._total - done) / rate if known and self._total > done else None
         self._on_progress(Progress("reading", path, done, self._total, messages, rate, elapsed_s, left_s))
 
     def done(self, size: int) -> None:

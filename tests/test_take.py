@@ -183,6 +183,16 @@ def test_who_asks_while_files_come_in_sees_each_as_a_whole(
     assert len(Lake(lake).accounts()) == len(paths)
 
 
+def test_the_time_left_is_told_once_it_is_known() -> None:
+    clock = VirtualClock()
+    told: list[take.Progress] = []
+    pace = take._Pace(clock, told.append, 1_000_000)
+    for wait_s, consumed in ((1, 100_000), (4, 9_000), (5, 250_000), (5, 1_000_000)):
+        clock.sleep_us(wait_s * 1_000_000)
+        pace.tell("trace.pcap", consumed, 0)
+    assert [progress.left_s for progress in told] == [None, None, 30, None]
+
+
 def test_one_socket_is_listened_on_at_a_time() -> None:
     assert take.files_of(["unix:a", "trace.pcap"]) == [("unix:a", True), ("trace.pcap", True)]
     with pytest.raises(UsageError, match="only one of unix:a, tcp:53 can be listened on by one command"):
