@@ -18,14 +18,14 @@ ANYTHING = (-(1 << 63), (1 << 63) - 1)  # the ends of a half that may be any
 
 
 def prefixes(texts: Iterable[str | Prefix]) -> tuple[Prefix, ...]:
-    """Prefixes of texts like 192.0.2.0/24, 2001:db8::/32 or one address; UsageError for what is none."""
+    """Prefixes of texts like 192.0.2.0/24, 2001:db8::/32 or one address, each once; UsageError for what is none."""
     found = []
     for text in texts:
         try:
             found.append(ip_network(text, strict=False))
         except ValueError:
             raise UsageError(f"{text!r} is no prefix; write it like 192.0.2.0/24 or 2001:db8::/48") from None
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 # By IANA's registries of special-purpose addresses.

@@ -84,6 +84,11 @@ def test_no_home_is_nowhere_and_a_bad_prefix_is_refused() -> None:
     assert database().execute(f"SELECT {inside('a', ())}").fetchone() == (False,)
 
 
+def test_a_prefix_that_is_given_twice_counts_once() -> None:
+    twice = prefixes(["192.0.2.0/24", "2001:db8::/32", "192.0.2.7/24", "2001:db8::/32"])
+    assert twice == prefixes(["192.0.2.0/24", "2001:db8::/32"])
+
+
 def test_below_is_the_domain_and_what_ends_in_a_dot_and_it() -> None:
     names = ("example.net", "a.example.net", "anexample.net", "net", "a_b.org", "x.a_b.org", "xa-b.org", "")
     connection = database()
