@@ -12,7 +12,6 @@ from duckdb import DuckDBPyConnection
 
 from dnsonde import report
 from dnsonde.choices import CHANGES
-from dnsonde.errors import RunError
 from dnsonde.escape import typed
 from dnsonde.lab.truth import TRUTH
 from dnsonde.lang.words import Words, words
@@ -21,7 +20,7 @@ from dnsonde.page.measurement import asked, measurement, targets
 from dnsonde.page.parts import Part
 from dnsonde.page.run import CHANGED, Before
 from dnsonde.probe import state as states
-from dnsonde.probe.judge import is_judged
+from dnsonde.probe.judge import require_judged
 from dnsonde.table import store
 from dnsonde.table.lake import is_lake
 from dnsonde.table.readable import readable
@@ -97,14 +96,12 @@ def at(folder: Path) -> tuple[Measured, report.Confusion | None]:
 def judged(folder: Path, connection: DuckDBPyConnection | None = None) -> dict[str, Relation]:
     """A run's verdicts, and whose their addresses are; RunError where it has none."""
     found = store.open_folder(folder, connection, [VERDICT, ENRICHMENT])
-    if not is_judged(folder):
-        if is_lake(folder):
-            raise RunError(
-                f"{folder} is a lake, and verdicts are a run's: give the folder that `probe -o` named"
-            )
-        raise RunError(
-            f"{folder} has no verdicts yet: `dnsonde join {typed(folder)}` makes them from what is there"
-        )
+    require_judged(
+        folder,
+        f"{folder} is a lake, and verdicts are a run's: give the folder that `probe -o` named"
+        if is_lake(folder)
+        else f"{folder} has no verdicts yet: `dnsonde join {typed(folder)}` makes them from what is there",
+    )
     return found
 
 

@@ -41,7 +41,6 @@ from dnsonde.table.snapshot import parts_in, rows_of, unmoved
 
 DEPTH = 5  # folders within folders that are looked into
 LOOKED_AT = 20_000  # folders at most
-LOCKS = Path("/proc/locks")
 
 State = Literal["finished", "unjudged", "begun", "working", "empty", "damaged"]
 
@@ -194,7 +193,7 @@ def standing(entry: Entry) -> Standing:
 def _run(folder: Path) -> Standing:
     kept = states.load(folder)
     counts = {table.name: _rows(folder, table) for table in (PROBE, REPLY, SIGHTING, VERDICT)}
-    working = is_locked(folder / states.LOCK)
+    working = states.is_measured(folder)
     targets = number = None
     if (folder / states.PLAN).is_file():
         made_of = tuple(_changed(folder / name) for name in (states.PLAN, SCOPE))
@@ -233,7 +232,7 @@ def _lake(folder: Path) -> Standing:
     arriving = tuple(
         (len(parts), sum(_size(p) for p in parts))
         for place in sorted((folder / lakes.INCOMING).glob("*"))
-        if is_locked(place)
+        if states.is_locked(place)
         for parts in [_written(place)]
     )
     known = kept(folder)
@@ -253,17 +252,6 @@ def _written(place: Path) -> list[Path]:
     with suppress(FileNotFoundError):
         return sorted(place.rglob("part-*.parquet"))
     return []
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process of this machine has it for itself; False where that cannot be told."""
-    try:
-        status = path.stat()
-        held = LOCKS.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    return any(" WRITE " in line and f" {place} " in line and "->" not in line for line in held.splitlines())
 
 
 def _may_hold(one: "os.DirEntry[str]") -> bool:

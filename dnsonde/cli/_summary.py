@@ -11,6 +11,7 @@ from dnsonde.cli._progress import duration
 from dnsonde.cli._terminal import counted
 from dnsonde.escape import terminal, typed
 from dnsonde.lang.words import share_of
+from dnsonde.probe.state import is_measured
 from dnsonde.report import CLASSES, Confusion, Count, Summary, meaning, place
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def show(
             "No target has a verdict yet." if asked else "There was no address to ask: this shard has none."
         )
         unfinished(measured.unfinished, measured.folder, out, continued_by)
-        if measured.probes:
+        if measured.probes and not is_measured(measured.folder):
             out.print(f"Judge what is there: dnsonde join {typed(measured.folder)}", soft_wrap=True)
         return
     out.print(classes(summary, truth, narrow=out.width < NARROW))
@@ -66,7 +67,9 @@ def show(
 
 def unfinished(said: str, folder: Path, out: "Console", continued_by: str = "") -> None:
     """Print what is said of a run that is not finished, if anything, and the command that continues it."""
-    if said:
+    if said and is_measured(folder):
+        out.print(f"{said} It is being measured: wait until that is done.", soft_wrap=True)
+    elif said:
         command = continued_by or f"dnsonde probe PLAN.toml -o {typed(folder)}"
         out.print(f"{said} Continue: {command}", soft_wrap=True)
 

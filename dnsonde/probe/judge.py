@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dnsonde.errors import RunError, SystemRefusal
-from dnsonde.probe.state import load
+from dnsonde.escape import typed
+from dnsonde.probe.state import is_measured, load
 from dnsonde.table.kept import can_keep, is_kept, keep, kept
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.table.store import Writer, create_views, database, open_folder, row_count
@@ -49,6 +50,18 @@ WITH answered AS (
 SELECT CAST(coalesce(round(median(seen_us - sent_us) / 1e6), 0) AS BIGINT) * 1000000
 FROM sent JOIN seen USING (target_net, target_host, attempt, tag)
 """
+
+
+def require_judged(folder: Path, otherwise: str) -> None:
+    """RunError where a run has no verdicts: that it is being measured, or else what `otherwise` says."""
+    if is_judged(folder):
+        return
+    if is_measured(folder):
+        raise RunError(
+            f"{folder} is being measured and has no verdicts yet: wait until that is done; "
+            f"`dnsonde show {typed(folder)}` says how far it is"
+        )
+    raise RunError(otherwise)
 
 
 def is_judged(folder: Path) -> bool:

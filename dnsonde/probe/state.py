@@ -25,6 +25,7 @@ PLAN = "plan.toml"  # a run's copy of its plan
 FILE = "state.json"
 LOCK = "state.lock"
 TURN = "join.lock"  # whose turn it is of those who join
+LOCKS = Path("/proc/locks")
 STAMP_US = 250_000  # a process that sends says so for so long in advance
 
 
@@ -95,6 +96,22 @@ def save(folder: Path, state: State) -> None:
         put(Path(folder) / FILE, text.encode(), 0o600)
     except OSError as error:
         raise refusal(folder, error) from error
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process of this machine has it for itself; False where that cannot be told."""
+    try:
+        status = path.stat()
+        held = LOCKS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    return any(" WRITE " in line and f" {place} " in line and "->" not in line for line in held.splitlines())
+
+
+def is_measured(folder: Path) -> bool:
+    """Whether a process is at work in a run folder, as far as that can be told."""
+    return is_locked(folder / LOCK)
 
 
 class Lock:

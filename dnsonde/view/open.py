@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from dnsonde.errors import RunError, UsageError
 from dnsonde.escape import typed
 from dnsonde.probe import state as states
-from dnsonde.probe.judge import is_judged
+from dnsonde.probe.judge import require_judged
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.report import TARGET, owned
 from dnsonde.table import store
@@ -45,11 +45,11 @@ def open_view(
             folder=folder,
         )
     opened = store.open_folder(folder, connection)
-    if not is_judged(folder):
-        raise RunError(
-            f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
-            f"run, and `dnsonde join {typed(folder)}` judges a run that was begun"
-        )
+    require_judged(
+        folder,
+        f"{folder} is neither a lake nor a run with verdicts: `dnsonde ingest` makes a lake, `dnsonde probe` a "
+        f"run, and `dnsonde join {typed(folder)}` judges a run that was begun",
+    )
     plan = plan_of(folder)
     own = home or tuple(place for prefix in plan.space.prefixes if (place := network(prefix)) is not None)
     contact, port = plan.identity.contact, plan.space.port

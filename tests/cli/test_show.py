@@ -147,6 +147,23 @@ def test_a_shard_without_an_address_is_a_run_of_no_hosts(dnsonde: Type, tmp_path
     ]
 
 
+def test_a_run_that_is_being_measured_is_waited_for(dnsonde: Type, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / states.PLAN).write_text(KNOWN)
+    states.save(run, states.State("0" * 8, "0" * 32, "", 0))
+    asked = (["show", run, "--open"], ["report", run, "-o", "x"], ["export", "--format", "jsonl", run])
+    with states.Lock(run):
+        told = [dnsonde(*words) for words in asked]
+        summary = " ".join(dnsonde("show", run).stdout.split())
+    assert [one.returncode for one in told] == [3, 3, 3]
+    for one in told:
+        assert "is being measured and has no verdicts yet: wait until that is done; `dnsonde" in one.stderr
+    assert summary.endswith("It is being measured: wait until that is done.")
+    assert "dnsonde join" in dnsonde(*asked[1]).stderr
+    assert "Continue: dnsonde probe" in " ".join(dnsonde("show", run).stdout.split())
+
+
 def test_a_long_table_says_what_it_left_out(dnsonde: Type, run: Path) -> None:
     said = dnsonde("show", run, "--format", "table", "--limit", "2")
     assert len(said.stdout.splitlines()) == 3
