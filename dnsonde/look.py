@@ -23,11 +23,12 @@ from dnsonde.probe import state as states
 from dnsonde.probe.judge import require_judged
 from dnsonde.table import store
 from dnsonde.table.lake import is_lake
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.rows import Relation, joined, value
 from dnsonde.table.schema import ENRICHMENT, PROBE, REPLY, SIGHTING, VERDICT
 from dnsonde.view.open import open_view, plan_of
-from dnsonde.view.view import Network, View
+from dnsonde.view.view import View
 from dnsonde.view.whose import require_owners
 from dnsonde.write import write
 
@@ -70,7 +71,7 @@ class Difference:
         return sum(self.counts.values())
 
 
-def part(folder: Path, *, since: Path | None = None, home: tuple[Network, ...] = ()) -> Part:
+def part(folder: Path, *, since: Path | None = None, home: tuple[Prefix, ...] = ()) -> Part:
     """A run as a report tells it: with its plan, and with what changed since another one."""
     return part_of(folder, open_view(folder, home=home), since=since)
 

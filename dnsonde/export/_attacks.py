@@ -11,9 +11,10 @@ from typing import Any
 
 from dnsonde.errors import UsageError
 from dnsonde.intel.load import amplifiers
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.rows import Relation, records, within
-from dnsonde.view.view import Incident, Network, View
+from dnsonde.view.view import Incident, View
 
 ATTACKS = ("amplification", "flood", "carpet_flood")  # whose packets go to the subject
 REFLECTED_SHARE = 0.05
@@ -88,7 +89,7 @@ class Attack:
     """One attack with its traffic. incidents: what was found of it, worst first; flow: that to its victim then."""
 
     incidents: tuple[Incident, ...]
-    target: Network
+    target: Prefix
     flow: Relation
     flows: int
     packets: int
@@ -133,9 +134,9 @@ def attacks(view: View) -> Iterator[Attack]:
             yield attack
 
 
-def _together(view: View) -> list[tuple[Network, tuple[Incident, ...]]]:
+def _together(view: View) -> list[tuple[Prefix, tuple[Incident, ...]]]:
     """Targets and findings by attack, worst first: those of one target whose times overlap tell of the same packets."""
-    by_target: dict[Network, list[list[Incident]]] = {}
+    by_target: dict[Prefix, list[list[Incident]]] = {}
     for incident in sorted(view.incidents(), key=lambda i: i.first_us):
         target = incident.network
         if incident.detector not in ATTACKS or target is None:
@@ -152,7 +153,7 @@ def _together(view: View) -> list[tuple[Network, tuple[Incident, ...]]]:
     return sorted(each, key=lambda one: one[1][0].at)
 
 
-def to_target(view: View, target: Network) -> Relation:
+def to_target(view: View, target: Prefix) -> Relation:
     """All flows to an address or a prefix."""
     return view.tables["flow"].filter(within("dst", str(target)))
 
@@ -163,7 +164,7 @@ def during(*incidents: Incident) -> str:
     return f"end_us >= {first} AND start_us <= {last}"
 
 
-def _attack(incidents: tuple[Incident, ...], target: Network, flow: Relation) -> Attack | None:
+def _attack(incidents: tuple[Incident, ...], target: Prefix, flow: Relation) -> Attack | None:
     total = _sums(flow)[0]
     if not total["packets"]:
         return None

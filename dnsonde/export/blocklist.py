@@ -9,8 +9,8 @@ from dnsonde.export._campaigns import name_of
 from dnsonde.export._contract import require_within
 from dnsonde.export._documents import LEVELS
 from dnsonde.intel.load import relied_on
-from dnsonde.table.prefix import NO_HOST, PRIVATE
-from dnsonde.view.view import Incident, Network, View
+from dnsonde.table.prefix import NO_HOST, PRIVATE, Prefix
+from dnsonde.view.view import Incident, View
 
 KINDS = ("all", "address", "domain")
 
@@ -61,12 +61,12 @@ def blocklist(
         view.warn(f"left out, since your users may need it and its address is easily forged: {named}")
 
 
-def _is_nobodys(place: Network) -> bool:
+def _is_nobodys(place: Prefix) -> bool:
     """Whether nobody outside has such an address: whoever blocks it blocks himself, or nothing."""
     return any(place.version == one.version and place.overlaps(one) for one in (*PRIVATE, *NO_HOST))
 
 
-def _relied_on(place: Network) -> str | None:
+def _relied_on(place: Prefix) -> str | None:
     """Whose name server, which very many depend on, has an address in it; None where none has."""
     known = relied_on()
     if place.prefixlen == place.max_prefixlen:  # as nearly all are, and of bots there may be very many

@@ -18,8 +18,9 @@ from dnsonde.export._attacks import (
     to_target,
 )
 from dnsonde.export._contract import require_within
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.rows import Relation
-from dnsonde.view.view import Incident, Network, View
+from dnsonde.view.view import Incident, View
 
 LANGUAGES = ("exabgp", "nftables")
 HARM_SHARE = 0.01  # of the legitimate traffic: above it a rule has a warning
@@ -42,7 +43,7 @@ class Rule:
     """
 
     incidents: tuple[Incident, ...]
-    target: Network
+    target: Prefix
     protocol: int
     source_port: int | None
     port: int | None

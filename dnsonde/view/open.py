@@ -15,16 +15,17 @@ from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.report import TARGET, owned
 from dnsonde.table import store
 from dnsonde.table.lake import Lake, is_lake
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.rows import Relation
 from dnsonde.table.schema import ENRICHMENT, FINDING, TABLES, VERDICT
-from dnsonde.view.view import Network, View, network
+from dnsonde.view.view import View, network
 
 
 def open_view(
     folder: Path,
     findings: pa.Table | None = None,
-    home: tuple[Network, ...] = (),
+    home: tuple[Prefix, ...] = (),
     warn: Callable[[str], None] = lambda _: None,
 ) -> View:
     """A run or a lake with its findings: those given, or those that it keeps. RunError for what is neither."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +17,11 @@ from duckdb import DuckDBPyConnection
 from dnsonde.lang.words import KINDS
 from dnsonde.owners.owner import NOBODY, Owner
 from dnsonde.report import ANSWERED, TARGET, owned
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.readable import readable
 from dnsonde.table.rows import Relation, joined, value
 from dnsonde.view.nature import FORGEABLE, Nature, nature
 from dnsonde.wire.batch import address_pair
-
-Network = IPv4Network | IPv6Network
-
 
 SHORT = [  # columns of `finding` that an `Incident` holds itself
     "detector", "threat", "subject", "subject_kind", "severity", "confidence", "first_seen", "last_seen", "count",
@@ -120,7 +118,7 @@ class Incident:
         return told.lower() if isinstance(told, str) else None
 
     @property
-    def network(self) -> Network | None:
+    def network(self) -> Prefix | None:
         """The subject as a network; None for a domain."""
         return network(self.subject) if self.kind != "domain" else None
 
@@ -140,7 +138,7 @@ class View:
     connection: DuckDBPyConnection
     tables: Mapping[str, Relation]
     findings: pa.Table
-    home: tuple[Network, ...] = ()
+    home: tuple[Prefix, ...] = ()
     contact: str = ""
     port: int = 53
     warn: Callable[[str], None] = field(default=lambda _: None)
@@ -225,7 +223,7 @@ class View:
         if count > most:
             self.warn(f"{count - most:,} open resolvers are left out: `--set hosts_max={count}` takes all")
 
-    def is_home(self, place: Network) -> bool:
+    def is_home(self, place: Prefix) -> bool:
         """Whether an address or a prefix lies in the operator's own."""
         return any(place.version == own.version and place.subnet_of(own) for own in self.home)  # type: ignore[arg-type]
 
@@ -234,7 +232,7 @@ def _owner(row: Mapping[str, Any]) -> Owner:
     return Owner(row["asn"], row["as_name"], row["prefix"], row["country"], row["abuse"])
 
 
-def network(text: str) -> Network | None:
+def network(text: str) -> Prefix | None:
     """An address or a prefix; None for what is neither."""
     try:
         return ip_network(text, strict=False)

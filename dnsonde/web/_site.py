@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import TypeVar
@@ -17,6 +16,7 @@ from dnsonde import shelf, watch
 from dnsonde.clock import Clock
 from dnsonde.errors import RunError, SystemRefusal
 from dnsonde.shelf import Entry, Shelf, Standing
+from dnsonde.table.prefix import Prefix
 from dnsonde.table.schema import ENRICHMENT, FINDING
 from dnsonde.table.snapshot import Hold
 from dnsonde.view.open import open_view
@@ -31,7 +31,7 @@ STANDING_US = 300_000  # and one at a run or a lake
 QUERY_S = 30.0  # what one page may cost
 AGAIN_S = 0.1  # between one word to stop and the next
 
-Home = tuple[IPv4Network | IPv6Network, ...]
+Home = tuple[Prefix, ...]
 Result = TypeVar("Result")
 
 
