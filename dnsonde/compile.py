@@ -160,9 +160,9 @@ def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for one in set(multiprocessing.active_children()) - others:
             one.kill()
+        pool.shutdown(cancel_futures=True)  # at once, and no semaphore is left for Python to complain of
         raise
     pool.shutdown()
 
