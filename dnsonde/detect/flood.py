@@ -46,10 +46,12 @@ from dnsonde.table.relations import attach, is_ipv4, keys, pair
 STOMPED = 5  # connections
 LIMITED = 100  # errors of one source for one victim; who sends errors limits their rate
 AGAIN = 2  # SYNs of a client in a minute
+NEARLY_ALL = 0.9
 TRIES = 6  # SYNs in a minute of a connection that nobody answers: after 0, 1, 3, 7, 15, 31 s (RFC 6298)
 COLUMNS = [
     *DST, "vector", "window", *keys("src"), "network", "protocol", "port", "origin", "ports", "source_ports",
-    "options", "bare", "start_us", "end_us", "packets", "bytes", "mark", "src_home", "dst_home", "file",
+    "options", "ttl_min", "length_max", "bare", "start_us", "end_us", "packets", "bytes", "mark", "src_home",
+    "dst_home", "file",
 ]  # fmt: skip
 ORIGINS = 1000  # ports that SYNs without options come from: a scanner has few, and systems send options
 
@@ -170,7 +172,7 @@ def flood(
     crafted = (each.vector == "syn") & spread & (each.bare * 2 >= each.flows) & (each.flows >= each.talks)
     crafted = crafted & (each.flows * 2 >= each.packets)  # each from a port of its own
     scattered = (each.vector == "syn") & (each.origins >= ORIGINS) & (each.bare * 2 >= each.flows)
-    clients = (each.networks == 1) & (each.packets <= AGAIN * each.sources) & (each.alike * 2 <= each.flows)
+    clients = (each.networks == 1) & (each.packets <= AGAIN * each.sources) & ~each.alike
     # Nobody makes so many connections and has nothing to say.
     empty = spread & (each.flows >= 50 * each.sources) & (each.flows >= 3 * each.used)
     # Of a flood from few ports a row has very many; a STOMP's are data of one connection.
@@ -355,6 +357,18 @@ def _alone(each: ir.Table, syn_s: int) -> ir.Table:
 
 
 def _layouts(few: ir.Table, by: list[str]) -> ir.Table:
-    """How many flows have no TCP options, `bare`, and how many have the same, of those that most have: `alike`."""
-    each = few.group_by([*by, "options"]).aggregate(flows=few.count(), bare=few.bare.sum())
-    return each.group_by(by).aggregate(alike=each.flows.max(), bare=each.bare.sum())
+    """How many flows have no TCP options, `bare`, and whether one layout of them is that of more than half, `alike`.
+
+    Of a log lengths are all that is known, and layouts may be of one length: there it must be nearly all.
+    """
+    logged = few.ttl_min.isnull()
+    rows = few.mutate(
+        logged=logged.cast("int64"),
+        layout=logged.ifelse(few.length_max.cast("int64"), few.options.cast("int64")),
+    )
+    each = rows.group_by([*by, "logged", "layout"]).aggregate(flows=rows.count(), bare=rows.bare.sum())
+    sums = each.group_by(by).aggregate(
+        most=each.flows.max(), flows=each.flows.sum(), bare=each.bare.sum(), logged=each.logged.max()
+    )
+    share = (sums.logged == 1).ifelse(NEARLY_ALL, 0.5)
+    return sums.select(*by, "bare", alike=sums.most > sums.flows * share)

@@ -56,7 +56,7 @@ def telnet_bruteforce(
         last_us=telnet.end_us.max(),
         packets=telnet.packets.sum(),
         octets=telnet.bytes.sum(),
-        data=telnet.payload_bytes.sum(),
+        data=(telnet.payload_bytes + telnet.push).sum(),  # logs know one of the two
     )
     # Scans and refusals say nothing about what the source does when it is let in.
     each = stage(each.filter(each.data > 0), needed=True)

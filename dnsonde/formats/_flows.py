@@ -12,6 +12,7 @@ from dnsonde.formats import _logs as logs
 from dnsonde.formats._contract import Account
 
 Numbers = NDArray[Any]
+ANSWERED = {8: 0, 10: 9, 13: 14, 15: 16, 17: 18, 128: 129}  # what ICMP asks, and by which type it is answered
 
 
 @dataclass(slots=True)
@@ -34,7 +35,8 @@ def conversations(
 ) -> Iterator[pa.RecordBatch]:
     """Rows of each way that has packets. Records without a time (`timed`) or an address are malformed, and counted.
 
-    times: first and last, microseconds; ends, ports: source and target of the first way; the other is its reverse.
+    times: first and last, microseconds; ends, ports: source and target of the first way; the other is its reverse (of
+    ICMP, whose type and code these are, the answer).
     """
     (first, last), (src, dst) = times, ends
     good = timed & src.valid & dst.valid
@@ -44,8 +46,13 @@ def conversations(
     if good.any():
         account.saw(int(first[good].min()), int(last[good].max()))
     tcp = protocol == 6
+    back = ports[1], ports[0]
+    icmp = (protocol == 1) | (protocol == 58)
+    for asked, answered in ANSWERED.items():
+        is_asked = icmp & (ports[0] == asked)
+        back = np.where(is_asked, answered, back[0]), np.where(is_asked, 0, back[1])
     for way, (one, other), (source, target) in zip(
-        ways, ((src, dst), (dst, src)), (ports, ports[::-1]), strict=True
+        ways, ((src, dst), (dst, src)), (ports, back), strict=True
     ):
         keep = good & (way.packets > 0)
         if keep.any():
@@ -61,13 +68,22 @@ def conversations(
             )  # fmt: skip
 
 
-def flag_columns(bits: Numbers) -> dict[str, Numbers]:
-    """Columns of flags that were seen, from the octet of TCP's header: with both SYN and ACK it is a SYN-ACK."""
+def asks(packets: Numbers, ports: tuple[Numbers, Numbers]) -> Numbers:
+    """1 where several packets went to the lower port: who sends those began, as far as ports tell."""
+    return ((packets > 1) & (ports[0] > ports[1])).astype(np.int64)
+
+
+def flag_columns(bits: Numbers, packets: Numbers, began: Numbers) -> dict[str, Numbers]:
+    """Columns of flags that were seen, from the octet of TCP's header that has those of all packets of a flow.
+
+    SYN and ACK are a SYN-ACK, but of who `began` (1) they are of two packets.
+    """
     fin, syn, rst, push, ack = (bits >> shift & 1 for shift in (0, 1, 2, 3, 4))
+    answers = syn & ack & (1 - began)
     return {
-        "syn": syn & ~ack & 1,
-        "synack": syn & ack,
-        "ack": ack & ~syn & 1,
+        "syn": syn & (1 - answers),
+        "synack": answers,
+        "ack": ack & ((1 - answers) | (packets > 1)),
         "fin": fin,
         "rst": rst,
         "push": push,

@@ -34,7 +34,19 @@ NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 DATE = r"^(\d{4})[-/](\d\d)[-/](\d\d)[T +]?(\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:?\d\d)?$"
 ODD = r'[^!-~]|["$();@\\]'  # what needs an escape in presentation form (RFC 1035, 5.1)
 
-PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "ipv6-icmp": 58, "icmp6": 58, "sctp": 132}
+# As IANA, nfdump, Suricata, Argus and /etc/protocols call them; Argus names what it takes UDP to carry.
+PROTOCOLS = {
+    "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipip": 4, "ip-in-ip": 4, "ipv4": 4, "ipencap": 4, "st": 5, "tcp": 6,
+    "egp": 8, "igp": 9, "udp": 17, "rtp": 17, "rtcp": 17, "udt": 17, "rdp": 27, "dccp": 33, "ipv6": 41,
+    "ipv6-route": 43, "rte6": 43, "ipv6-frag": 44, "frag6": 44, "rsvp": 46, "gre": 47, "esp": 50, "ah": 51, "swipe": 53,
+    "mobile": 55, "mobil": 55, "icmp6": 58, "icmpv6": 58, "ipv6-icmp": 58, "ipv6-nonxt": 59, "nohe6": 59,
+    "ipv6-opts": 60, "opts6": 60, "eigrp": 88, "ospf": 89, "ospfigp": 89, "ax.25": 93, "etherip": 97, "ethip": 97,
+    "encap": 98, "pim": 103, "ipcomp": 108, "ipcmp": 108, "vrrp": 112, "carp": 112, "pgm": 113, "l2tp": 115,
+    "isis": 124, "isis4": 124, "sctp": 132, "fc": 133, "udplite": 136, "mpls-in-ip": 137,
+}  # fmt: skip
+UDP = 17
+UDP_HEADERS = (28, 48)  # octets of IPv4's and UDP's, of IPv6's and UDP's
+ETHERNET, IPV4_LEAST = 14, 20  # octets of headers
 
 Pair = tuple[NDArray[Any], NDArray[np.bool_]]
 
@@ -351,15 +363,27 @@ def _presentation(text: str) -> str:
 
 def protocols(column: pa.Array, ends: Ends) -> NDArray[np.int64]:
     """IP protocol numbers of names or numbers; ICMP by the addresses' family; 255 where unknown."""
-    text = pc.ascii_lower(column.cast(pa.string()).fill_null(""))
+    text = pc.utf8_trim_whitespace(pc.ascii_lower(column.cast(pa.string()).fill_null("")))
     known = (
         pc.index_in(text, pa.array(list(PROTOCOLS))).fill_null(len(PROTOCOLS)).to_numpy(zero_copy_only=False)
     )
     found = np.array([*PROTOCOLS.values(), 255])[known]
     number, valid = integers(text, 255)
     found = np.where(valid, number, found)
-    four = (ends.net == 0) & (ends.host >> 32 == 0xFFFF)
-    return np.where((found == 1) & ~four, 58, found)
+    return np.where((found == 1) & ~_is_four(ends.net, ends.host), 58, found)
+
+
+def of_frames(octets: NDArray[np.int64], packets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """IP octets of so many packets, where somebody counted their Ethernet headers as well."""
+    found: NDArray[np.int64] = np.minimum(
+        octets, np.maximum(octets - ETHERNET * packets, IPV4_LEAST * packets)
+    )
+    return found
+
+
+def _is_four(net: NDArray[np.int64], host: NDArray[np.int64]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (net == 0) & (host >> 32 == 0xFFFF)
+    return found
 
 
 def message_rows(
@@ -426,6 +450,8 @@ def _answers(lists: pa.Array | None, count: int) -> dict[str, Any]:
 def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.bool_]) -> pa.RecordBatch:
     """Rows of `flow` from a log, those of `keep`; counters that it does not know are 0, lengths are the mean.
 
+    What UDP carries is known from its octets, where the log does not tell it.
+
     A counter that cannot be, as of a broken exporter, is cut and noted: sums of them, and products, must fit.
 
     `columns` has start_us, end_us, both ends, protocol, ports, packets and bytes at least.
@@ -437,6 +463,8 @@ def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.boo
         if count and taken[name].max() > most:
             account.note(f"{name} of some flows cannot be that many: they were cut to {most:,}")
             taken[name] = np.minimum(taken[name], most)
+    header = np.where(_is_four(taken["src_net"], taken["src_host"]), *UDP_HEADERS)
+    carried = np.where(taken["protocol"] == UDP, taken["bytes"] - header * taken["packets"], 0)
     mean = taken["bytes"] / np.maximum(taken["packets"], 1)
     length = np.minimum(mean, LONGEST_PACKET).astype(np.int32)  # counters may be anything
     filled = {
@@ -451,10 +479,10 @@ def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.boo
                 "mirai_syn",
                 "options",
                 "fragments",
-                "payload_bytes",
             ),
             zero,
         ),
+        "payload_bytes": np.maximum(carried, 0),
         **taken,
         "file": account.file,
         "length_min": length,

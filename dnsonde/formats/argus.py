@@ -126,9 +126,13 @@ def _ways(rows: Columns, account: Account) -> tuple[Way, Way]:
     states = pc.list_element(parts, 0), pc.list_element(parts, 1)
     backwards = logs.booleans(pc.match_substring_regex(rows["Dir"].fill_null(""), "<[-?] *$"))
     back_packets = packets - source_packets
+    source, back = (
+        logs.of_frames(count, of)
+        for count, of in ((source_octets, source_packets), (octets - source_octets, back_packets))
+    )
     return (
-        Way(source_packets, source_octets, _flags(states[0], source_packets, answers=backwards)),
-        Way(back_packets, octets - source_octets, _flags(states[1], back_packets, answers=~backwards)),
+        Way(source_packets, source, _flags(states[0], source_packets, answers=backwards)),
+        Way(back_packets, back, _flags(states[1], back_packets, answers=~backwards)),
     )
 
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from dnsonde.formats import _logs as logs
 from dnsonde.formats._contract import Account, Format, Options, Tables
+from dnsonde.formats._flows import Way, conversations, flag_columns
 from dnsonde.formats._messages import MDNS, TCP, UDP
 from dnsonde.formats._stream import Stream
 
 TEXT, REAL, FLAG = pa.string(), pa.float64(), pa.bool_()
+ADDRESSES = ("A", "AAAA")
 HEX = frozenset(string.hexdigits)
 # The answers' data by type, in the format `grouped`: texts of most types, objects of some.
 GROUPED = pa.struct(
@@ -33,7 +35,7 @@ DNS = pa.struct(
         "type": TEXT, "id": REAL, "flags": TEXT, "opcode": REAL, "rrname": TEXT, "rrtype": TEXT, "rcode": TEXT,
         "rdata": TEXT, "ttl": REAL, "aa": FLAG, "tc": FLAG, "rd": FLAG, "ra": FLAG,
         "queries": pa.list_(pa.struct({"rrname": TEXT, "rrtype": TEXT})),
-        "answers": pa.list_(pa.struct({"rdata": TEXT, "ttl": REAL})), "grouped": GROUPED,
+        "answers": pa.list_(pa.struct({"rrtype": TEXT, "rdata": TEXT, "ttl": REAL})), "grouped": GROUPED,
     }
 )  # fmt: skip
 FLOW = pa.struct(
@@ -110,10 +112,11 @@ def _messages(rows: dict[str, pa.Array], account: Account, options: Options) -> 
     )
     rrname = pc.coalesce(event["rrname"], pc.struct_field(asked, "rrname"))
     rrtype = pc.coalesce(event["rrtype"], pc.struct_field(asked, "rrtype"))
-    qname, mixed = logs.names(rrname)
+    qname, mixed = logs.names(pc.if_else(pc.equal(rrname, ""), ".", rrname))  # the root has no letter
     ports = [logs.integers(rows[name], 65535)[0] for name in ("src_port", "dest_port")]
-    # An answer's ends are the flow's in newer versions: the server is who has the DNS port.
-    turned = response & np.isin(ports[1], [*options.ports, *options.mdns_ports])
+    # An answer's ends are the flow's in version 2: the server is who has the DNS port.
+    served = [np.isin(port, [*options.ports, *options.mdns_ports]) for port in ports]
+    turned = response & served[1] & ~(served[0] & logs.booleans(pc.equal(event["type"], "response")))
     ends = {
         f"{role}_{half}": np.where(turned, getattr(other, half), getattr(own, half))
         for role, own, other in (("src", src, dst), ("dst", dst, src))
@@ -155,16 +158,21 @@ def _filled(lists: pa.Array) -> pa.Array:
 
 
 def _texts(lists: pa.Array) -> pa.Array:
-    """The data of the answer records, as lists of text."""
-    return _pack(pc.struct_field(pc.list_flatten(lists), "rdata"), _lengths(lists))
+    """The data of the answer records, as lists of text; null for those that are no addresses."""
+    record = pc.list_flatten(lists)
+    told = pc.is_in(pc.struct_field(record, "rrtype").fill_null("A"), pa.array(ADDRESSES))
+    return _pack(pc.if_else(told, pc.struct_field(record, "rdata"), None), _lengths(lists))
 
 
 def _by_type(groups: pa.Array) -> pa.Array:
-    """The same of `grouped` ones; those told as objects have no text."""
+    """The same of `grouped` ones."""
     each = [pc.struct_field(groups, field.name) for field in GROUPED]
     lengths = [_lengths(lists) for lists in each]
-    values = [pc.list_flatten(lists) for lists in each]
-    texts = [v if v.type == TEXT else pa.nulls(len(v), TEXT) for v in values]
+    told = [field.name in ADDRESSES for field in GROUPED]
+    texts = [
+        pc.list_flatten(lists) if known else pa.nulls(length.sum(), TEXT)
+        for lists, length, known in zip(each, lengths, told, strict=True)
+    ]
     row = np.concatenate([np.repeat(np.arange(len(groups)), length) for length in lengths])
     order = pa.array(np.argsort(row, kind="stable"))
     return _pack(pa.concat_arrays(texts).take(order), np.sum(lengths, axis=0))
@@ -213,34 +221,26 @@ def _codes(texts: pa.Array, number: Any) -> logs.Pair:
 
 def _flows(rows: dict[str, pa.Array], account: Account, options: Options) -> Tables:  # noqa: ARG001
     event = {field.name: pc.struct_field(rows["flow"], field.name) for field in FLOW}
-    start = logs.microseconds(event["start"])
-    end, ended = logs.microseconds(event["end"])
-    good, src, dst = _good(rows, start, account)
-    protocol = logs.protocols(rows["proto"], src)
-    ports = [logs.integers(rows[name], 65535)[0] for name in ("src_port", "dest_port")]
-    icmp = [logs.integers(rows[name], 255)[0] for name in ("icmp_type", "icmp_code")]
+    first, timed = logs.microseconds(event["start"])
+    last, ended = logs.microseconds(event["end"])
+    last = np.where(ended, np.maximum(last, first), first)
+    ends = logs.addresses(rows["src_ip"]), logs.addresses(rows["dest_ip"])
+    protocol = logs.protocols(rows["proto"], ends[0])
     is_icmp = (protocol == 1) | (protocol == 58)
-    ports = [np.where(is_icmp, i, p) for i, p in zip(icmp, ports, strict=True)]
-    for way, one, other, letters in (
-        ("server", (src, ports[0]), (dst, ports[1]), "ts"),
-        ("client", (dst, ports[1]), (src, ports[0]), "tc"),
-    ):
-        packets = logs.integers(event[f"pkts_to{way}"], 1 << 53)[0]
-        flags = _hex(pc.struct_field(rows["tcp"], f"tcp_flags_{letters}"), 2)
-        syn, ack = flags >> 1 & 1, flags >> 4 & 1
-        yield "flow", logs.flow_rows(
-            account,
-            {
-                "start_us": start[0], "end_us": np.where(ended, np.maximum(end, start[0]), start[0]),
-                "src_net": one[0].net, "src_host": one[0].host, "dst_net": other[0].net, "dst_host": other[0].host,
-                "protocol": protocol, "src_port": one[1], "dst_port": other[1], "packets": packets,
-                "bytes": logs.integers(event[f"bytes_to{way}"], 1 << 53)[0],
-                # Which flags there were, not in which packets: a server's SYN is a SYN-ACK.
-                "syn": syn if way == "server" else syn * 0, "synack": syn * ack if way == "client" else syn * 0,
-                "ack": ack, "fin": flags & 1, "rst": flags >> 2 & 1, "push": flags >> 3 & 1,
-            },
-            good & (packets > 0),
-        )  # fmt: skip
+    source, target = (
+        np.where(is_icmp, logs.integers(rows[kind], 255)[0], logs.integers(rows[port], 65535)[0])
+        for kind, port in (("icmp_type", "src_port"), ("icmp_code", "dest_port"))
+    )
+    ways = _way(rows, event, "server"), _way(rows, event, "client")
+    for batch in conversations(account, (first, last), ends, (source, target), protocol, ways, timed):
+        yield "flow", batch
+
+
+def _way(rows: dict[str, pa.Array], event: dict[str, pa.Array], to: str) -> Way:
+    packets, octets = (logs.integers(event[f"{what}_to{to}"], 1 << 53)[0] for what in ("pkts", "bytes"))
+    bits = _hex(pc.struct_field(rows["tcp"], f"tcp_flags_t{to[0]}"), 2)
+    flags = flag_columns(bits, packets, np.full_like(bits, to == "server"))
+    return Way(packets, logs.of_frames(octets, packets), flags)
 
 
 def _hex(texts: pa.Array, digits: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dnsonde.formats import _logs as logs
 from dnsonde.formats._contract import Account, Format, Options, Tables
-from dnsonde.formats._flows import Way, conversations, flag_columns
+from dnsonde.formats._flows import Way, asks, conversations, flag_columns
 from dnsonde.formats._stream import Stream
 
 TEXT, REAL = pa.string(), pa.float64()
@@ -212,7 +212,9 @@ def _flows(rows: Columns, account: Account) -> Iterator[pa.RecordBatch]:
         )
         for way in ("", "out_")
     )
-    forth.flags = flag_columns(_flags(rows["flags"]))
+    forth.flags = flag_columns(
+        _flags(rows["flags"]), forth.packets, asks(forth.packets, (ports[0], ports[1]))
+    )
     return conversations(
         account, (first, last), (src, dst), (ports[0], ports[1]), protocol, (forth, back), timed
     )

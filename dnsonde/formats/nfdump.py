@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dnsonde.formats import _logs as logs
 from dnsonde.formats._contract import Account, Format, Options, Tables
-from dnsonde.formats._flows import Way, conversations, flag_columns
+from dnsonde.formats._flows import Way, asks, conversations, flag_columns
 from dnsonde.formats._stream import FAULTS, Stream
 from dnsonde.wire.batch import MAPPED
 
@@ -240,7 +240,11 @@ def _flows(
     icmp = (protocol == 1) | (protocol == 58)
     source, target = (flow[f"{side}_port"].astype(np.int64) for side in ("src", "dst"))
     ports = np.where(icmp, target >> 8, source), np.where(icmp, target & 0xFF, target)
-    forth = Way(counters[0], counters[1], flag_columns(flow["bits"].astype(np.int64)))
+    forth = Way(
+        counters[0],
+        counters[1],
+        flag_columns(flow["bits"].astype(np.int64), counters[0], asks(counters[0], ports)),
+    )
     first, last = times
     return conversations(
         account, (first, np.maximum(first, last)), ends, ports, protocol, (forth, Way(*counters[2:])), whole

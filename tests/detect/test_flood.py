@@ -463,6 +463,11 @@ def test_clients_whose_service_is_out_of_reach_are_not_it() -> None:
     alike = [row | {"options": 7} for row in clients]
     scattered = [row | {"src_net": n << 40} for n, row in enumerate(clients, 1)]
     assert [len(told) for told in apart(flood, clients, alike, scattered)] == [0, 1, 1]
+    # Of a log lengths tell, which two of three layouts may have in common.
+    logged = [row | {"options": 0, "ttl_min": None, "ttl_max": None} for row in clients]
+    lengths = [row | {"length_max": 64 if n % 3 else 52} for n, row in enumerate(logged)]
+    tool = [row | {"length_max": 40} for row in logged]
+    assert [len(told) for told in apart(flood, lengths, tool)] == [0, 1]
 
 
 def test_syns_to_ever_other_ports_from_ever_other_ports_are_one() -> None:

@@ -35,6 +35,12 @@ def test_the_thresholds_are_nemeas() -> None:
         assert found(telnet_bruteforce, flows=attempts(60, **wrong)) == []
 
 
+def test_of_a_log_pushes_tell_that_something_was_said() -> None:
+    """nfdump and Suricata count no octets of payload."""
+    assert len(found(telnet_bruteforce, flows=attempts(40, payload_bytes=0, push=1))) == 1
+    assert found(telnet_bruteforce, flows=attempts(40, payload_bytes=0)) == []
+
+
 def test_an_attempt_cut_by_a_window_is_one() -> None:
     halves = [
         flow(

@@ -101,6 +101,63 @@ def test_nfdump_16_csv_tells_icmp_as_one_number(tmp_path: Path) -> None:
     assert [(f["src_port"], f["dst_port"]) for f in flows] == [(8, 0), (3, 10)]
 
 
+HEADER = "ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt"
+TIMES = "2023-11-14 22:13:20,2023-11-14 22:13:21,1.000"
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("ESP", 50),
+        ("OSPF ", 89),
+        ("IP-in-IP", 4),
+        ("IPv6", 41),
+        ("RTP", 17),
+        ("200  ", 200),
+        ("0", 0),
+        ("what", 255),
+    ],
+)
+def test_protocols_by_number_or_by_any_name(tmp_path: Path, written: str, number: int) -> None:
+    """nfdump pads, and Argus names what it takes UDP to carry."""
+    lines = f"{HEADER}\n{TIMES},192.0.2.1,198.51.100.7,0,0,{written},......,0,0,10,400,0,0\n"
+    (flow,) = read(tmp_path, lines)[1]
+    assert flow["protocol"] == number
+
+
+@pytest.mark.parametrize(
+    ("ports", "flags", "packets", "syn", "synack", "ack"),
+    [
+        ("40000,443", "...AP.SF", 6, 1, 0, 1),  # a client's SYN, and its ACKs
+        ("443,40000", "...AP.SF", 6, 0, 1, 1),  # a server's SYN-ACK, and its ACKs
+        ("443,40000", "...A..S.", 1, 0, 1, 0),
+        ("40000,443", "...A..S.", 1, 0, 1, 0),  # one packet is one packet
+        ("40000,443", "......S.", 3, 1, 0, 0),
+    ],
+)
+def test_flags_are_those_of_all_packets_of_a_flow(
+    tmp_path: Path, ports: str, flags: str, packets: int, syn: int, synack: int, ack: int
+) -> None:
+    lines = f"{HEADER}\n{TIMES},192.0.2.1,198.51.100.7,{ports},TCP,{flags},0,0,{packets},400,0,0\n"
+    (flow,) = read(tmp_path, lines)[1]
+    assert (flow["syn"], flow["synack"], flow["ack"]) == (syn, synack, ack)
+
+
+@pytest.mark.parametrize(
+    ("src", "dst", "header"), [("192.0.2.1", "198.51.100.7", 28), ("2001:db8::1", "2001:db8::2", 48)]
+)
+def test_what_udp_carries_follows_from_its_octets(tmp_path: Path, src: str, dst: str, header: int) -> None:
+    lines = [f"{TIMES},{src},{dst},53,4000,{name},......,0,0,3,3000,1,20" for name in ("UDP", "TCP")]
+    flows = read(tmp_path, "\n".join([HEADER, *lines, ""]))[1]
+    assert [flow["payload_bytes"] for flow in flows] == [3000 - 3 * header, 0, 0, 0]
+
+
+def test_what_answers_icmp_has_a_type_of_its_own(tmp_path: Path) -> None:
+    lines = f"{HEADER}\n{TIMES},192.0.2.1,198.51.100.7,0,{13 << 8},ICMP,......,0,0,3,120,3,120\n"
+    forth, back = read(tmp_path, lines)[1]
+    assert [(flow["src_port"], flow["dst_port"]) for flow in (forth, back)] == [(13, 0), (14, 0)]
+
+
 def test_nfdump_json(tmp_path: Path) -> None:
     _, (flow, ping), account = read(tmp_path, NFDUMP_JSON)
     check_flow(flow, 10, 400)

@@ -394,15 +394,21 @@ def test_eve_dns_and_flow_events(tmp_path: Path) -> None:
     assert (two["ttl_min"], three["ttl_min"], three["ancount"]) == (9, None, 0)
     there, back = flows
     assert (there["packets"], there["syn"], back["packets"], back["syn"], back["synack"]) == (6, 1, 5, 0, 1)
+    assert (there["bytes"], back["bytes"]) == (300 - 6 * 14, 280 - 5 * 14)  # Suricata counts octets of frames
     assert (account.packets, account.parsed, dict(account.ignored)) == (6, 5, {"other_event": 1})
     assert [m["packet"] for m in messages] == [2, 3, 4, 5]
 
 
 def test_eve_answers_grouped_by_type(tmp_path: Path) -> None:
-    grouped = {"CNAME": ["b.example"], "A": ["203.0.113.9", "203.0.113.10"], "SRV": [{"port": 1}], "HINFO": 1}
+    grouped = {
+        "TXT": ["203.0.113.11"],
+        "A": ["203.0.113.9", "203.0.113.10"],
+        "SRV": [{"port": 1}],
+        "HINFO": 1,
+    }
     ttls: list[dict[str, Any]] = [
-        {"ttl": 60},
-        {"rdata": "203.0.113.9", "ttl": 7},
+        {"ttl": 60, "rrtype": "TXT", "rdata": "203.0.113.11"},  # which is no address
+        {"ttl": 7, "rrtype": "A", "rdata": "203.0.113.9"},
         {"rdata": "203.0.113.10"},
         {},
     ]
@@ -426,6 +432,21 @@ def test_eve_answers_grouped_by_type(tmp_path: Path) -> None:
     assert all(by_type[name] == told[name] for name in ("answer_hash", "answer_net", "answer_host"))
     assert (none["ancount"], none["answers"], none["ad"]) == (0, 0, False)
     assert (flagged["opcode"], flagged["ad"], flagged["cd"]) == (5, True, True)
+
+
+def test_eve_tells_the_root_and_which_way_an_answer_went(tmp_path: Path) -> None:
+    """Version 3 writes an answer as it went, version 2 as its flow began; tell-tale where both ports are 53."""
+    dns: dict[str, Any] = {"id": 7, "rrname": "", "rrtype": "NS", "rcode": "NOERROR"}
+    both = EVE | {"event_type": "dns", "src_port": 53}
+    events = [
+        both | {"dns": dns | {"version": v, "type": kind}} for v, kind in ((2, "answer"), (3, "response"))
+    ]
+    two, three = read(tmp_path, "".join(json.dumps(event) + "\n" for event in events))[0]
+    assert [message["qname"] for message in (two, three)] == [".", "."]
+    assert (ends(two), ends(three)) == (
+        ("198.51.100.53", 53, "192.0.2.1", 53),
+        ("192.0.2.1", 53, "198.51.100.53", 53),
+    )
 
 
 def test_eve_events_that_use_the_same_words_otherwise(tmp_path: Path) -> None:
