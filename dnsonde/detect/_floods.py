@@ -337,11 +337,9 @@ def answers(sent: ir.Table) -> ir.Table:
 def unasked(rows: ir.Table, each: ir.Table, sent: ir.Table) -> ir.Table:
     """The rows without datagrams that the addresses of `each` (by `vector` and window) asked for, or may have.
 
-    sent: what they sent (`sent_from`).
-
     Those are datagrams to whose sender, and between the same ports, something went back (for empty ones an empty one:
     both sides may keep a way open), and those from ports of conversations to an address of which nothing that it sends
-    was captured.
+    was captured. sent: what they sent, as `sent_from` gives it.
     """
     by = [*DST, "vector", "window"]
     each = each.filter(each.vector.isin([REFLECTED, EMPTY])).select(*by)

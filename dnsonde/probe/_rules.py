@@ -145,6 +145,11 @@ def _although(t: ibis.Table) -> ir.StringValue:
     )
 
 
+def _edns_alone(t: ibis.Table) -> ir.BooleanValue:
+    """All that it replied was a complaint, and only later, asked without EDNS, did it have our authority asked."""
+    return (t.complains & (t.first_asked > t.last_complaint)).fill_null(False)
+
+
 def _refusal(name: str, words: str) -> Rule:
     return Rule(name, _is(name), _after_asking, 95, lambda t: ibis.literal(words) + _although(t) + ".")
 
@@ -188,13 +193,6 @@ _INJECTED = Rule(
         else_="One probe brought different replies, one of them right: somebody on the way answers too.",
     ),
 )
-
-
-def _edns_alone(t: ibis.Table) -> ir.BooleanValue:
-    """All that it replied was a complaint, and only later, asked without EDNS, did it have our authority asked."""
-    return (t.complains & (t.first_asked > t.last_complaint)).fill_null(False)
-
-
 _NO_REPLY = Rule(
     "resolves_no_reply",
     lambda t: ((t.dns_replies == 0) | _edns_alone(t)) & (t.sweep_sightings > 0),

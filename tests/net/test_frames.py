@@ -275,11 +275,6 @@ def test_senders_are_heard_one_after_the_other_until_somebody_interrupts(
     assert not place.exists()
 
 
-def test_one_command_listens_on_one_socket(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="start another for each"):
-        take.ingest(["tcp:0", "unix:/run/x"], tmp_path / "lake", SystemClock(), lambda _: None)
-
-
 def eventually(holds: Callable[[], bool]) -> bool:
     ends = time.monotonic() + 20
     while not holds():
