@@ -12,7 +12,8 @@ from dnsonde.table.relations import attach, keys, pair, turned
 
 SRC = keys("src")
 DST = keys("dst")
-COLUMNS = [*SRC, *DST, "minute", "start_us", "end_us", "packets", "tcp", "src_port"]
+COLUMNS = [*SRC, *DST, "slice", "start_us", "end_us", "packets", "tcp", "src_port"]
+SLICE_S, SLICES = 10, 6  # by which a minute is moved, as corsaro does, and so many of them make one
 # ICMP: echo reply, unreachable, source quench, redirect, time exceeded, parameter problem, and the replies to
 # timestamp, information and mask requests; ICMPv6: unreachable, too big, time exceeded, parameter problem, echo reply.
 ICMP4 = (0, 3, 4, 5, 11, 12, 14, 16, 18)
@@ -65,7 +66,7 @@ def backscatter(
         (inward.protocol == 58) & inward.src_port.isin(ICMP6)
     )
     inward = inward.mutate(
-        answer=(tcp | icmp).cast("int64"), tcp=tcp.cast("int64"), minute=window(inward.start_us, 60)
+        answer=(tcp | icmp).cast("int64"), tcp=tcp.cast("int64"), slice=window(inward.start_us, SLICE_S)
     )
     sent = inward.group_by(SRC).aggregate(
         all=inward.packets.sum(), some=(inward.packets * inward.answer).sum()
@@ -76,26 +77,28 @@ def backscatter(
     given = inward.filter(inward.answer == 1).semi_join(sent, SRC)
     given = given.anti_join(_asked(flow, sent), [*SRC, *DST])
     given = stage(given.select(*COLUMNS), needed=True)
-    minutes = given.group_by([*SRC, "minute"]).aggregate(
+    slices = given.group_by([*SRC, "slice"]).aggregate(
         first_us=given.start_us.min(),
         last_us=given.end_us.max(),
         packets=given.packets.sum(),
         tcp=(given.packets * given.tcp).sum(),
     )
-    minutes = stage(sessions(minutes, SRC, gap_s))
+    minute = ibis.range_window(preceding=SLICES - 1, following=0, group_by=SRC, order_by="slice")
+    slices = slices.mutate(minute=slices.packets.sum().over(minute).cast("int64"))
+    slices = stage(sessions(slices, SRC, gap_s))
     by = [*SRC, "session"]
-    attacks = minutes.group_by(by).aggregate(
-        first_us=minutes.first_us.min(),
-        last_us=minutes.last_us.max(),
-        packets=minutes.packets.sum(),
-        tcp=minutes.tcp.sum(),
-        peak=minutes.packets.max(),
+    attacks = slices.group_by(by).aggregate(
+        first_us=slices.first_us.min(),
+        last_us=slices.last_us.max(),
+        packets=slices.packets.sum(),
+        tcp=slices.tcp.sum(),
+        peak=slices.minute.max(),
     )
     attacks = attacks.filter(
         (attacks.packets >= packets_min) & (attacks.last_us - attacks.first_us >= lasts_min_s * SECOND)
     )
     attacks = stage(attacks, needed=True)
-    given = attach(given, minutes.select(*SRC, "minute", "session"), [*SRC, "minute"])
+    given = attach(given, slices.select(*SRC, "slice", "session"), [*SRC, "slice"])
     given = given.mutate(port=given.src_port.cast("int64"))
     attacks = attach(attacks, count_distinct(given, by, DST, "destinations"), by)
     attacks = attacks.filter((attacks.peak >= peak_min) | (attacks.destinations >= addresses_min))

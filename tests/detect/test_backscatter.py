@@ -3,7 +3,7 @@
 from typing import Any
 
 from dnsonde.detect.backscatter import backscatter
-from tests.detect.rows import Row, flow, found
+from tests.detect.rows import SECOND, Row, flow, found, moved
 
 VICTIM = "203.0.113.9"
 
@@ -36,6 +36,14 @@ def test_it_must_last_and_peak() -> None:
     assert found(backscatter, flows=answers(200, step_s=0.25)) == []  # 50 seconds
     assert found(backscatter, flows=answers(90, step_s=3)) == []  # 20 a minute
     assert found(backscatter, flows=answers(24, step_s=5)) == []
+
+
+def test_its_peak_is_in_any_minute() -> None:
+    """START is forty seconds before a minute."""
+    few = answers(40, step_s=0.5, homes=20) + answers(10, step_s=8, homes=20)
+    for begin_s in (0, 30):
+        (row,) = found(backscatter, flows=[moved(row, begin_s * SECOND) for row in few])
+        assert row["evidence"]["peak_packets_minute"] >= 45
 
 
 def test_a_small_network_gets_a_little_of_it_at_many_addresses() -> None:
