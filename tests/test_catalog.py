@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dpkt
 import pytest
 
 from dnsonde import watch
@@ -72,6 +73,25 @@ def test_what_the_catalogue_calls_true_is_found(
         row["evidence"] for row in detect(name) if (row["detector"], row["subject"]) == (detector, subject)
     ]
     assert any(evidence.items() <= one.items() for one in told)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, *_ in FOUND if name.startswith("amp-flood/") and name.endswith(".pcap")]
+)
+def test_an_edge_of_windows_in_the_middle_changes_nothing(name: str, tmp_path: Path) -> None:
+    """Midnight is an edge of all windows; each capture is read again as if it were in the middle of what was found."""
+    before = detect(name)
+    middle_s = (before[0]["first_seen"] + before[0]["last_seen"]) / 2e6
+    with (CAPTURES / name).open("rb") as source, (tmp_path / "moved.pcap").open("wb") as moved:
+        packets = dpkt.pcap.Reader(source)
+        writer = dpkt.pcap.Writer(moved, linktype=packets.datalink())
+        for time_s, octets in packets:
+            writer.writepkt(octets, float(time_s) - middle_s % 86_400)
+    after = detect(str(tmp_path / "moved.pcap"))
+    kept = ("detector", "subject", "severity")
+    assert [[row[name] for name in kept] for row in after] == [[row[name] for name in kept] for row in before]
+    for one, other in zip(before, after, strict=True):
+        assert abs(one["count"] - other["count"]) <= 0.1 * one["count"]
 
 
 def test_mirais_marked_syns_are_counted_exactly_and_other_scans_told_apart() -> None:
