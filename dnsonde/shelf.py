@@ -25,6 +25,7 @@ from dnsonde.probe.narrow import settle
 from dnsonde.probe.plan import Plan, load_plan
 from dnsonde.probe.rounds import KINDS, rounds
 from dnsonde.table import lake as lakes
+from dnsonde.table import store
 from dnsonde.table.schema import (
     ACCOUNT,
     FINDING,
@@ -181,6 +182,7 @@ def require_inside(folder: Path) -> None:
 def standing(entry: Entry) -> Standing:
     """How it stands; what is wrong with it is told, never raised."""
     try:
+        store.require_utf8(entry.folder)
         require_inside(entry.folder)
         return _lake(entry.folder) if entry.kind == "lake" else _run(entry.folder)
     except DnsondeError as error:

@@ -120,6 +120,11 @@ def wait() -> Iterator[None]:
         _waits.waiting = False
 
 
+def is_asked() -> bool:
+    """Whether somebody asked to stop, within `between_waits`."""
+    return _waits.asked
+
+
 def end_lightly() -> None:
     """Let this process end without a last look for garbage among all that libraries made.
 

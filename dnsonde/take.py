@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -221,14 +222,12 @@ def _take_one(
     with lake.take(reading.account.file) as intake:
         if intake is None:
             return None
-        try:
+        with between_waits() if _comes_once(path) else nullcontext():
             for table, batch in reading:
                 intake.append(table, batch)
                 on_read(reading.consumed, reading.account.messages)
-        except KeyboardInterrupt:
-            if not _comes_once(path):
-                raise
-            reading.account.note("stopped by Ctrl-C; what had come by then is kept")
+        if reading.stream.interrupted:
+            reading.account.note("stopped before its end; what had come by then is kept")
         if reading.stream.short:  # what the file is known by is not of what was read
             reading.account.file = os.urandom(16).hex()
         row = reading.account.row()

@@ -1,8 +1,10 @@
 """What a folder tells of its runs and lakes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -33,3 +35,14 @@ def test_how_many_a_run_has_to_ask_is_told_as_soon_as_it_keeps_its_scope_and_aft
     kept.exclusions.append(state.Narrowing(0, 1, ["127.1.0.2"]))
     state.save(run, kept)
     assert standing(entry).targets == 1
+
+
+@pytest.mark.parametrize("kind", ["run", "lake"])
+def test_a_name_that_is_no_utf8_is_told_and_stops_nobody(
+    kind: Literal["run", "lake"], tmp_path: Path
+) -> None:
+    """It stopped the whole overview."""
+    folder = tmp_path / os.fsdecode(b"bad\xff")
+    folder.mkdir()
+    stands = standing(Entry("bad", folder, kind))
+    assert (stands.state, "no UTF-8" in stands.said) == ("damaged", True)

@@ -1,14 +1,21 @@
 """Taking files into a lake: what becomes of one that changes, and what its rows look like."""
 
+import fcntl
+import gzip
 import os
 import runpy
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import termios
+import time
+from array import array
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,6 +77,38 @@ def test_a_file_that_becomes_shorter_while_it_is_read_can_be_read_as_a_whole_lat
     assert [row["parsed"] for row in taken.accounts] == [1500]
     named = Lake(tmp_path / "lake").tables()["flow"].project("file").distinct().fetchall()
     assert sorted(name for (name,) in named) == sorted([row["file"], taken.accounts[0]["file"]])
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_what_came_through_a_pipe_is_kept_when_somebody_stops(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    """As `tcpdump -w - | dnsonde ingest - -o LAKE`, on a quiet day, ends by Ctrl-C."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    ended = Event()
+    octets = compress(make.pcap([make.ip4(make.udp(bytes(1200), dport=9)) for _ in range(500)]))
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as end:
+            end.write(octets)
+            left = array("i", [1])
+            while left[0]:  # what is still in the pipe
+                fcntl.ioctl(end, termios.FIONREAD, left)
+                time.sleep(0.01)
+            time.sleep(0.1)  # the last of it is read, and more waited for
+            os.kill(os.getpid(), signal.SIGINT)
+            ended.wait(30)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        (row,) = take.ingest([str(pipe)], tmp_path / "lake", SystemClock(), nothing).accounts
+        ended.set()
+        writing.result()
+    assert (row["parsed"], row["bytes"]) == (500, len(octets))
+    assert "stopped before its end; what had come by then is kept" in row["note"]
+    kept = Lake(tmp_path / "lake").tables()["flow"].aggregate("sum(packets)").fetchone()
+    assert kept == (500,)
 
 
 def test_the_lake_is_of_the_schema_of_the_tables(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import lzma
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from isal import igzip_lib, isal_zlib
 
 from dnsonde.errors import SystemRefusal
 from dnsonde.net.frames import Receiver, listens
+from dnsonde.stopping import is_asked, wait
 
 PIECE = 1 << 18  # octets decompressed at a time, however small the input: a bomb fills no memory
 ZSTD_INPUT = 1 << 12  # zstandard bounds its input only; each 4 octets may become 128 KiB
@@ -106,7 +108,7 @@ class Stream:
         self.consumed = 0
         self.size = 0
         self._file = self._open()
-        self._input_done = False
+        self._input_done = self._stopped = False
         self._given = bytearray()
         if self.live:
             self.compression, self.head, self.content_hash = "", b"", os.urandom(16).hex()
@@ -122,8 +124,8 @@ class Stream:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a live input ended since somebody wants no more of it, and not with its sender."""
-        return self.live and self._file.interrupted
+        """Whether a live input, or a pipe, ended since somebody wants no more of it, and not with its sender."""
+        return self._stopped or (self.live and self._file.interrupted)
 
     def _open(self) -> Any:
         if self.path == "-":
@@ -185,16 +187,31 @@ class Stream:
     def _input(self, size: int) -> bytes:
         if self._input_done:
             return b""
+        data = b""
+        read = getattr(self._file, "read1", self._file.read)  # what has come, and no wait for more
+        with self._ending():
+            data = read(self._there(size)) or b""
+        self._took(len(data))
+        return data
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What ends the input while it is read: an error, and for a pipe, within `between_waits`, whoever stops us."""
         try:
-            data = self._file.read(self._there(size)) or b""
+            with nullcontext() if self.size else wait():
+                yield
         except OSError as error:
             self.damage = f"reading stopped after {self.consumed:,} octets: {error.strerror}"
-            data = b""
-        self.consumed += len(data)
-        self._input_done = not data
-        if not data:
+        except KeyboardInterrupt:
+            if self.size or not is_asked():
+                raise
+            self._stopped = True
+
+    def _took(self, size: int) -> None:
+        self.consumed += size
+        self._input_done = not size or self._stopped
+        if not size:
             self._look_back()
-        return data
 
     def _there(self, size: int) -> int:
         """How many of so many octets belong to the file as it was when it was opened."""
@@ -312,15 +329,10 @@ class Stream:
         return len(data)
 
     def _readinto_raw(self, view: memoryview) -> int:
-        try:
+        size = 0
+        with self._ending():
             size = self._file.readinto(view[: self._there(len(view))]) or 0
-        except OSError as error:
-            self.damage = f"reading stopped after {self.consumed:,} octets: {error.strerror}"
-            size = 0
-        self.consumed += size
-        self._input_done = not size
-        if not size:
-            self._look_back()
+        self._took(size)
         return size
 
     def read(self, size: int) -> bytes:
