@@ -111,6 +111,7 @@ def detect(
     from dnsonde.table.prefix import prefixes
 
     _options.require_file(form, output)
+    _options.require_other(output, *paths, *([allow] if allow else []), *intel)
     lake = Path(paths[0]) if len(paths) == 1 and is_lake(Path(paths[0])) else None
     if new and lake is None:
         raise click.UsageError(

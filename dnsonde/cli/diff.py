@@ -56,6 +56,7 @@ def diff(
     from dnsonde.escape import typed
     from dnsonde.report import TARGET
 
+    _options.require_other(output, before, after)
     shown = LIMIT if limit is None else limit or None
     found = look.difference(before, after, prefixes, by, shown)
     for folder in (before, after):

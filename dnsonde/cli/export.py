@@ -84,6 +84,7 @@ def export(
 
     form = form_of(name)
     _options.require_file(name, output)
+    _options.require_other(output, folder)
     if mail is not None and name != "xarf":
         raise click.UsageError("--mail goes with --format xarf.")
     chosen = checked(f"the format {name}", parameters(form), _settings(settings))

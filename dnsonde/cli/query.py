@@ -48,6 +48,7 @@ def query(folder: Path, sql: str, form: str, output: Path | None, limit: int | N
     from dnsonde.write import write
 
     _options.require_file(form, output)
+    _options.require_other(output, folder)
     most = LIMIT if limit is None and form == "table" and output is None else limit or None
     rows = watch.query(folder, sql, most and most + 1)
     if most is None:

@@ -65,6 +65,7 @@ def report(
     lakes = _checked(folders, since)
     chosen = form or BY_NAME.get(output.suffix.lower() if output else "", "html")
     _options.require_file(chosen, output)
+    _options.require_other(output, *folders, *([since] if since else []))
     write = {"html": write_html, "markdown": write_markdown, "pdf": write_pdf, "png": write_png}[chosen]
     with _progress.watch(mode, _progress.reading) as watcher:
         parts = [

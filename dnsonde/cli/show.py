@@ -58,6 +58,7 @@ def show(
     """
     from dnsonde.table.lake import is_lake
 
+    _options.require_other(output, folder)
     if by and (name or output):
         raise click.UsageError("--by counts, and --format and -o list one by one: leave one of them out.")
     if is_lake(folder):

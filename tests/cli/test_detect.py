@@ -279,6 +279,9 @@ def test_all_logs_of_a_day_may_be_named_though_only_some_are_read(dnsonde: Type,
         ),
         (["detect", "trace.pcap", "--allow", "nowhere"], 3, "nowhere cannot be read"),
         (["detect", "trace.pcap", "-o", "no/such/file"], 3, "cannot write no/such/file"),
+        (["detect", "trace.pcap", "-o", "link.pcap"], 2, "link.pcap is what is read: name another file"),
+        (["detect", ".", "-o", "notes.txt"], 2, "notes.txt is what is read"),
+        (["detect", "trace.pcap", "--allow", "notes.txt", "-o", "notes.txt"], 2, "notes.txt is what is read"),
         (["detect", "unix:x", "tcp:0"], 2, "only one of unix:x, tcp:0 can be listened on by one command"),
         (["ingest", "trace.pcap", "-o", "."], 3, "is a folder with other things in it"),
         (["ingest", "trace.pcap", "-o", "notes.txt"], 3, "a file is in its way"),
@@ -293,6 +296,7 @@ def test_mistakes_are_a_sentence(
     assert capture.exists()
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("hello world")
+    (tmp_path / "link.pcap").symlink_to("trace.pcap")
     said = dnsonde(*arguments, *(["--progress", "none"] if arguments[0] in {"detect", "ingest"} else []))
     assert said.returncode == code, said.stderr
     assert sentence in said.stderr

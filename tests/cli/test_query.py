@@ -52,6 +52,20 @@ def test_a_lake_may_have_any_name(name: str, dnsonde: Type, capture: Path) -> No
     assert (told.returncode, told.stdout.split()) == (0, ['"any"', "true"])
 
 
+def test_nothing_is_written_over_a_lake(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
+    assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
+    part = next((tmp_path / "lake").rglob("part-*.parquet"))
+    (tmp_path / "lake" / "report.html").write_text("of yesterday")
+    ask = ("lake", "SELECT 1 AS one", "--format", "csv", "-o")
+    for over in ("lake/lake.json", str(part)):
+        said = dnsonde("query", *ask, over)
+        assert (said.returncode, "is what is read" in said.stderr) == (2, True)
+        assert dnsonde("report", "lake", "-o", over).returncode == 2
+    assert dnsonde("report", "lake", "-o", "lake/report.html").returncode == 0
+    assert dnsonde("query", *ask, "lake/one.csv").returncode == 0
+    assert dnsonde("query", *ask, "lake/one.csv").returncode == 0
+
+
 def test_who_asks_for_an_address_is_told_of_the_pair(dnsonde: Type, capture: Path) -> None:
     assert dnsonde("ingest", capture, "-o", "lake").returncode == 0
     told = dnsonde("query", "lake", "SELECT src FROM message")
