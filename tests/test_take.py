@@ -87,16 +87,16 @@ def test_what_came_through_a_pipe_is_kept_when_somebody_stops(
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     ended = Event()
-    octets = compress(make.pcap([make.ip4(make.udp(bytes(1200), dport=9)) for _ in range(500)]))
+    chance = np.random.default_rng(1)  # of which no more than a pipe holds is read to see what it is
+    octets = compress(make.pcap([make.ip4(make.udp(chance.bytes(1200), dport=9)) for _ in range(500)]))
 
     def write() -> None:
         with pipe.open("wb", buffering=0) as end:
             end.write(octets)
             left = array("i", [1])
-            while left[0]:  # what is still in the pipe
-                fcntl.ioctl(end, termios.FIONREAD, left)
+            while left[0]:  # what is still in the pipe; nothing tells of it by itself
                 time.sleep(0.01)
-            time.sleep(0.1)  # the last of it is read, and more waited for
+                fcntl.ioctl(end, termios.FIONREAD, left)
             os.kill(os.getpid(), signal.SIGINT)
             ended.wait(30)
 

@@ -44,7 +44,6 @@ PROTOCOLS = {
     "encap": 98, "pim": 103, "ipcomp": 108, "ipcmp": 108, "vrrp": 112, "carp": 112, "pgm": 113, "l2tp": 115,
     "isis": 124, "isis4": 124, "sctp": 132, "fc": 133, "udplite": 136, "mpls-in-ip": 137,
 }  # fmt: skip
-UDP = 17
 UDP_HEADERS = (28, 48)  # octets of IPv4's and UDP's, of IPv6's and UDP's
 ETHERNET, IPV4_LEAST = 14, 20  # octets of headers
 
@@ -464,7 +463,7 @@ def flow_rows(account: Account, columns: Mapping[str, Any], keep: NDArray[np.boo
             account.note(f"{name} of some flows cannot be that many: they were cut to {most:,}")
             taken[name] = np.minimum(taken[name], most)
     header = np.where(_is_four(taken["src_net"], taken["src_host"]), *UDP_HEADERS)
-    carried = np.where(taken["protocol"] == UDP, taken["bytes"] - header * taken["packets"], 0)
+    carried = np.where(taken["protocol"] == PROTOCOLS["udp"], taken["bytes"] - header * taken["packets"], 0)
     mean = taken["bytes"] / np.maximum(taken["packets"], 1)
     length = np.minimum(mean, LONGEST_PACKET).astype(np.int32)  # counters may be anything
     filled = {

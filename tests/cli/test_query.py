@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dnsonde.cli import _options
+from dnsonde.probe import narrow, state
+from dnsonde.table import lake
 from tests.cli.captures import found
 
 Type = Callable[..., subprocess.CompletedProcess[str]]
@@ -50,6 +53,11 @@ def test_a_lake_may_have_any_name(name: str, dnsonde: Type, capture: Path) -> No
     assert dnsonde("ingest", capture, "-o", name).returncode == 0
     told = dnsonde("query", name, "SELECT count(*) > 0 AS any FROM flow", "--format", "csv")
     assert (told.returncode, told.stdout.split()) == (0, ['"any"', "true"])
+
+
+def test_what_a_lake_or_a_run_has_beside_its_tables_is_known_by_name() -> None:
+    """Said twice, as to import where it is said would slow `--help`."""
+    assert set(_options.OURS) == {lake.ABOUT, state.FILE, state.PLAN, narrow.FILE}
 
 
 def test_nothing_is_written_over_a_lake(dnsonde: Type, capture: Path, tmp_path: Path) -> None:
